@@ -1,0 +1,1 @@
+"""CPU-bound work on all cores under Trio."""
