@@ -1,0 +1,115 @@
+"""The unit of work of ``map``: a run of neighbouring items, done by one job.
+
+A job per line would cost more than most lines are worth. So the command sends
+*blocks*: some input bytes with whole items in them, from which the worker makes
+the items, calls the user's function for each, and returns the output bytes of
+all. Everything that crosses is bytes, text and ints, and every item is made and
+dropped by the worker that uses it.
+
+`run_block` never raises because of an item: what failed is described in the
+result, in words, since an exception and its traceback may not be able to cross.
+
+Layer: cli. Imports: the standard library; runs inside workers.
+"""
+
+import os
+import time
+import traceback
+from types import TracebackType
+from typing import NamedTuple
+
+import runtime
+
+from .._errors import JobCancelled, JobInterrupted
+from .callables import load_callable
+from .codec import CODECS, encode_result
+
+__all__ = ("Block", "BlockResult", "Failure", "run_block")
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+class Block(NamedTuple):
+    """Some neighbouring items of one source, and what to do with them."""
+
+    callable_spec: str
+    codec: str
+    stop_at_failure: bool
+    source: str
+    first_line: int
+    """Where in the source the first item is, from 1."""
+    first_item: int
+    """Which item of the whole input that is, from 1."""
+    data: bytes
+
+
+class Failure(NamedTuple):
+    """One item that failed, in words."""
+
+    number: int
+    """Which item of the whole input, from 1."""
+    place: str
+    """``FILE:LINE``, or the path the function was given."""
+    error: str
+    """Type and message, one line."""
+    traceback: str
+    """The user's frames and the error; only the error where there are none."""
+
+
+class BlockResult(NamedTuple):
+    """What came out of one block."""
+
+    item_count: int
+    """How many items were tried: all, unless told to stop at a failure."""
+    input_bytes: int
+    output: bytes
+    failures: tuple[Failure, ...]
+    elapsed_ns: int
+
+
+def run_block(block: Block) -> BlockResult:
+    """Call the user's function for every item of the block."""
+    started = time.perf_counter_ns()
+    fn = load_callable(block.callable_spec)
+    codec = CODECS[block.codec]
+    output: list[bytes] = []
+    failures: list[Failure] = []
+    tried = 0
+    for raw in codec.split(block.data):
+        runtime.check_cancelled()
+        tried += 1
+        try:
+            output.append(encode_result(fn(codec.decode(raw))))
+        except (JobCancelled, JobInterrupted):
+            raise
+        except BaseException as error:  # the item's outcome, be it even SystemExit
+            failures.append(_describe(error, block, tried - 1, raw))
+            if block.stop_at_failure:
+                break
+    elapsed_ns = time.perf_counter_ns() - started
+    return BlockResult(
+        tried, len(block.data), b"".join(output), tuple(failures), elapsed_ns
+    )
+
+
+def _describe(error: BaseException, block: Block, index: int, raw: bytes) -> Failure:
+    if block.source:
+        place = f"{block.source}:{block.first_line + index}"
+    else:
+        place = os.fsdecode(raw)
+    users = error.with_traceback(_users_frames(error.__traceback__))
+    full = "".join(traceback.format_exception(users)) if block.stop_at_failure else ""
+    number = block.first_item + index
+    return Failure(number, place, _one_line(error), full.rstrip())
+
+
+def _users_frames(frames: TracebackType | None) -> TracebackType | None:
+    """Drop this package's frames from the top of a traceback."""
+    while frames and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        frames = frames.tb_next
+    return frames
+
+
+def _one_line(error: BaseException) -> str:
+    lines = traceback.format_exception_only(error)
+    return lines[-1].strip().replace("\n", " ")

@@ -1,0 +1,46 @@
+"""What the demo found: totals, and the functions that stand out.
+
+Layer: cli. Imports: the standard library.
+"""
+
+import ast
+import os
+from collections.abc import Mapping
+from operator import attrgetter
+
+from .module_metrics import ModuleMetrics
+
+__all__ = ("describe_findings",)
+
+_RECORDS = (
+    ("longest function", "longest", "lines"),
+    ("deepest nesting", "deepest", "blocks deep"),
+    ("most complex function", "most_complex", "ways through it"),
+)
+
+
+def describe_findings(found: Mapping[str, ModuleMetrics], root: str) -> list[list[str]]:
+    """Return one row per finding; paths are told relative to ``root``."""
+    return [_record(found, root, *record) for record in _RECORDS]
+
+
+def _record(
+    found: Mapping[str, ModuleMetrics], root: str, title: str, field: str, unit: str
+) -> list[str]:
+    measure = attrgetter(field)
+    path = max(found, key=lambda path: measure(found[path]))
+    line = getattr(found[path], f"{field}_at")
+    name = _function_at(path, line)
+    place = f"{os.path.relpath(path, root)}:{line}"
+    return [f"{title}: {name} ({place})", f"{measure(found[path]):,} {unit}"]
+
+
+def _function_at(path: str, line: int) -> str:
+    with open(path, "rb") as file:
+        tree = ast.parse(file.read())
+    functions = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return next((node.name for node in functions if node.lineno == line), "none")

@@ -1,0 +1,148 @@
+"""The sub-commands, their options, and how they end.
+
+Exit codes: 0 all went well; 1 some items failed; 2 bad usage or input that
+cannot be used; 130 interrupted. A closed pipe on standard output (``| head``) is
+an ordinary end.
+
+Layer: cli. Imports: the standard library; commands are imported when they run.
+"""
+
+import argparse
+import importlib
+from collections.abc import Sequence
+
+from .console import say
+from .exits import BAD_INPUT, INTERRUPTED, BadInputError
+
+__all__ = ("main",)
+
+_EXIT_CODES = (
+    "exit codes: 0 all went well, 1 some items failed, 2 bad usage or input, "
+    "130 interrupted"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        command = importlib.import_module(f".{parsed.command}", __package__)
+        code: int = command.run(parsed)
+        return code
+    except BadInputError as error:
+        say(f"runtime {parsed.command}: {error}")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime",
+        description="CPU-bound work on all cores, under Trio.",
+        epilog=_EXIT_CODES,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_map(commands)
+    _add_demo(commands)
+    _add_doctor(commands)
+    return parser
+
+
+type _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # no public name
+
+
+def _add_map(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "map",
+        help="call a function for every line of the input, on all cores",
+        description="Call a function for every line of FILES, or of standard input, "
+        "on all cores, and write each result as a line, in input order. A result of "
+        "None writes nothing. Modules in the current directory can be imported.",
+        epilog=_EXIT_CODES,
+    )
+    command.add_argument(
+        "callable", metavar="MODULE:CALLABLE", help="what to call, e.g. json:loads"
+    )
+    command.add_argument(
+        "paths", metavar="FILE", nargs="*", help="input; - is standard input (default)"
+    )
+    command.add_argument(
+        "--files",
+        action="store_true",
+        help="give the function the file names themselves, not their lines",
+    )
+    command.add_argument(
+        "--unordered", action="store_true", help="write each result when it is ready"
+    )
+    command.add_argument(
+        "--on-error",
+        choices=("stop", "skip", "report"),
+        default="stop",
+        help="when the function raises: stop with its traceback (default), skip the "
+        "item, or report it in one line and go on",
+    )
+    command.add_argument(
+        "--max-in-flight",
+        type=_positive,
+        metavar="N",
+        help="most items at work or waiting to be written (default: 4096 per worker)",
+    )
+    _add_workers(command)
+    _add_backend(command)
+
+
+def _add_demo(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "demo",
+        help="measure the standard library on one core, then on all",
+        description="Read, tokenise, parse and measure every module of this "
+        "interpreter's standard library, on one core and then on all, and compare.",
+        epilog=_EXIT_CODES,
+    )
+    command.add_argument(
+        "--limit", type=_positive, metavar="N", help="only the N largest modules"
+    )
+    _add_workers(command)
+    _add_backend(command)
+
+
+def _add_doctor(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="tell what this interpreter can do",
+        description="Tell what this interpreter can do: build, GIL, cores, backends.",
+    )
+    command.add_argument(
+        "--import",
+        dest="imports",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="also tell whether importing MODULE turns the GIL back on; repeatable",
+    )
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="how many (default: the cores this process may use)",
+    )
+
+
+def _add_backend(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--backend",
+        choices=("auto", "threads", "interpreters"),
+        default="auto",
+        help="how a worker runs the function (default: auto, the best there is)",
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value

@@ -1,0 +1,172 @@
+"""``python -m runtime map``: a function over lines or files, on all cores.
+
+A result's way: `reader` brings chunks of input, `cutter` makes blocks of them,
+a worker turns a block's items into output (`block`), and the blocks' output comes
+back here in input order and goes to `writer`.
+
+Layer: cli. Imports: trio.
+"""
+
+import argparse
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import trio
+
+import runtime
+
+from .._util import available_cores
+from .block import BlockResult, run_block
+from .block_size import BlockSize
+from .callables import check_callable, import_from_here
+from .codec import LINES, PATHS
+from .console import plural, say
+from .cutter import BlockCutter
+from .exits import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED, BadInputError
+from .failures import FailureReport, OnError
+from .interrupt import Interrupts
+from .progress import Progress, open_progress
+from .reader import STDIN, check_files, read_lines, read_paths, total_bytes
+from .writer import ClosedOutputError, ResultWriter
+
+__all__ = ("run",)
+
+_IN_FLIGHT_PER_WORKER = 4096  # measured: enough for the cheapest functions
+_BLOCKS_PER_WORKER = 4  # one running, one ready, and room for uneven ones
+
+
+@dataclass(frozen=True, slots=True)
+class MapOptions:
+    """What the user asked for."""
+
+    callable_spec: str
+    paths: tuple[str, ...]
+    are_items: bool
+    """Whether the paths themselves are the items."""
+    is_ordered: bool
+    on_error: OnError
+    worker_count: int
+    max_in_flight: int
+    backend: str
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    options = _options(arguments)
+    with Interrupts() as interrupts:
+        import_from_here()
+        check_callable(options.callable_spec)
+        check_files(options.paths)
+        if options.paths == (STDIN,) and sys.stdin.isatty():
+            say("runtime map: reading lines from the terminal; Ctrl-D ends them")
+        return trio.run(_Mapping(options, interrupts).run)
+
+
+def _options(arguments: argparse.Namespace) -> MapOptions:
+    if arguments.files and not arguments.paths:
+        raise BadInputError("--files needs at least one file")
+    worker_count = arguments.workers or available_cores()
+    return MapOptions(
+        callable_spec=arguments.callable,
+        paths=tuple(arguments.paths) or (STDIN,),
+        are_items=arguments.files,
+        is_ordered=not arguments.unordered,
+        on_error=arguments.on_error,
+        worker_count=worker_count,
+        max_in_flight=arguments.max_in_flight or _IN_FLIGHT_PER_WORKER * worker_count,
+        backend=arguments.backend,
+    )
+
+
+class _Mapping:
+    """One run of the command.
+
+    Thread safety: used by the Trio thread only.
+    """
+
+    def __init__(self, options: MapOptions, interrupts: Interrupts) -> None:
+        self._options = options
+        self._interrupts = interrupts
+        self._items_done = 0
+        self._failures = FailureReport(options.on_error)
+        self._writer = ResultWriter()
+        self._scope = trio.CancelScope()
+        blocks = min(options.max_in_flight, _BLOCKS_PER_WORKER * options.worker_count)
+        self._blocks_in_flight = blocks
+        self._cutter = BlockCutter(
+            callable_spec=options.callable_spec,
+            codec=PATHS if options.are_items else LINES,
+            stop_at_failure=options.on_error == "stop",
+            size=BlockSize(limit=options.max_in_flight // blocks),
+        )
+
+    async def run(self) -> int:
+        """Map everything, say how it ended, and return the exit code."""
+        token = trio.lowlevel.current_trio_token()
+        self._interrupts.on_first = lambda: token.run_sync_soon(self._stop)
+        try:
+            with self._scope:
+                await self._map()
+        except ClosedOutputError:
+            pass
+        return self._conclude()
+
+    def _stop(self) -> None:
+        say("runtime map: stopping; Ctrl-C again ends at once")
+        self._scope.cancel()
+
+    async def _map(self) -> None:
+        options = self._options
+        total = len(options.paths) if options.are_items else total_bytes(options.paths)
+        async with runtime.open_worker_pool(
+            options.worker_count, backend=options.backend, name="map"
+        ) as pool:
+            with open_progress("map", "items", total) as progress:
+                async with (
+                    aclosing(self._blocks()) as blocks,
+                    pool.map(
+                        run_block,
+                        blocks,
+                        max_in_flight=self._blocks_in_flight,
+                        ordered=options.is_ordered,
+                    ) as results,
+                ):
+                    async for result in results:
+                        await self._take(result, progress)
+                        if self._failures.count and options.on_error == "stop":
+                            return
+
+    def _blocks(self) -> AsyncIterator[object]:
+        paths = self._options.paths
+        chunks = read_paths if self._options.are_items else read_lines
+        return self._cutter.cut(chunks(paths))
+
+    async def _take(self, result: BlockResult, progress: Progress) -> None:
+        """Write one block's results and count its items."""
+        if self._writer.is_terminal:
+            progress.write_above(result.output.decode("utf-8", "replace"))
+        else:
+            await self._writer.write(result.output)
+        self._failures.add(result.failures)
+        self._cutter.size.learn(result.item_count, result.elapsed_ns)
+        self._items_done += result.item_count
+        amount = result.item_count if self._options.are_items else result.input_bytes
+        progress.advance(result.item_count, amount)
+
+    def _conclude(self) -> int:
+        self._failures.summarise(self._items_done)
+        if self._interrupts.seen:
+            say(f"runtime map: stopped after {self._how_far()}")
+            return INTERRUPTED
+        if self._cutter.error:
+            say(f"runtime map: {self._cutter.error}")
+            return BAD_INPUT
+        return SOME_FAILED if self._failures.count else OK
+
+    def _how_far(self) -> str:
+        done = plural(self._items_done, "item")
+        if not self._options.are_items:
+            return done
+        return f"{self._items_done:,} of {plural(len(self._options.paths), 'item')}"

@@ -1,0 +1,50 @@
+"""Show how far a command is, where a person can see it.
+
+The bar needs a terminal and rich; without either a command is silent until it
+ends. The bar itself is in `progress_bar`, imported only when it is shown.
+
+Layer: cli. Imports: the standard library.
+"""
+
+import importlib.util
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+__all__ = ("Progress", "open_progress")
+
+
+class Progress(Protocol):
+    """What a command tells while it works."""
+
+    def advance(self, items: int, amount: int) -> None:
+        """Count finished items; ``amount`` is in the unit of the total."""
+
+    def write_above(self, text: str) -> None:
+        """Write lines to the terminal, above the bar."""
+
+
+class _Silent:
+    def advance(self, items: int, amount: int) -> None:
+        pass
+
+    def write_above(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def open_progress(
+    title: str, noun: str, total: int | None
+) -> AbstractContextManager[Progress]:
+    """Show a progress bar for the block, where that is possible.
+
+    Args:
+      title: What is being done, a word or two.
+      noun: What is counted, in the plural.
+      total: How much there is to do, in any unit; None if unknown.
+    """
+    if not sys.stderr.isatty() or importlib.util.find_spec("rich") is None:
+        return nullcontext(_Silent())
+    from .progress_bar import ProgressBar
+
+    return ProgressBar(title, noun, total)
