@@ -1,0 +1,150 @@
+"""The command line of the benchmarks."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from . import situations
+from .harness import Settings, WrongAnswerError
+from .machine import Competition, Facts, core_count, is_claim_machine, machine_facts
+from .report import Report, Target, layout
+
+__all__ = ("main",)
+
+NEEDED = ("runtime", "trio", "trio_parallel", "anyio")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the situations asked for; return the exit status.
+
+    Returns:
+      0 when everything ran, also when a target was missed; 1 for a wrong answer; 2 for
+      wrong usage or a missing package.
+    """
+    options = _parser().parse_args(arguments)
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        return _fail(
+            f"not installed: {', '.join(missing)}; `./dev bench` sets up all of them", 2
+        )
+    settings = Settings(
+        options.workers, options.seed, options.rounds, is_quick=options.quick
+    )
+    facts = machine_facts(settings.worker_count)
+    print(_head(facts, settings), flush=True)
+    try:
+        found = [
+            _run(name, settings) for name in options.situations or situations.NAMES
+        ]
+    except WrongAnswerError as wrong:
+        return _fail(str(wrong), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    print(
+        _must_show([t for report, _ in found for t in report.targets], facts, settings)
+    )
+    if options.json is not None:
+        options.json.write_text(_as_json(facts, settings, found), encoding="utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description="Ratios inside one run, each beside its ceiling (bench/README.md).",
+    )
+    parser.add_argument(
+        "situations",
+        nargs="*",
+        metavar="SITUATION",
+        type=_situation,
+        help=f"default: all of {', '.join(situations.NAMES)}",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples")
+    parser.add_argument("--rounds", type=_positive, metavar="N")
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        default=core_count(),
+        help="default: cores",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="order inside the rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: does it run? not for claims"
+    )
+    return parser
+
+
+def _situation(text: str) -> str:
+    if text not in situations.NAMES:
+        raise argparse.ArgumentTypeError(
+            f"no situation {text!r}; choose from {', '.join(situations.NAMES)}"
+        )
+    return text
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return number
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"bench: {message}", file=sys.stderr)
+    return status
+
+
+def _run(name: str, settings: Settings) -> tuple[Report, float | None]:
+    """Run one situation and print what it found."""
+    competition = Competition()
+    report = situations.load(name)(settings)
+    others = competition.others_used_cores()
+    print(f"\n{report.name}: {report.title}")
+    for note in report.notes:
+        print(f"  {note}")
+    print(layout(report.table))
+    rounds = len(next(iter(report.samples.values())))
+    competed = "unknown" if others is None else f"{others:.2f} cores"
+    print(
+        f"  {rounds} rounds; used by other processes meanwhile: {competed}", flush=True
+    )
+    return report, others
+
+
+def _head(facts: Facts, settings: Settings) -> str:
+    lines = [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()]
+    lines.append(f"seed: {settings.seed}")
+    return "\n".join(lines)
+
+
+def _must_show(targets: list[Target], facts: Facts, settings: Settings) -> str:
+    rows = [["must show", "target", "measured", "met"]] + [
+        [t.situation, t.promise, t.measured, "yes" if t.is_met else "NO"]
+        for t in targets
+    ]
+    text = "\n" + layout(rows)
+    if settings.is_quick:
+        text += "\nA quick run is not for claims."
+    elif not is_claim_machine(facts):
+        text += "\nThe targets were set for Python 3.13t with 2 workers on 2 cores."
+    return text
+
+
+def _as_json(
+    facts: Facts, settings: Settings, found: list[tuple[Report, float | None]]
+) -> str:
+    document: dict[str, Any] = {
+        "facts": facts,
+        "settings": asdict(settings),
+        "situations": [
+            report.as_json() | {"others_used_cores": others} for report, others in found
+        ],
+    }
+    return json.dumps(document, indent=1) + "\n"
