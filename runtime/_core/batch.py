@@ -1,0 +1,215 @@
+"""One function over many items, cut into pieces while it runs.
+
+A batch enters the scheduler as a single job for all its items. Whoever runs a
+piece works through it leaf by leaf from the front. Before each leaf it looks at
+its own deque: if that is empty, somebody stole the last half it offered (or it
+never offered one), so it pushes the upper half of what is left. Fine pieces
+arise only where there is demand, the entries in the queues are few whatever the
+number of items, and nobody has to choose a chunk size.
+
+A leaf is a plain loop. Its length adapts to `LEAF_NS` of run time, so the cost
+of scheduling disappears for cheap items and balance is kept for dear ones.
+
+    piece [start ........ stop)        deque: empty
+          [leaf][ keep ..][ pushed half )
+
+Between leaves a piece makes way for work that waits outside, and looks at its
+token.
+
+Layer: core. Imports: `job`, `latch`, `sync`, `worker`, outcome.
+
+Source: Tzannes et al. 2010, lazy binary splitting.
+"""
+
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from functools import partial
+
+import outcome
+
+from .._errors import JobCancelled
+from . import sync
+from .job import CancelToken, Job
+from .latch import CountLatch
+from .worker import Worker, current_worker
+
+__all__ = ("Batch", "captured")
+
+# Long against the few microseconds a leaf costs to start, short against what a
+# waiting job or a canceller should wait. Measured in bench/situations/batch_1us.
+LEAF_NS = 500_000
+
+
+class Batch[T, R]:
+    """The state that the pieces of one batch share.
+
+    Args:
+      fn: Called once as ``fn(item)`` for each item, on any worker.
+      items: Sliced, never iterated as a whole, so a `range` stays a `range`.
+      context: Context variables; each piece runs in a copy of it.
+      token: Set from outside to stop the batch between two items' leaves.
+      collects_errors: Whether an item's `Exception` becomes its result (an
+        `outcome.Error` among `outcome.Value`) instead of stopping the batch.
+      finish: Called as ``finish(results)`` on the last worker, once every item has
+        a result; what it returns is the batch's result.
+      sink: Called as ``sink(batch)`` on a worker's thread when the last piece has
+        left the scheduler. Must not raise.
+      lane: Priority lane of the injector.
+
+    Thread safety: internally synchronized.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[[T], R],
+        items: Sequence[T],
+        context: Context,
+        *,
+        token: CancelToken,
+        sink: "Callable[[Batch[T, R]], None]",
+        collects_errors: bool = False,
+        finish: Callable[[list[object]], list[object]] | None = None,
+        lane: int,
+    ) -> None:
+        self._call = partial(captured, fn) if collects_errors else fn  # immutable
+        self._items = items  # immutable
+        # Never entered and never set in, so any thread may copy it.
+        self._context = context  # immutable
+        self._token = token  # immutable
+        self._sink = sink  # immutable
+        self._finish = finish  # immutable
+        self._lane = lane  # immutable
+        self._pieces = CountLatch()  # immutable
+        self._lock = sync.Lock()  # atomic: acquire, release; no user code under it
+        self._errors: list[tuple[int, BaseException]] = []  # guarded by: self._lock
+        # Each leaf replaces the slots of its own items, in one step.
+        self._results: list[object] = []  # atomic: slice assignment, same length
+        self._missing = len(items)  # guarded by: self._lock
+        # Whether every item has a result; known when the sink is called.
+        self.is_complete = False  # owner: the worker that closes the batch
+
+    def first_piece(self) -> Job:
+        """Return the job that stands for all items; the caller injects it."""
+        return self._piece(0, len(self._items), 1, run=self._run_first)
+
+    def errors(self) -> list[BaseException]:
+        """Return what the items raised, in the items' order; after the sink."""
+        with self._lock:
+            return [error for _, error in sorted(self._errors, key=_position)]
+
+    def results(self) -> list[object]:
+        """Return the results in the items' order; after the sink, no errors."""
+        return self._results
+
+    def _piece(
+        self,
+        start: int,
+        stop: int,
+        leaf_size: int,
+        run: Callable[[int, int, int], None] | None = None,
+    ) -> Job:
+        return Job(
+            run or self._run_piece,
+            (start, stop, leaf_size),
+            self._context.copy(),
+            token=self._token,
+            sink=self._piece_left,
+            lane=self._lane,
+        )
+
+    def _run_first(self, start: int, stop: int, leaf_size: int) -> None:
+        # Here and not in the constructor: a large list takes a while to make, and
+        # the constructor runs in Trio's thread.
+        self._results = [None] * stop
+        self._run_piece(start, stop, leaf_size)
+
+    def _run_piece(self, start: int, stop: int, leaf_size: int) -> None:
+        """Work through the items from ``start`` to ``stop``, sharing what is left."""
+        worker = current_worker()
+        assert worker is not None
+        while start < stop and not self._token.is_set:
+            if not worker.deque and stop - start > leaf_size:
+                middle = (start + leaf_size + stop + 1) // 2
+                self._push(worker, middle, stop, leaf_size)
+                stop = middle
+            leaf_stop = min(start + leaf_size, stop)
+            begin_ns = sync.clock_ns()
+            self._run_leaf(start, leaf_stop)
+            elapsed_ns = sync.clock_ns() - begin_ns
+            leaf_size = _next_leaf_size(leaf_stop - start, elapsed_ns)
+            start = leaf_stop
+            if start < stop and worker.registry.injector:
+                self._push(worker, start, stop, leaf_size)
+                worker.look_outside_next()
+                return
+
+    def _push(self, worker: Worker, start: int, stop: int, leaf_size: int) -> None:
+        self._pieces.increment()
+        worker.push(self._piece(start, stop, leaf_size))
+
+    def _run_leaf(self, start: int, stop: int) -> None:
+        """Call the function for each item and put the results in their places."""
+        results: list[object] = []
+        append, call = results.append, self._call
+        try:
+            for item in self._items[start:stop]:
+                append(call(item))
+            if len(results) != stop - start:
+                raise RuntimeError("the items of a batch must not change while it runs")
+        except JobCancelled:
+            self._token.is_set = True
+        except BaseException as error:
+            self._fail(start + len(results), error)
+        else:
+            # ATOMIC(list-slice): of two leaves each replaces its own slots, and
+            # the list keeps its length.
+            self._results[start:stop] = results
+            with self._lock:
+                self._missing -= len(results)
+
+    def _fail(self, index: int, error: BaseException) -> None:
+        with self._lock:
+            self._errors.append((index, error))
+        self._token.is_set = True
+
+    def _piece_left(self, piece: Job) -> None:
+        """Close the batch when this was the last piece."""
+        if isinstance(piece.outcome, outcome.Error):  # MemoryError, or a bug of ours
+            self._fail(len(self._results), piece.outcome.error)
+        if not self._pieces.decrement():
+            return
+        with self._lock:
+            is_complete = self._missing == 0
+        if is_complete:
+            self._complete()
+        sink = self._sink
+        # The user's objects, not ours to keep; and the sink would close a cycle.
+        del self._call, self._items, self._context, self._sink
+        sink(self)
+
+    def _complete(self) -> None:
+        """Make the batch's result out of the items' results."""
+        try:
+            if self._finish is not None:
+                self._results = self._finish(self._results)
+            self.is_complete = True
+        except BaseException as error:  # an outcome like an item's
+            self._fail(len(self._results), error)
+
+
+def _position(indexed_error: tuple[int, BaseException]) -> int:
+    return indexed_error[0]
+
+
+def captured[T, R](fn: Callable[[T], R], item: T) -> outcome.Outcome[R]:
+    """Return what the call did as an outcome; control flow passes through."""
+    try:
+        return outcome.Value(fn(item))
+    except Exception as error:
+        return outcome.Error(error)
+
+
+def _next_leaf_size(size: int, elapsed_ns: int) -> int:
+    """Return the length of leaf that would have taken `LEAF_NS`, at most doubled."""
+    fitting = size * LEAF_NS // max(elapsed_ns, 1)
+    return max(1, min(fitting, 2 * size))

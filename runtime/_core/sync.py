@@ -1,0 +1,44 @@
+"""The only door from `_core` to threads, locks and clocks.
+
+In production these names are the standard library's own objects. A model test
+replaces them to decide every interleaving (``tests/model/explorer.py``), so
+`_core` writes ``sync.Lock()`` and never imports `threading` itself.
+
+What each operation promises is in docs/explanation/atomicity.md.
+
+Layer: core. Imports: nothing of ours.
+"""
+
+import collections
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = (
+    "Deque",
+    "Lock",
+    "LockType",
+    "Thread",
+    "clock_ns",
+    "get_ident",
+    "start_thread",
+)
+
+type Thread = threading.Thread
+type LockType = threading.Lock
+
+Lock = threading.Lock
+Deque = collections.deque
+get_ident = threading.get_ident
+clock_ns = time.perf_counter_ns
+
+
+def start_thread(target: Callable[[], None], name: str) -> Thread:
+    """Start ``target()`` in a new daemon thread and return the thread.
+
+    A daemon, so that a job stuck in one C call cannot keep the process alive
+    after its pool gave up on it; every other worker is joined by its registry.
+    """
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread

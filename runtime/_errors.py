@@ -1,0 +1,141 @@
+"""Every exception the runtime raises in its own name.
+
+A user's exception arrives unchanged; the classes here speak only of the
+runtime: whose fault it was, and what to do now. Each takes data and builds its
+message, so the wording is the same everywhere and the data can be inspected.
+
+Layer: rank 0. Imports: nothing of ours.
+"""
+
+__all__ = (
+    "BackendUnavailableError",
+    "BackpressureExceeded",
+    "BrokenWorkerError",
+    "CrossingError",
+    "DeadlockError",
+    "InternalError",
+    "JobCancelled",
+    "JobInterrupted",
+    "NotOnWorkerError",
+    "ParallelError",
+    "PoolClosedError",
+    "TaskCancelled",
+    "TaskFailed",
+)
+
+
+class ParallelError(Exception):
+    """Base of the runtime's errors; a job's own error is never one of these."""
+
+
+class TaskFailed(ParallelError):
+    """A job failed and its own error could not be carried across.
+
+    Raised only where the error's type cannot be rebuilt on this side; the
+    message shows what was raised there. Everywhere else the job's own error
+    arrives unchanged.
+    """
+
+
+class TaskCancelled(ParallelError):
+    """The job you wait for was ended by somebody else.
+
+    Raised in a waiter whose job was ended by `Job.cancel`, by the pool or by
+    `WorkerPool.shutdown`. A waiter whose own cancel scope was cancelled gets
+    `trio.Cancelled` instead.
+
+    Args:
+      job_name: Name of the job.
+      cause: Who ended it, as words that finish "was cancelled by ...".
+    """
+
+    def __init__(self, job_name: str, cause: str) -> None:
+        super().__init__(f"job {job_name!r} was cancelled by {cause}")
+        self.job_name = job_name
+        self.cause = cause
+
+
+class BackpressureExceeded(ParallelError):
+    """The bound was reached and you asked to be refused rather than to wait."""
+
+
+class PoolClosedError(ParallelError, RuntimeError):
+    """You used a pool after it was closed.
+
+    Raised once its block is being left or `WorkerPool.shutdown` was called.
+    Not raised when the pool broke: that is `InternalError`.
+
+    Args:
+      pool_name: Name of the pool.
+    """
+
+    def __init__(self, pool_name: str) -> None:
+        super().__init__(
+            f"pool {pool_name!r} is closed: it takes no more work once its "
+            "'async with' block is being left or shutdown() was called"
+        )
+        self.pool_name = pool_name
+
+
+class BrokenWorkerError(ParallelError, RuntimeError):
+    """A worker died or could not start. Not raised when your function raised."""
+
+
+class CrossingError(ParallelError, TypeError):
+    """A callable, argument or result cannot cross to another interpreter."""
+
+
+class BackendUnavailableError(ParallelError, RuntimeError):
+    """This build, or a missing extra, cannot provide the backend asked for.
+
+    Args:
+      backend: The name that was asked for.
+      reason: Why it is missing and what to do, as one sentence.
+    """
+
+    def __init__(self, backend: str, reason: str) -> None:
+        super().__init__(f"backend {backend!r} is not available: {reason}")
+        self.backend = backend
+        self.reason = reason
+
+
+class DeadlockError(ParallelError, RuntimeError):
+    """Waiting would never end: the work waited for needs the one who waits."""
+
+
+class NotOnWorkerError(ParallelError, RuntimeError):
+    """A function that only makes sense inside a job was called elsewhere.
+
+    Args:
+      function: What was called, as the user wrote it.
+      instead: The corrected line of code.
+    """
+
+    def __init__(self, function: str, instead: str) -> None:
+        super().__init__(
+            f"{function} works only inside a job, on a worker of a pool; "
+            f"write instead: {instead}"
+        )
+        self.function = function
+        self.instead = instead
+
+
+class InternalError(Exception):
+    """A bug of ours. The pool it happened in is closed and cannot be trusted.
+
+    Never raised for something your function did. Please report it with the
+    traceback of its ``__cause__``.
+    """
+
+
+class JobCancelled(BaseException):
+    """Control flow inside a job: `check_cancelled` raises it.
+
+    Outside `Exception`, so that ``except Exception`` in a job does not stop a
+    cancellation. Let it pass; the waiter gets `trio.Cancelled` or
+    `TaskCancelled`, never this.
+    """
+
+
+class JobInterrupted(BaseException):
+    """Control flow inside a job: raised by an interrupt. Let it pass."""

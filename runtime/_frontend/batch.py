@@ -1,0 +1,176 @@
+"""Many items, one wait: `spawn_parallel_batch` and `spawn_chunked_parallel`.
+
+The scheduler cuts the items (`runtime._core.batch`); here one task waits for all
+of them. A batch takes one place at the pool's bound, however long it is: what it
+keeps in the queues grows with the number of workers, not with its items.
+
+Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, trio.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
+from itertools import chain
+from types import CodeType
+from typing import TYPE_CHECKING, cast, overload, override
+
+from .._core import WITHDRAWN, Batch
+from .._errors import TaskCancelled
+from .options import callable_name
+from .token import WorkToken
+from .waiting import Waiting
+from .work import Verdict
+
+if TYPE_CHECKING:
+    from .intake import Intake
+
+__all__ = ("BatchCall", "Chunks", "as_sequence")
+
+
+class BatchCall(Waiting):
+    """A batch with the Trio task that waits for it.
+
+    Thread safety: externally synchronized, by the Trio thread; `_left` comes from
+    a worker.
+    """
+
+    __slots__ = (
+        "_error",
+        "_intake",
+        "_raise_cancel",
+        "_task",
+        "batch",
+        "code",
+        "first_piece",
+        "name",
+        "token",
+    )
+
+    def __init__(
+        self,
+        intake: "Intake",
+        fn: Callable[..., object],
+        items: Sequence[object],
+        *,
+        call: Callable[..., object] | None = None,
+        finish: Callable[[list[object]], list[object]] | None = None,
+        collects_errors: bool,
+        lane: int,
+    ) -> None:
+        self._init_waiting()
+        self._intake = intake  # immutable
+        self._error: BaseException | None = None  # owner: the Trio thread
+        self.name = f"batch of {len(items)} x {callable_name(fn)}"  # immutable
+        self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
+        self.token = WorkToken(intake)  # immutable
+        self.batch: Batch[object, object] = Batch(  # immutable
+            call or fn,
+            items,
+            copy_context(),
+            token=self.token,
+            sink=self._left,
+            collects_errors=collects_errors,
+            finish=finish,
+            lane=lane,
+        )
+        self.first_piece = self.batch.first_piece()  # immutable
+
+    async def inject_and_wait(self) -> list[object]:
+        """Inject the batch, wait for every item, return the results in order."""
+        self._intake.registry.inject(self.first_piece)
+        await self._park(self._cancelled)
+        return self._answer()
+
+    def deliver(self) -> None:
+        """Let the task go on; in the Trio thread."""
+        self._intake.settle(self)
+        self._resume()
+
+    def verdict(self) -> Verdict:
+        """Tell how the batch ended."""
+        if self.first_piece.phase == WITHDRAWN:
+            return Verdict.WITHDRAWN
+        return Verdict.COMPLETED if self.batch.is_complete else Verdict.FAILED
+
+    def stop(self, cause: str) -> None:
+        """End the batch on somebody else's behalf."""
+        self.token.request_stop(cause)
+        if self._intake.registry.withdraw(self.first_piece):
+            self._resume()
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait with an error of the runtime's own."""
+        self._error = error
+        self._resume()
+
+    def _left(self, _batch: Batch[object, object]) -> None:
+        self._intake.port.post(self)
+
+    def _cancelled(self) -> bool:
+        self.token.request_stop(None)
+        return self._intake.registry.withdraw(self.first_piece)
+
+    def _answer(self) -> list[object]:
+        raise_cancel, self._raise_cancel = self._raise_cancel, None
+        if self._error is not None:
+            raise self._error
+        errors = self.batch.errors()
+        if errors:
+            raise BaseExceptionGroup(f"{self.name}: {_failures(errors)}", errors)
+        if self.batch.is_complete:
+            return self.batch.results()
+        if raise_cancel is not None:
+            raise_cancel()
+        raise TaskCancelled(self.name, self.token.cause or "one of its items")
+
+
+class Chunks[T](Sequence[list[T]]):
+    """A sequence, seen as the list of its chunks.
+
+    Args:
+      items: What is cut.
+      chunk_size: Items per chunk, at least 1; the last chunk may be shorter.
+    """
+
+    def __init__(self, items: Sequence[T], chunk_size: int) -> None:
+        self._items = items
+        self._chunk_size = chunk_size
+
+    @override
+    def __len__(self) -> int:
+        return -(-len(self._items) // self._chunk_size)
+
+    @overload
+    def __getitem__(self, index: int) -> list[T]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[T]]: ...
+    @override
+    def __getitem__(self, index: int | slice) -> list[T] | list[list[T]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        start = index * self._chunk_size
+        return list(self._items[start : start + self._chunk_size])
+
+
+def call_chunk[T, R](fn: Callable[[list[T]], Iterable[R]], chunk: list[T]) -> list[R]:
+    """Call the function for one chunk and check what it returned."""
+    results = list(fn(chunk))
+    if len(results) != len(chunk):
+        raise ValueError(
+            f"{callable_name(fn)} returned {len(results)} results for a chunk of "
+            f"{len(chunk)} items; it must return one for each"
+        )
+    return results
+
+
+def flatten(chunks: list[object]) -> list[object]:
+    """Return the results of all chunks as one list."""
+    return list(chain.from_iterable(cast("list[list[object]]", chunks)))
+
+
+def as_sequence[T](items: Iterable[T]) -> Sequence[T]:
+    """Return the items as something that can be sliced and has a length."""
+    return items if isinstance(items, Sequence) else list(items)
+
+
+def _failures(errors: list[BaseException]) -> str:
+    return "1 item failed" if len(errors) == 1 else f"{len(errors)} items failed"

@@ -1,0 +1,210 @@
+"""One `spawn_cpu_work`: a job and the task that waits for it.
+
+The life of a call, and what ends the wait:
+
+* **CALL-1** accept: check for cancellation, take a place at the bound, inject.
+* **CALL-2** poll: if it is likely to pay (see `Poller`), let a few ticks of the Trio
+  loop pass. Whoever takes `_handoff` first decides: the worker, then the task finds
+  its result by itself; or the task, then the worker must post.
+* **CALL-3** park until the port delivers, or a cancellation does:
+  queued → withdrawn, the task leaves with `trio.Cancelled`;
+  running → its token is set, and the task goes on waiting, or with
+  ``on_cancel="abandon"`` leaves.
+* **CALL-4** answer: the outcome is unwrapped in the task.
+
+Layer: frontend. Imports: `runtime._core`, `token`, trio.
+"""
+
+from collections.abc import Callable
+from contextvars import copy_context
+from types import CodeType
+from typing import TYPE_CHECKING
+
+import outcome
+import trio
+
+from .._core import Job, sync
+from .._errors import JobCancelled, TaskCancelled
+from .options import Limiter, OnCancel, callable_name
+from .token import WorkToken
+from .waiting import Waiting
+from .work import Verdict, verdict_of
+
+if TYPE_CHECKING:
+    from .from_worker import Request
+    from .intake import Intake
+
+__all__ = ("Call", "Poller")
+
+# At most this many ticks of the Trio loop (DESIGN 4.8).
+MAX_POLLS = 4
+# After a poll that did not pay, this many calls do not poll. Arbitrary.
+POLL_BACKOFF = 16
+
+
+class Poller:
+    """Decides whether the next call should poll before it parks.
+
+    It pays while jobs are so short that their result is there before a wake-up
+    could be: one idle worker, one poller at a time, and the last poll paid.
+
+    Thread safety: externally synchronized, by the Trio thread.
+    """
+
+    __slots__ = ("_is_polling", "_skip")
+
+    def __init__(self) -> None:
+        self._is_polling = False  # owner: the Trio thread
+        self._skip = 0  # owner: the Trio thread
+
+    def begin(self, *, is_worker_idle: bool) -> bool:
+        """Return whether to poll now; if so, `end` must follow."""
+        if self._is_polling or not is_worker_idle:
+            return False
+        if self._skip > 0:
+            self._skip -= 1
+            return False
+        self._is_polling = True
+        return True
+
+    def end(self, *, paid: bool) -> None:
+        """Learn from a poll."""
+        self._is_polling = False
+        self._skip = 0 if paid else POLL_BACKOFF
+
+
+class Call(Waiting, Job):
+    """A job with the Trio task that waits for its outcome.
+
+    Thread safety: what `Job` says; all else belongs to the Trio thread.
+    """
+
+    __slots__ = (
+        "_handoff",
+        "_limiter",
+        "_on_cancel",
+        "_intake",
+        "_raise_cancel",
+        "_task",
+        "code",
+        "name",
+    )
+
+    token: WorkToken
+
+    def __init__(
+        self,
+        intake: "Intake",
+        fn: Callable[..., object],
+        args: tuple[object, ...],
+        *,
+        on_cancel: OnCancel,
+        lane: int,
+        limiter: Limiter | None,
+        name: str | None,
+    ) -> None:
+        token = WorkToken(intake)
+        super().__init__(
+            fn, args, copy_context(), token=token, sink=Call._left, lane=lane
+        )
+        self._init_waiting()
+        self._intake = intake  # immutable
+        self._on_cancel = on_cancel  # immutable
+        # Lends a token to this call until its job has ended, waited for or not.
+        self._limiter = limiter  # immutable
+        self.name = callable_name(fn) if name is None else name  # immutable
+        self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
+        # Locked means "decided", see CALL-2; None where nobody polls.
+        self._handoff: sync.LockType | None = None  # atomic: acquire
+        if on_cancel == "wait":
+            token.host = self
+
+    async def inject_and_wait(self, poller: Poller) -> object:
+        """Inject the job, wait for its outcome, return or raise it."""
+        registry = self._intake.registry
+        polls = poller.begin(is_worker_idle=registry.is_anyone_idle())
+        if polls:
+            self._handoff = sync.Lock()
+        registry.inject(self)  # CALL-1 accept
+        if polls and await self._poll(poller):
+            self._close()
+        else:
+            await self._park(self._cancelled)  # CALL-3 park
+        return self._answer()
+
+    async def _poll(self, poller: Poller) -> bool:
+        """Return whether the outcome came within a few ticks."""
+        handoff = self._handoff
+        assert handoff is not None
+        for _ in range(MAX_POLLS):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            if handoff.locked():
+                break
+        # ATOMIC(lock-acquire): CALL-2 the worker and the task both try; the task
+        # that loses has its outcome, the worker that loses posts.
+        paid = not handoff.acquire(blocking=False)
+        poller.end(paid=paid)
+        return paid
+
+    def _left(self) -> None:
+        """Report the end; runs on the worker's thread, or on the canceller's."""
+        if self._handoff is None or not self._handoff.acquire(blocking=False):
+            self._intake.port.post(self)  # CALL-2 handoff lost, or nobody polls
+
+    def deliver(self) -> None:
+        """Let the task go on; in the Trio thread."""
+        self._close()
+        self._resume()
+
+    def verdict(self) -> Verdict:
+        """Tell how the call ended."""
+        return verdict_of(self)
+
+    def stop(self, cause: str) -> None:
+        """End the call on somebody else's behalf: withdraw it or set its token."""
+        withdrawn = self._intake.registry.withdraw(self)
+        self.token.request_stop(cause)
+        if withdrawn:
+            self.outcome = outcome.Error(JobCancelled())
+            self._resume()
+
+    def resume_for(self, request: "Request") -> bool:
+        """Have the waiting task run a request; False if it is not waiting."""
+        return self._resume(request)
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait with an error of the runtime's own."""
+        self.outcome = outcome.Error(error)
+        self._resume()
+
+    def _cancelled(self) -> bool:
+        """Answer the cancellation of the waiting task: may it leave now?"""
+        if self._intake.registry.withdraw(self):
+            self.token.host = None
+            return True
+        self.token.request_stop(None)
+        if self._on_cancel == "abandon":
+            self._intake.note_abandoned(self)
+            return True
+        return False
+
+    def _close(self) -> None:
+        """Settle the accounts: the entry has left the scheduler."""
+        self.token.host = None  # breaks the cycle, so the call dies at once
+        if self._limiter is not None:
+            try:
+                self._limiter.release_on_behalf_of(self)
+            except Exception as error:  # the user's limiter; its error is the answer
+                self.outcome = outcome.Error(error)
+        self._intake.settle(self)
+
+    def _answer(self) -> object:
+        """Return or raise what became of the job, and keep none of it."""
+        result, self.outcome = self.outcome, None
+        raise_cancel, self._raise_cancel = self._raise_cancel, None
+        assert result is not None
+        if isinstance(result, outcome.Error) and isinstance(result.error, JobCancelled):
+            if raise_cancel is not None:
+                raise_cancel()
+            raise TaskCancelled(self.name, self.token.cause or "itself") from None
+        return result.unwrap()  # CALL-4 answer

@@ -1,0 +1,159 @@
+"""From inside a job back into Trio, as `trio.from_thread` does for its threads.
+
+A job that was started by `spawn_cpu_work` and is waited for runs its request in
+the waiting task. Every other job (a batch's, a map's, a submitted or abandoned
+one) gets a child task of the pool, so that two jobs cannot block each other.
+
+    worker                                 Trio thread
+    BACK-1  post the request               BACK-2  choose the task, run it there
+    BACK-4  wake up with the outcome       BACK-3  store the outcome, set the latch
+
+Layer: frontend. Imports: `runtime._core`, `token`, trio.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from typing import cast
+
+import outcome
+import trio
+
+from .._core import Latch, current_worker
+from .._errors import DeadlockError, NotOnWorkerError
+from .token import WorkToken, accepted_by
+
+__all__ = ("Request", "run", "run_sync")
+
+
+def run[*Ts, R](async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
+    """Run ``await async_fn(*args)`` in Trio and wait for it, from inside a job.
+
+    The job's context variables are visible in ``async_fn``. The worker waits: it
+    runs nothing else meanwhile.
+
+    Returns:
+      What ``async_fn`` returned.
+
+    Raises:
+      NotOnWorkerError: called outside a job.
+      trio.RunFinishedError: the Trio run is over.
+      trio.Cancelled: the job's waiter was cancelled, or the pool was, while
+        ``async_fn`` ran. Let it pass.
+    """
+    return _ask("runtime.from_worker.run", async_fn, args)
+
+
+def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
+    """Run ``fn(*args)`` in the Trio thread and wait for it, from inside a job.
+
+    Returns:
+      What ``fn`` returned.
+
+    Raises:
+      NotOnWorkerError: called outside a job.
+      trio.RunFinishedError: the Trio run is over.
+    """
+
+    async def call() -> R:
+        return fn(*args)
+
+    return _ask("runtime.from_worker.run_sync", call, ())
+
+
+def _ask[R](
+    verb: str, async_fn: Callable[..., Awaitable[R]], args: tuple[object, ...]
+) -> R:
+    worker = current_worker()
+    if worker is None or worker.job is None:
+        raise NotOnWorkerError(
+            f"{verb}()",
+            "await async_fn(*args), since you are in Trio, or "
+            "trio.from_thread.run(async_fn, *args) in one of Trio's own threads",
+        )
+    if trio.lowlevel.in_trio_run():
+        raise DeadlockError(
+            f"{verb}() inside an inline pool: the job runs in the Trio thread, which "
+            "cannot wait for itself"
+        )
+    token = worker.job.token
+    assert isinstance(token, WorkToken)
+    return cast("R", Request(async_fn, args, token).ask())
+
+
+class Request:
+    """Something a job wants to have run in Trio.
+
+    Thread safety: `ask` on the worker; all else in the Trio thread.
+    """
+
+    __slots__ = ("_args", "_async_fn", "_context", "_done", "_outcome", "_token")
+
+    def __init__(
+        self,
+        async_fn: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+        token: WorkToken,
+    ) -> None:
+        self._async_fn = async_fn  # immutable
+        self._args = args  # immutable
+        self._token = token  # immutable
+        self._context = copy_context()  # immutable
+        self._context.run(accepted_by.set, token.intake)
+        self._done = Latch()  # immutable
+        self._outcome: outcome.Outcome[object] | None = None  # owner: until BACK-3
+
+    def ask(self) -> object:
+        """Post the request, wait, and return or raise what came of it."""
+        if not self._token.intake.port.post(self):  # BACK-1 post
+            raise trio.RunFinishedError
+        self._done.wait()
+        answer, self._outcome = self._outcome, None
+        assert answer is not None
+        return answer.unwrap()  # BACK-4 wake up
+
+    def deliver(self) -> None:
+        """Choose the task that runs the request."""
+        host = self._token.host
+        if host is None or not host.resume_for(self):  # BACK-2 choose
+            self._token.intake.start_child(self)
+
+    def refuse(self, error: BaseException) -> None:
+        """Answer with an error: nothing in Trio can run it any more."""
+        self._answer(outcome.Error(error))
+
+    async def run_in_this_task(self) -> None:
+        """Run the request in the calling task, with the job's context variables."""
+        task = trio.lowlevel.current_task()
+        own_context, task.context = task.context, self._context
+        # A task's new context takes effect with its next step.
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        result = await outcome.acapture(_unprotected, self._async_fn, self._args)
+        task.context = own_context
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        self._answer(result)
+
+    async def run_in_child_task(self) -> None:
+        """Run the request in a task of its own, cancelled with its job."""
+        token = self._token
+        token.scopes = scopes = token.scopes or set()
+        with trio.CancelScope() as scope:
+            scopes.add(scope)
+            if token.is_set:
+                scope.cancel()
+            try:
+                await self.run_in_this_task()
+            finally:
+                scopes.discard(scope)
+
+    def _answer(self, result: outcome.Outcome[object]) -> None:
+        # ORDER: the outcome first; the latch lets the worker read it.
+        self._outcome = result
+        self._done.set()  # BACK-3 answer
+
+
+@trio.lowlevel.disable_ki_protection
+async def _unprotected(
+    async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+) -> object:
+    """Run the user's function as his own task would, Ctrl-C included."""
+    return await async_fn(*args)

@@ -1,0 +1,90 @@
+"""A pool without threads: its jobs run in the Trio thread, one at a time.
+
+For tests of code that uses a pool: nothing runs at the same time as anything else,
+jobs run in the order of their lanes, one per step of the Trio loop, and Trio's
+mock clock does not jump ahead of a job. The scheduler's parts are the real ones;
+only the worker's thread is replaced by a task, the *pump*.
+
+Layer: frontend. Imports: `pool`, `runtime._core`, trio.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import override
+
+import trio
+
+from .._core import Job, Registry
+from .options import check_count
+from .pool import WorkerPool, run_pool
+
+__all__ = ("inline_pool",)
+
+
+@asynccontextmanager
+async def inline_pool(
+    *, queue_capacity: int = 1000, name: str = "inline"
+) -> AsyncIterator[WorkerPool]:
+    """Open a pool whose jobs run in the Trio thread, deterministically.
+
+    It behaves as `runtime.open_worker_pool` with one worker, but for this: a running
+    job holds up the whole Trio loop, so nothing can cancel it meanwhile, and
+    `runtime.from_worker` raises `DeadlockError` inside it.
+    """
+    check_count(queue_capacity, 1, "queue_capacity")
+    async with run_pool(
+        _InlineRegistry, name=name, backend="inline", queue_capacity=queue_capacity
+    ) as pool:
+        yield pool
+
+
+class _InlineRegistry(Registry):
+    """A registry of one worker, driven by a Trio task."""
+
+    __slots__ = ("_nursery", "_posted")
+
+    def __init__(
+        self, nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        super().__init__(1, name="inline", on_failure=on_failure)
+        self._nursery = nursery  # immutable
+        self._posted = trio.Event()  # owner: the Trio thread
+
+    @override
+    def start(self) -> None:
+        self._nursery.start_soon(self._pump)
+
+    @override
+    def inject(self, job: Job) -> None:
+        super().inject(job)
+        self._posted.set()
+
+    @override
+    def inject_many(self, jobs: Sequence[Job]) -> None:
+        super().inject_many(jobs)
+        self._posted.set()
+
+    @override
+    def stop(self) -> None:
+        super().stop()
+        self._posted.set()
+
+    @override
+    def join(self, *, but_not: Collection[int] = ()) -> None:
+        """Do nothing: the pump's nursery waits for it."""
+
+    @override
+    def is_anyone_idle(self) -> bool:
+        """Say no: to poll would only be to wait for oneself."""
+        return False
+
+    async def _pump(self) -> None:
+        (worker,) = self._workers
+        # Shielded: entries must leave the scheduler when the pool is cancelled, too.
+        with trio.CancelScope(shield=True):
+            while not self.is_stopping:
+                if worker.run_one():
+                    await trio.lowlevel.checkpoint()
+                else:
+                    self._posted = trio.Event()
+                    await self._posted.wait()

@@ -1,0 +1,274 @@
+"""What a pool has accepted, until it is settled; and the pool's end.
+
+Work comes in through `take_place` and `inject` or `track`, and is settled when its
+entry has left the scheduler. Leaving the pool's block:
+
+* **STOP-1** stop intake: whoever comes now gets `PoolClosedError`. What was accepted
+  may still use the pool: tasks of the async lane, and what jobs ask for through
+  `runtime.from_worker`.
+* **STOP-2** drain: wait for the lane's tasks and for the work.
+* **STOP-3** cancel, where the block is left by an error or a cancellation, or a
+  grace period is over: withdraw what is queued, set the token of what runs, and
+  wait on.
+* **STOP-4** stop the workers and wait for their threads.
+
+Layer: frontend. Imports: `runtime._core`, trio.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from .._core import Job, Registry, current_worker
+from .._errors import InternalError, PoolClosedError
+from .lane import AsyncLane
+from .port import CompletionPort
+from .token import accepted_by
+from .work import Verdict, Work
+
+if TYPE_CHECKING:
+    from .from_worker import Request
+
+__all__ = ("Intake", "MakeRegistry")
+
+# Given the pool's nursery, and whom to call if the scheduler fails.
+type MakeRegistry = Callable[[trio.Nursery, Callable[[BaseException], None]], Registry]
+
+
+class Intake:
+    """The bookkeeping of one pool.
+
+    Thread safety: externally synchronized, by the Trio thread. Workers reach only
+    `port`, `is_inside_job` and `adopt`.
+    """
+
+    __slots__ = (
+        "_failure",
+        "_has_left",
+        "_is_cancelled",
+        "_nursery",
+        "_places",
+        "_progress",
+        "_unretrieved",
+        "abandoned",
+        "is_closing",
+        "lane",
+        "name",
+        "port",
+        "registry",
+        "verdicts",
+        "work",
+    )
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        make_registry: MakeRegistry,
+        *,
+        name: str,
+        queue_capacity: int,
+    ) -> None:
+        self.name = name  # immutable
+        self.port = CompletionPort()  # immutable
+        self.registry = make_registry(nursery, self._report_failure)  # immutable
+        self._nursery = nursery  # immutable
+        worker_count = self.registry.worker_count
+        self.lane = AsyncLane(  # immutable
+            nursery,
+            limit=worker_count,
+            capacity=queue_capacity,
+            owner=self,
+            on_end=self._note_progress,
+        )
+        # A place for each queued job and one for each that runs.
+        self._places = trio.Semaphore(queue_capacity + worker_count)  # immutable
+        # All that follows belongs to the Trio thread.
+        self.work: set[Work] = set()  # owner: accepted and not settled
+        self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
+        self.verdicts = Counter[Verdict]()  # owner: how settled work ended
+        self._unretrieved: dict[Work, Exception] = {}  # owner: jobs' errors
+        self.is_closing = False  # owner
+        self._is_cancelled = False  # owner: closing, and not gracefully
+        self._has_left = False  # owner: the block is over
+        self._failure: InternalError | None = None  # owner
+        self._progress = trio.lowlevel.ParkingLot()  # owner: who drains
+
+    # The way in
+
+    def check_open(self) -> None:
+        """Raise unless the calling task may bring work."""
+        if self._failure is not None:
+            raise self._failure
+        if self.is_closing and (self._is_cancelled or accepted_by.get() is not self):
+            raise PoolClosedError(self.name)
+
+    async def take_place(self) -> None:
+        """Take a place at the bound, waiting for one if need be."""
+        self.check_open()
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            await self._places.acquire()
+            try:
+                self.check_open()
+            except BaseException:
+                self._places.release()
+                raise
+
+    def take_place_nowait(self) -> None:
+        """Take a place at the bound; `trio.WouldBlock` if there is none."""
+        self._places.acquire_nowait()
+
+    def track(self, work: Work) -> None:
+        """Count a piece of work as accepted."""
+        self.work.add(work)
+
+    def inject[W: Job](self, job: W) -> None:
+        """Count a job as accepted and hand it to the workers."""
+        self.work.add(job)
+        self.registry.inject(job)
+
+    def is_inside_job(self) -> bool:
+        """Return whether this is called inside one of this pool's jobs."""
+        worker = current_worker()
+        return worker is not None and worker.registry is self.registry
+
+    def adopt(self, job: Job) -> None:
+        """Accept a job from inside a job: to the worker's own deque, at no place."""
+        worker = current_worker()
+        assert worker is not None
+        # ORDER: the pool learns of the job before the job can end, because the
+        # port delivers in the order of posts.
+        self.port.post(_Adoption(self, job))
+        worker.push(job)
+
+    # The way out
+
+    def settle(self, work: Work, *, holds_place: bool = True) -> None:
+        """Count the end of a piece of work: its entry has left the scheduler."""
+        if holds_place:
+            self._places.release()
+        if work not in self.work:
+            return  # left behind by a shutdown or a failure
+        self.work.remove(work)
+        self.abandoned.discard(work)
+        self.verdicts[work.verdict()] += 1
+        if self.is_closing:
+            self._note_progress()
+
+    def note_abandoned(self, work: Work) -> None:
+        """Count a running job whose waiter has left."""
+        self.abandoned.add(work)
+
+    def note_unretrieved(self, work: Work, error: Exception) -> None:
+        """Keep the error of a job that nobody has waited for yet."""
+        self._unretrieved[work] = error
+
+    def note_retrieved(self, work: Work) -> None:
+        """Forget the error: somebody waited for the job."""
+        self._unretrieved.pop(work, None)
+
+    def start_child(self, request: "Request") -> None:
+        """Run a job's request in a task of the pool."""
+        if self._has_left:
+            request.refuse(PoolClosedError(self.name))
+        else:
+            self._nursery.start_soon(request.run_in_child_task)
+
+    # The end
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Run the workers for the length of the block; leave nothing behind."""
+        self.registry.start()
+        try:
+            yield
+            self.is_closing = True  # STOP-1 stop intake
+            await self.drain()  # STOP-2 drain
+        except BaseException:
+            self.cancel("its pool, whose block was left early")  # STOP-3 cancel
+            self._nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await self.drain()
+            raise
+        finally:
+            self._has_left = True
+            self.registry.stop()  # STOP-4 stop the workers
+            self.registry.join(but_not=self.registry.running_jobs())
+
+    async def drain(self) -> None:
+        """Wait until no task of the lane and no work is left."""
+        while self.lane.task_count or self.work:
+            await self._progress.park()
+
+    def cancel(self, cause: str) -> None:
+        """End everything that was accepted; accept nothing more from anyone."""
+        self.is_closing = self._is_cancelled = True
+        self.lane.cancel()
+        for work in list(self.work):
+            work.stop(cause)
+
+    def leave_behind(self, work: Work, error: BaseException) -> None:
+        """Give up on work that does not end; its outcome will be dropped."""
+        self.work.discard(work)
+        work.fail(error)
+        self._note_progress()
+
+    def raise_errors(self, *, together_with: BaseException | None = None) -> None:
+        """Raise what the block must not leave unsaid, if there is anything."""
+        errors: list[BaseException] = list(self._unretrieved.values())
+        if self._failure is not None:
+            errors.insert(0, self._failure)
+        if not errors:
+            return
+        if together_with is not None and together_with is not self._failure:
+            errors.insert(0, together_with)
+        if errors == [self._failure]:
+            raise errors[0]
+        raise BaseExceptionGroup(f"in pool {self.name!r}", errors) from None
+
+    def _note_progress(self) -> None:
+        self._progress.unpark_all()
+
+    def _report_failure(self, error: BaseException) -> None:
+        """Report a bug of ours; on a worker's thread."""
+        self.port.post(_Failure(self, error))
+
+    def break_down(self, error: BaseException) -> None:
+        """Close loudly: the scheduler cannot be trusted any more."""
+        failure = InternalError("the scheduler failed; please report this as a bug")
+        failure.__cause__ = error
+        self._failure = failure
+        self.is_closing = self._is_cancelled = True
+        for work in list(self.work):
+            self.leave_behind(work, failure)
+        self._nursery.cancel_scope.cancel()
+
+
+class _Adoption:
+    """A worker's news: a job was pushed from inside a job."""
+
+    __slots__ = ("_intake", "_work")
+
+    def __init__(self, intake: Intake, work: Work) -> None:
+        self._intake = intake
+        self._work = work
+
+    def deliver(self) -> None:
+        self._intake.track(self._work)
+
+
+class _Failure:
+    """A worker's last words: the scheduler failed."""
+
+    __slots__ = ("_error", "_intake")
+
+    def __init__(self, intake: Intake, error: BaseException) -> None:
+        self._intake = intake
+        self._error = error
+
+    def deliver(self) -> None:
+        self._intake.break_down(self._error)

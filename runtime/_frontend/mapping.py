@@ -1,0 +1,308 @@
+"""`WorkerPool.map`: a stream of items in, a stream of results out.
+
+At most ``max_in_flight`` items are alive: pulled from the source and their result
+not yet handed out. Between the two ends items travel in *blocks*, one job each:
+
+* **MAP-1** pull: the feeder takes an item when there is room for one more.
+* **MAP-2** send: while the workers have fewer than `BLOCKS_PER_WORKER` blocks each,
+  open items are sent, however few: of a slow source each item starts at once. Else
+  they wait, and the next block is longer, up to a length that takes about
+  `BLOCK_NS`: a fast source pays for one job per block and not per item.
+* **MAP-3** return: a block that is done frees its place with the workers (the next
+  one is sent) and its results wait for the consumer, in order if asked.
+* **MAP-4** hand out: each result makes room for one more item.
+
+Layer: frontend. Imports: `runtime._core`, `options`, `token`, trio.
+"""
+
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+)
+from contextlib import aclosing, asynccontextmanager
+from contextvars import Context, copy_context
+from functools import partial
+from types import CodeType
+from typing import TYPE_CHECKING, cast, override
+
+import outcome
+import trio
+
+from .. import _core
+from .._core import sync
+from .._errors import JobCancelled, TaskCancelled
+from .nursery import open_nursery
+from .options import callable_name
+from .token import WorkToken
+from .work import Verdict, verdict_of
+
+if TYPE_CHECKING:
+    from .intake import Intake
+
+__all__ = ("MapStream", "open_map")
+
+# One running and one ready keeps a worker from waiting for the Trio thread.
+BLOCKS_PER_WORKER = 2
+# A block's run time, long against the cost of a job from Trio. Measured in
+# bench/situations/map_stream.
+BLOCK_NS = 1_000_000
+# How long a sync source may keep the Trio thread at a stretch. Arbitrary.
+TURN_NS = 500_000
+
+
+class _Block(_core.Job):
+    """Some items on their way to a worker, and their results on the way back."""
+
+    __slots__ = ("_stream", "code", "is_back", "name", "results", "size")
+
+    def __init__(
+        self,
+        stream: "MapStream[object, object]",
+        items: list[object],
+        context: Context,
+    ) -> None:
+        # Filled by the worker as it goes, so that an error loses no value.
+        self.results: list[object] = []  # owner: the worker, then the Trio thread
+        super().__init__(
+            _run_block,
+            (stream.call, items, self.results, stream.token),
+            context,
+            token=stream.token,
+            sink=_Block._left,
+        )
+        self._stream = stream  # immutable
+        self.size = len(items)  # immutable
+        self.name = stream.name  # immutable
+        self.code = stream.code  # immutable
+        self.is_back = False  # owner: the Trio thread
+
+    def deliver(self) -> None:
+        """Hand the results to the stream; in the Trio thread."""
+        self._stream.intake.settle(self, holds_place=False)
+        self.is_back = True
+        self._stream.take_back(self)
+
+    def verdict(self) -> Verdict:
+        """Tell how the block ended."""
+        return verdict_of(self)
+
+    def stop(self, cause: str) -> None:
+        """Stop the whole stream."""
+        self._stream.stop(cause)
+
+    def fail(self, error: BaseException) -> None:
+        """End the stream with an error of the runtime's own."""
+        self._stream.fail(error)
+
+    def _left(self) -> None:
+        self._stream.intake.port.post(self)
+
+
+def _run_block(
+    call: Callable[[object], object],
+    items: list[object],
+    results: list[object],
+    token: WorkToken,
+) -> int:
+    """Call the function for each item, on a worker; return the time it took."""
+    begin_ns = sync.clock_ns()
+    for item in items:
+        if token.is_set:
+            raise JobCancelled
+        results.append(call(item))
+    return sync.clock_ns() - begin_ns
+
+
+class MapStream[T, R](AsyncIterator[R]):
+    """The results of one `WorkerPool.map`; iterate over it once, from one task.
+
+    Thread safety: externally synchronized, by the Trio thread.
+    """
+
+    def __init__(
+        self,
+        intake: "Intake",
+        fn: Callable[[T], R],
+        *,
+        max_in_flight: int,
+        ordered: bool,
+        collects_errors: bool,
+    ) -> None:
+        self.intake = intake  # immutable
+        self.call = partial(_core.captured, fn) if collects_errors else fn  # immutable
+        self.name = f"map of {callable_name(fn)}"  # immutable
+        self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
+        self.token = WorkToken(intake)  # immutable
+        self._ordered = ordered  # immutable
+        self._context = copy_context()  # immutable: copied, never entered
+        self._max_sent = BLOCKS_PER_WORKER * intake.registry.worker_count  # immutable
+        self._max_block = max(1, max_in_flight // self._max_sent)  # immutable
+        # All that follows belongs to the Trio thread.
+        self._room = max_in_flight  # owner: how many items may still be pulled
+        self._open: deque[T] = deque()  # owner: items pulled and not sent
+        self._block_size = 1  # owner: adapts to BLOCK_NS
+        self._sent: list[_Block] = []  # owner: blocks whose results are not taken
+        self._sent_count = 0  # owner: blocks that are not back
+        self._ready: deque[R] = deque()  # owner: results to hand out
+        self._errors: list[BaseException] = []  # owner: what the items raised
+        self._final_error: BaseException | None = None  # owner: the source's, ours
+        self._is_exhausted = False  # owner: no more items will come
+        self._changed = trio.lowlevel.ParkingLot()  # owner: who waits for a change
+
+    # The consumer
+
+    @override
+    def __aiter__(self) -> AsyncIterator[R]:
+        return self
+
+    @override
+    async def __anext__(self) -> R:
+        """Return the next result; a checkpoint on every call."""
+        await trio.lowlevel.checkpoint()
+        while not self._ready:
+            if self._sent_count == 0 and self._is_over():
+                raise self._ending()
+            await self._changed.park()
+        self._room += 1  # MAP-4 hand out
+        self._changed.unpark_all()
+        return self._ready.popleft()
+
+    def _is_over(self) -> bool:
+        return self.token.is_set or (self._is_exhausted and not self._open)
+
+    def _ending(self) -> BaseException:
+        """Return what ends the iteration: the error there is, or just the end."""
+        if self._errors:
+            count = len(self._errors)
+            what = "1 item failed" if count == 1 else f"{count} items failed"
+            return BaseExceptionGroup(f"{self.name}: {what}", self._errors)
+        if self._final_error is not None:
+            return self._final_error
+        if self.token.is_set:
+            return TaskCancelled(self.name, self.token.cause or "one of its items")
+        return StopAsyncIteration()
+
+    # The feeder
+
+    async def feed(self, source: Iterable[T] | AsyncIterable[T]) -> None:
+        """Pull items while there is room, until the source ends or the map stops."""
+        try:
+            if isinstance(source, AsyncIterable):
+                await self._pull(aiter(source))
+            else:
+                async with aclosing(_yielding(source)) as items:
+                    await self._pull(items)
+        except Exception as error:  # the source's own error ends the results
+            self._final_error = error
+        finally:
+            self._is_exhausted = True
+            self._changed.unpark_all()
+
+    async def _pull(self, items: AsyncIterator[T]) -> None:
+        while await self._has_room():
+            try:
+                item = await anext(items)
+            except StopAsyncIteration:
+                return
+            self._room -= 1
+            self._open.append(item)  # MAP-1 pull
+            self._send()
+
+    async def _has_room(self) -> bool:
+        """Wait until an item may be pulled; False if the map has stopped."""
+        while self._room == 0 and not self.token.is_set:
+            await self._changed.park()
+        return not self.token.is_set
+
+    # Blocks on their way
+
+    def _send(self) -> None:
+        """Send open items, as long as the workers should have more."""
+        while (
+            self._open and self._sent_count < self._max_sent and not self.token.is_set
+        ):
+            size = min(self._block_size, len(self._open))
+            items = [self._open.popleft() for _ in range(size)]
+            stream = cast("MapStream[object, object]", self)
+            block = _Block(stream, cast("list[object]", items), self._context.copy())
+            self._sent.append(block)
+            self._sent_count += 1
+            self.intake.inject(block)  # MAP-2 send
+
+    def take_back(self, block: _Block) -> None:
+        """Take a block's results when it is their turn; send what is due."""
+        self._sent_count -= 1  # MAP-3 return
+        if self._ordered:
+            while self._sent and self._sent[0].is_back:
+                self._take_results(self._sent.pop(0))
+        else:
+            self._sent.remove(block)
+            self._take_results(block)
+        self._send()
+        self._changed.unpark_all()
+
+    def _take_results(self, block: _Block) -> None:
+        if not self._errors:  # what comes after a failed item is not handed out
+            self._ready.extend(cast("list[R]", block.results))
+        result, block.outcome = block.outcome, None
+        if isinstance(result, outcome.Value):
+            self._adapt(block.size, cast("int", result.value))
+        elif result is not None and not isinstance(result.error, JobCancelled):
+            self._errors.append(result.error)
+            self.stop("one of its items")
+
+    def _adapt(self, size: int, elapsed_ns: int) -> None:
+        """Choose the length of block that would have taken `BLOCK_NS`."""
+        fitting = size * BLOCK_NS // max(elapsed_ns, 1)
+        self._block_size = max(1, min(fitting, 2 * size, self._max_block))
+
+    # The end
+
+    def stop(self, cause: str) -> None:
+        """Send nothing more, withdraw what waits, tell what runs to stop."""
+        self.token.request_stop(cause)
+        for block in self._sent:
+            self.intake.registry.withdraw(block)
+        self._changed.unpark_all()
+
+    def fail(self, error: BaseException) -> None:
+        """End the results with an error of the runtime's own; nothing comes back."""
+        self._final_error = error
+        self._sent_count = 0
+        self._sent.clear()
+        self.stop("a failure of the runtime")
+
+    async def wait_returned(self) -> None:
+        """Wait until no block is out."""
+        while self._sent_count > 0:
+            await self._changed.park()
+
+
+async def _yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
+    """Iterate over a sync source, letting Trio run other tasks in between."""
+    begin_ns = sync.clock_ns()
+    for item in source:
+        yield item
+        if sync.clock_ns() - begin_ns > TURN_NS:
+            await trio.lowlevel.checkpoint()
+            begin_ns = sync.clock_ns()
+
+
+@asynccontextmanager
+async def open_map[T, R](
+    stream: MapStream[T, R], source: Iterable[T] | AsyncIterable[T]
+) -> AsyncIterator[MapStream[T, R]]:
+    """Feed the stream while the block runs; leave nothing behind it."""
+    async with open_nursery() as nursery:
+        nursery.start_soon(stream.feed, source)
+        try:
+            yield stream
+        finally:
+            nursery.cancel_scope.cancel()
+            stream.stop("leaving its block")
+            with trio.CancelScope(shield=True):
+                await stream.wait_returned()

@@ -1,0 +1,37 @@
+"""A nursery whose body's own exception leaves it unwrapped.
+
+Trio's nurseries put every exception into a group, so that two children that fail
+are both seen. A block that is a resource to its user (a pool, a map) should
+not change the type of what its body raises, as long as nothing else failed.
+
+Layer: frontend. Imports: trio.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+__all__ = ("open_nursery",)
+
+
+@asynccontextmanager
+async def open_nursery() -> AsyncIterator[trio.Nursery]:
+    """Open a nursery; its body's error is wrapped only together with others."""
+    body_error: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                yield nursery
+            except BaseException as error:
+                body_error = error
+                raise
+    except BaseExceptionGroup as group:
+        if body_error is None or group.exceptions != (body_error,):
+            raise
+    if body_error is not None:
+        # Outside of the handler, so that the group does not become its context.
+        try:
+            raise body_error
+        finally:
+            del body_error  # else it and this frame keep each other alive

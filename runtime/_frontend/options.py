@@ -1,0 +1,91 @@
+"""The small vocabularies of the public calls.
+
+Layer: frontend. Imports: nothing of ours.
+"""
+
+import enum
+import inspect
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+__all__ = ("JobState", "Limiter", "OnCancel", "OnError", "Priority")
+
+type OnCancel = Literal["wait", "abandon"]
+type OnError = Literal["raise", "return"]
+
+
+class Priority(enum.IntEnum):
+    """The lane a job waits in; within a lane jobs start in the order they came.
+
+    A lane is served only when those before it are empty.
+    """
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+class JobState(enum.Enum):
+    """Where a job is. The values are in the order of `runtime._core.job`.
+
+    ``QUEUED`` becomes ``RUNNING`` and then ``DONE``, or it becomes ``WITHDRAWN``; a
+    withdrawn job's function was never called and never will be.
+    """
+
+    QUEUED = 0
+    RUNNING = 1
+    DONE = 2
+    WITHDRAWN = 3
+
+
+class Limiter(Protocol):
+    """What a `trio.CapacityLimiter` offers and a job's caller needs."""
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        """Wait for a token and lend it to the borrower."""
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        """Take the borrower's token back."""
+
+
+def check_sync_callable(fn: object, call: str) -> None:
+    """Raise the misuse error for what cannot be a job.
+
+    Args:
+      fn: What the user gave.
+      call: The public function the user called, for the message.
+    """
+    if inspect.iscoroutine(fn):
+        fn.close()  # else Python warns that nobody awaited it
+        raise TypeError(
+            f"{call} needs a function and its arguments, not a coroutine; "
+            f"write instead: {call}(fn, *args)"
+        )
+    if not callable(fn):
+        raise TypeError(f"{call} needs a callable, not {fn!r}")
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+        raise TypeError(
+            f"{call} needs a sync function, but {fn.__qualname__} is async; "
+            f"write instead: await pool.spawn({fn.__qualname__}, ...)"
+        )
+
+
+def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
+    """Raise ValueError naming the option unless the value is one of the choices."""
+    if value not in choices:
+        allowed = " or ".join(map(repr, choices))
+        raise ValueError(f"{name} must be {allowed}, not {value!r}")
+
+
+def check_count(value: object, least: int, name: str) -> None:
+    """Raise TypeError or ValueError naming the option unless it is a count."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def callable_name(fn: Callable[..., object]) -> str:
+    """Return what to call a job that was given no name."""
+    return getattr(fn, "__qualname__", None) or type(fn).__qualname__

@@ -1,0 +1,77 @@
+"""The way back into Trio: workers post, one wake-up drains.
+
+Whatever a worker has to tell the Trio thread (a finished job, a request to run
+something there) is posted here. Only the first post since the last drain wakes
+the Trio loop, so a burst of completions costs one wake-up.
+
+    worker                              Trio thread
+    PORT-1  append the delivery         PORT-3  free the signal
+    PORT-2  signal free? take it and    PORT-4  deliver until nothing is left
+            ask Trio to drain
+
+Nothing is left behind: say a post comes after PORT-4 found the queue empty. That
+pop and that append are ordered by the queue, and PORT-3 came before the pop, so
+PORT-2 finds the signal free and asks for another drain.
+
+Layer: frontend. Imports: `runtime._core.sync`, trio.
+"""
+
+from typing import Protocol
+
+import trio
+
+from .._core import sync
+
+__all__ = ("CompletionPort", "Delivery")
+
+
+class Delivery(Protocol):
+    """Something to be done in the Trio thread."""
+
+    def deliver(self) -> None:
+        """Do it. Runs between two tasks' steps; must not raise."""
+
+
+class CompletionPort:
+    """Deliveries on their way from any thread to one Trio run.
+
+    Must be made in the Trio thread.
+
+    Thread safety: `post` from any thread; `drain` belongs to the Trio thread.
+    """
+
+    __slots__ = ("_pending", "_signal", "_trio_token")
+
+    def __init__(self) -> None:
+        self._trio_token = trio.lowlevel.current_trio_token()  # immutable
+        self._pending: sync.Deque[Delivery] = sync.Deque()  # atomic: append, popleft
+        # Locked means "a drain is on its way", free means "nobody asked for one".
+        self._signal = sync.Lock()  # atomic: acquire, release
+
+    def post(self, delivery: Delivery) -> bool:
+        """Have ``delivery.deliver()`` called soon in the Trio thread.
+
+        Returns:
+          False if the Trio run is over: there is nobody left to tell, and the
+          delivery is dropped.
+        """
+        self._pending.append(delivery)  # PORT-1 append
+        # ATOMIC(lock-acquire): of two posters one asks for the drain.
+        if self._signal.acquire(blocking=False):  # PORT-2 signal
+            try:
+                self._trio_token.run_sync_soon(self.drain)
+            except trio.RunFinishedError:
+                self._signal.release()
+                self._pending.clear()
+                return False
+        return True
+
+    def drain(self) -> None:
+        """Deliver what is there."""
+        self._signal.release()  # PORT-3 free the signal
+        while True:
+            try:
+                delivery = self._pending.popleft()  # PORT-4 deliver
+            except IndexError:
+                return
+            delivery.deliver()

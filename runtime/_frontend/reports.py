@@ -1,0 +1,116 @@
+"""What a pool tells about itself: frozen snapshots.
+
+Layer: frontend. Imports: `runtime._core`.
+"""
+
+from dataclasses import dataclass
+
+from .._core import HistogramSnapshot, WorkerStatistics
+
+__all__ = ("PoolStatistics", "ShutdownReport", "Straggler")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """A pool at one moment, counted since it was opened.
+
+    A batch or a block of a map counts as one piece of work here; its pieces show
+    in the workers' counters.
+
+    Attributes:
+      name: The pool's name.
+      worker_count: How many workers it has.
+      backend: ``"threads"``.
+      core: Which build of the scheduler runs it, ``"python"``.
+      queued: Entries in the injector, withdrawn ones that were not yet removed
+        included.
+      running: Workers that are inside a job.
+      in_flight: Work accepted and not yet settled.
+      abandoned: Running jobs whose waiter left with ``on_cancel="abandon"``.
+      jobs_completed: Work that ended with a value.
+      jobs_failed: Work that ended with an error, cancellation included.
+      jobs_withdrawn: Work that was cancelled before it began.
+      workers: One snapshot per worker, by index.
+    """
+
+    name: str
+    worker_count: int
+    backend: str
+    core: str
+    queued: int
+    running: int
+    in_flight: int
+    abandoned: int
+    jobs_completed: int
+    jobs_failed: int
+    jobs_withdrawn: int
+    workers: tuple[WorkerStatistics, ...]
+
+    @property
+    def jobs_executed(self) -> int:
+        """Jobs run to an outcome by all workers, pieces of batches included."""
+        return sum(worker.jobs_executed for worker in self.workers)
+
+    @property
+    def jobs_stolen(self) -> int:
+        """Jobs that workers took from each other."""
+        return sum(worker.jobs_stolen for worker in self.workers)
+
+    @property
+    def queue_latency(self) -> HistogramSnapshot:
+        """From the push of a job to its start, over all workers."""
+        return HistogramSnapshot.merge(worker.queue_latency for worker in self.workers)
+
+    @property
+    def run_time(self) -> HistogramSnapshot:
+        """From the start of a job to its outcome, over all workers."""
+        return HistogramSnapshot.merge(worker.run_time for worker in self.workers)
+
+    @property
+    def utilization_ratio(self) -> float:
+        """Share of the workers' time spent inside jobs, 0 to 1.
+
+        Of the time that is settled: a job that still runs and a worker that still
+        sleeps are not in it. 0 if nothing is settled.
+        """
+        busy_ns = sum(worker.busy_ns for worker in self.workers)
+        total_ns = busy_ns + sum(worker.idle_ns for worker in self.workers)
+        return busy_ns / total_ns if total_ns else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Straggler:
+    """A job that still ran when a shutdown's grace period was over.
+
+    Attributes:
+      name: The job's name.
+      file: Where its function is defined; None for a builtin.
+      line: First line of the function; None for a builtin.
+    """
+
+    name: str
+    file: str | None
+    line: int | None
+
+    def __str__(self) -> str:
+        """Return the name and, if known, the place."""
+        return self.name if self.file is None else f"{self.name} ({self.file}:{self.line})"
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownReport:
+    """What became of the work that was in flight when `shutdown` was called.
+
+    Attributes:
+      completed: Ended by itself within the grace period, with a value or an error.
+      withdrawn: Was still queued at its end; never began.
+      cancelled: Ended after its token was set.
+      abandoned: Of these, jobs whose waiter had left before.
+      still_running: Left behind; each worker ends when its job returns.
+    """
+
+    completed: int
+    withdrawn: int
+    cancelled: int
+    abandoned: int
+    still_running: tuple[Straggler, ...]

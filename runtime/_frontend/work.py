@@ -1,0 +1,52 @@
+"""What a pool keeps track of: a call, a job, a batch, a block of a map.
+
+Layer: frontend. Imports: `runtime._core`, outcome.
+"""
+
+import enum
+from types import CodeType
+from typing import Protocol
+
+import outcome
+
+from .._core import WITHDRAWN, Job
+
+__all__ = ("Verdict", "Work", "verdict_of")
+
+
+class Verdict(enum.Enum):
+    """How a piece of work ended, for the pool's counters."""
+
+    COMPLETED = enum.auto()
+    FAILED = enum.auto()
+    WITHDRAWN = enum.auto()
+
+
+class Work(Protocol):
+    """A piece of accepted work. All methods belong to the Trio thread."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def code(self) -> CodeType | None:
+        """Where its function is defined; None for a builtin."""
+
+    def verdict(self) -> Verdict:
+        """Tell how it ended; before its end, how it would if it ended now."""
+
+    def stop(self, cause: str) -> None:
+        """End it on somebody else's behalf: withdraw it or set its token."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait for it with an error; it will not be delivered."""
+
+
+def verdict_of(job: Job) -> Verdict:
+    """Tell how a single job ended."""
+    if job.phase == WITHDRAWN:
+        return Verdict.WITHDRAWN
+    if isinstance(job.outcome, outcome.Error):
+        return Verdict.FAILED
+    return Verdict.COMPLETED

@@ -1,0 +1,5 @@
+"""From inside a job back into Trio; the counterpart of `trio.from_thread`."""
+
+from ._frontend.from_worker import run, run_sync
+
+__all__ = ("run", "run_sync")

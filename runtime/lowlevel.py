@@ -1,0 +1,31 @@
+"""The scheduler's own objects, for those who build something else on it.
+
+They are synchronous and know nothing of Trio. Attributes:
+  core: Which build of the scheduler is in use: ``"python"``.
+"""
+
+from ._core import (
+    CancelToken,
+    Injector,
+    Job,
+    Latch,
+    Parker,
+    Registry,
+    Stealer,
+    WorkDeque,
+    core,
+    current_worker,
+)
+
+__all__ = (
+    "CancelToken",
+    "Injector",
+    "Job",
+    "Latch",
+    "Parker",
+    "Registry",
+    "Stealer",
+    "WorkDeque",
+    "core",
+    "current_worker",
+)
