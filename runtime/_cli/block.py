@@ -23,6 +23,7 @@ import runtime
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
 from .codec import CODECS, encode_result
+from .one_line import one_line
 
 __all__ = ("Block", "BlockResult", "Failure", "run_block")
 
@@ -100,7 +101,7 @@ def _describe(error: BaseException, block: Block, index: int, raw: bytes) -> Fai
     users = error.with_traceback(_users_frames(error.__traceback__))
     full = "".join(traceback.format_exception(users)) if block.stop_at_failure else ""
     number = block.first_item + index
-    return Failure(number, place, _one_line(error), full.rstrip())
+    return Failure(number, place, one_line(error), full.rstrip())
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
@@ -108,8 +109,3 @@ def _users_frames(frames: TracebackType | None) -> TracebackType | None:
     while frames and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         frames = frames.tb_next
     return frames
-
-
-def _one_line(error: BaseException) -> str:
-    lines = traceback.format_exception_only(error)
-    return lines[-1].strip().replace("\n", " ")

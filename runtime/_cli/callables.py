@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from .exits import BadInputError
+from .exits import CommandError
+from .one_line import one_line
 
 __all__ = ("check_callable", "import_from_here", "load_callable")
 
@@ -38,12 +39,12 @@ def check_callable(spec: str) -> None:
     """Import ``MODULE:CALLABLE``, so that workers find it ready.
 
     Raises:
-      BadInputError: it is not there or not a plain callable. The user's own
+      CommandError: it is not there or not a plain callable. The user's own
         mistake is told in one line, wherever in the import it happened.
     """
     module_name, colon, path = spec.partition(":")
     if not (module_name and colon and path):
-        raise BadInputError(
+        raise CommandError(
             f"{spec!r} is not MODULE:CALLABLE; write for example json:loads"
         )
     target = _import_module(module_name)
@@ -51,9 +52,9 @@ def check_callable(spec: str) -> None:
         target = _attribute(target, name, spec)
     if not callable(target):
         kind = type(target).__name__
-        raise BadInputError(f"{spec} is not callable: it is of type {kind}")
+        raise CommandError(f"{spec} is not callable: it is of type {kind}")
     if inspect.iscoroutinefunction(target):
-        raise BadInputError(f"{spec} is an async function; give a plain one")
+        raise CommandError(f"{spec} is an async function; give a plain one")
 
 
 def _import_module(name: str) -> Any:
@@ -62,7 +63,7 @@ def _import_module(name: str) -> Any:
     except ModuleNotFoundError as error:
         missing = error.name or name
         if name == missing or name.startswith(missing + "."):
-            raise BadInputError(
+            raise CommandError(
                 f"there is no module {missing!r} here or among the installed packages"
             ) from None
         raise _failed_import(name, error) from None
@@ -70,9 +71,9 @@ def _import_module(name: str) -> Any:
         raise _failed_import(name, error) from None
 
 
-def _failed_import(name: str, error: BaseException) -> BadInputError:
-    reason = traceback.format_exception_only(error)[-1].strip()
-    return BadInputError(f"importing {name} failed{_place(error)}: {reason}")
+def _failed_import(name: str, error: BaseException) -> CommandError:
+    where = _place(error)
+    return CommandError(f"importing {name} failed{where}: {one_line(error)}")
 
 
 def _place(error: BaseException) -> str:
@@ -96,4 +97,4 @@ def _attribute(target: Any, name: str, spec: str) -> Any:
         owner = getattr(target, "__name__", repr(target))
         near = difflib.get_close_matches(name, dir(target), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise BadInputError(f"{spec}: {owner!r} has no {name!r}{hint}") from None
+        raise CommandError(f"{spec}: {owner!r} has no {name!r}{hint}") from None

@@ -3,14 +3,14 @@
 Layer: cli. Imports: the standard library.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from .block import Block
 from .block_size import BlockSize
 from .codec import Codec
-from .exits import BadInputError
+from .exits import CommandError
 from .reader import Chunk
 
 __all__ = ("BlockCutter",)
@@ -31,9 +31,9 @@ class BlockCutter:
     stop_at_failure: bool
     size: BlockSize
     items_read: int = 0
-    error: BadInputError | None = None
+    error: CommandError | None = None
 
-    async def cut(self, chunks: AsyncGenerator[Chunk]) -> AsyncIterator[Block]:
+    async def cut(self, chunks: AsyncGenerator[Chunk]) -> AsyncGenerator[Block]:
         """Yield the blocks of all chunks, in input order."""
         try:
             async with aclosing(chunks):
@@ -44,7 +44,7 @@ class BlockCutter:
                         end = start + self.size.items
                         yield self._block(chunk, start, items[start:end])
                         start = end
-        except BadInputError as error:
+        except CommandError as error:
             self.error = error
 
     def _block(self, chunk: Chunk, start: int, items: list[bytes]) -> Block:

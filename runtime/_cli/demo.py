@@ -1,202 +1,119 @@
 """``python -m runtime demo``: a real job, on one core and then on all.
 
-Three passes over the same modules with the same function: plain Python in
-one thread, the pool, and the ceiling (`bare_threads`). The first gives the
-answers the others must repeat, and the costs by which the ceiling is cut.
-
 Layer: cli. Imports: trio.
 """
 
 import argparse
 import platform
 import sysconfig
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import trio
 
 import runtime
 
 from .._util import available_cores, is_gil_enabled
-from .bare_threads import cut_by_cost, run_in_threads
+from .comparison import Comparison, Pass, compare
 from .console import plural, say, show
 from .exits import OK, SOME_FAILED
 from .findings import describe_findings
-from .module_metrics import ModuleMetrics, measure_module
-from .progress import open_progress
+from .module_metrics import ModuleMetrics
 from .standard_library import standard_library_modules
 from .table import align, seconds, short_time
 
 __all__ = ("run",)
 
-type Found = Mapping[str, ModuleMetrics]
-
-_PROBES = 500  # enough for a 99th percentile; takes about 50 ms
-
 _GIL_NOTE = """\
-This interpreter has a GIL, and only one thread at a time may run Python: no pool of
-threads can be quicker than plain Python here. Run the demo on a free-threaded build
-(python3.13t, or python3.14t) to see all cores at work."""
+This interpreter has a GIL: only one thread at a time runs Python, so no pool of
+threads can be quicker than plain Python here. Run the demo with a free-threaded
+build (python3.13t or python3.14t) to see all cores at work."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """One way of doing the whole job."""
-
-    found: Found
-    wall: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Dispatch:
-    """How long jobs lay between being sent and being begun, in nanoseconds."""
-
-    median: float
-    p99: float
+_FEW_CORES = 0.85  # arbitrary; a quiet machine gives more than 0.95 of each core
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and return its exit code."""
     paths = standard_library_modules(arguments.limit)
     worker_count = arguments.workers or available_cores()
-    show(_headline(paths))
-
-    serial, costs = _on_one_core(paths)
-    show(f"  plain Python, one core: {seconds(serial.wall)}")
-    pooled, statistics = trio.run(_on_a_pool, paths, worker_count, arguments.backend)
-    show(f"  pool, {plural(worker_count, 'worker')}: {seconds(pooled.wall)}")
-    ceiling = _in_bare_threads(paths, costs, worker_count)
-    dispatch = trio.run(_probe_dispatch, worker_count, arguments.backend)
-
-    show("\n" + _times(serial, pooled, ceiling, statistics))
-    show("\n" + _pool_figures(statistics, dispatch))
-    show("\n" + _findings(serial.found))
-    if is_gil_enabled():
-        show("\n" + _GIL_NOTE)
-    if not serial.found == pooled.found == ceiling.found:
+    show(_headline(len(paths)))
+    comparison = trio.run(compare, paths, worker_count, arguments.backend)
+    show("\n" + _times(comparison))
+    show("\n" + _pool_figures(comparison))
+    show("\n" + _findings(comparison.serial.found))
+    if note := _note(comparison):
+        show("\n" + note)
+    if not comparison.is_equal:
         say("runtime demo: the results differ; this is a bug, please report it")
         return SOME_FAILED
     return OK
 
 
-# The three passes
-
-
-def _on_one_core(paths: Sequence[str]) -> tuple[_Pass, list[float]]:
-    found: dict[str, ModuleMetrics] = {}
-    costs: list[float] = []
-    begin = time.perf_counter()
-    with open_progress("one core ", "modules", len(paths)) as progress:
-        for path in paths:
-            item_begin = time.perf_counter()
-            found[path] = measure_module(path)
-            costs.append(time.perf_counter() - item_begin)
-            progress.advance(1, 1)
-    return _Pass(found, time.perf_counter() - begin), costs
-
-
-async def _on_a_pool(
-    paths: Sequence[str], worker_count: int, backend: str
-) -> tuple[_Pass, runtime.PoolStatistics]:
-    found: list[ModuleMetrics] = []
-    begin = time.perf_counter()
-    with open_progress("all cores", "modules", len(paths)) as progress:
-        async with runtime.open_worker_pool(
-            worker_count, backend=backend, name="demo"
-        ) as pool:
-            async with pool.map(measure_module, paths) as results:
-                async for metrics in results:
-                    found.append(metrics)
-                    progress.advance(1, 1)
-            statistics = pool.statistics()
-    wall = time.perf_counter() - begin
-    return _Pass(dict(zip(paths, found, strict=True)), wall), statistics
-
-
-def _in_bare_threads(
-    paths: Sequence[str], costs: Sequence[float], thread_count: int
-) -> _Pass:
-    parts = cut_by_cost(paths, costs, thread_count)
-    begin = time.perf_counter()
-    with open_progress("the ceiling", "modules", None):
-        answers = run_in_threads(measure_module, parts)
-    wall = time.perf_counter() - begin
-    return _Pass({path: part[path] for part in answers for path in part}, wall)
-
-
-async def _probe_dispatch(worker_count: int, backend: str) -> _Dispatch:
-    """Send no-ops one by one to an idle pool."""
-    async with runtime.open_worker_pool(worker_count, backend=backend) as pool:
-        for _ in range(_PROBES):
-            await pool.spawn_cpu_work(_nothing)
-        waited = pool.statistics().queue_latency
-        return _Dispatch(waited.quantile_ns(0.5), waited.quantile_ns(0.99))
-
-
-def _nothing() -> None:
-    pass
-
-
-# What is said
-
-
-def _headline(paths: Sequence[str]) -> str:
+def _headline(module_count: int) -> str:
     build = "with a GIL" if is_gil_enabled() else "free-threaded"
     return (
-        f"The standard library of Python {platform.python_version()} ({build}): "
-        f"read, tokenise, parse and measure {plural(len(paths), 'module')}"
+        f"The standard library of Python {platform.python_version()}, {build}:\n"
+        f"{plural(module_count, 'module')} to read, tokenise, parse and measure, "
+        "in three ways."
     )
 
 
-def _times(
-    serial: _Pass,
-    pooled: _Pass,
-    ceiling: _Pass,
-    statistics: runtime.PoolStatistics,
-) -> str:
-    workers = plural(statistics.worker_count, "worker")
+def _note(comparison: Comparison) -> str:
+    """Return why the pool could not be quicker, where that is not its own doing."""
+    if is_gil_enabled():
+        return _GIL_NOTE
+    wanted = comparison.statistics.worker_count
+    got = comparison.pooled.cpu / comparison.pooled.wall
+    if got > _FEW_CORES * wanted:
+        return ""
+    return (
+        f"The pool got only {got:.1f} of {wanted} cores: other programs were running. "
+        "On a quiet\nmachine the speed-up is higher."
+    )
+
+
+def _times(comparison: Comparison) -> str:
+    workers = plural(comparison.statistics.worker_count, "worker")
+    threads = plural(comparison.statistics.worker_count, "bare thread")
+    pool = f"pool, {workers} ({comparison.statistics.backend})"
     rows = [
         ["", "wall time", "speed-up", "of ceiling"],
-        _time_row("plain Python, one core", serial, serial, ceiling),
-        _time_row(f"pool, {workers} ({statistics.backend})", pooled, serial, ceiling),
-        _time_row("ceiling: best cut into bare threads", ceiling, serial, ceiling),
+        _time_row("plain Python, one core", comparison.serial, comparison),
+        _time_row(pool, comparison.pooled, comparison),
+        _time_row(f"ceiling: best cut, {threads}", comparison.ceiling, comparison),
     ]
-    return align(rows)
+    equal = "equal" if comparison.is_equal else "NOT EQUAL"
+    return align(rows) + f"\n  The results of all three are {equal}."
 
 
-def _time_row(title: str, this: _Pass, serial: _Pass, ceiling: _Pass) -> list[str]:
-    speed_up = f"{serial.wall / this.wall:.2f}x"
-    return [title, seconds(this.wall), speed_up, f"{ceiling.wall / this.wall:.0%}"]
+def _time_row(title: str, this: Pass, comparison: Comparison) -> list[str]:
+    speed_up = f"{comparison.serial.wall / this.wall:.2f}x"
+    of_ceiling = f"{comparison.ceiling.wall / this.wall:.0%}"
+    return [title, seconds(this.wall), speed_up, of_ceiling]
 
 
-def _pool_figures(statistics: runtime.PoolStatistics, dispatch: _Dispatch) -> str:
-    waited = statistics.queue_latency
+def _pool_figures(comparison: Comparison) -> str:
+    statistics = comparison.statistics
     rows = [
         ["", "p50", "p99"],
-        [
-            "dispatch latency, idle pool",
-            short_time(dispatch.median),
-            short_time(dispatch.p99),
-        ],
-        [
-            "time in the queue, all cores busy",
-            short_time(waited.quantile_ns(0.5)),
-            short_time(waited.quantile_ns(0.99)),
-        ],
+        _latency_row("dispatch latency, pool idle", comparison.dispatch),
+        _latency_row("time in the queue, all cores busy", statistics.queue_latency),
     ]
+    jobs = plural(statistics.jobs_executed, "job")
     work = (
-        f"  workers busy {statistics.utilization_ratio:.0%} of the time; "
-        f"{plural(statistics.jobs_executed, 'job')}, "
-        f"{statistics.jobs_stolen:,} stolen from another worker"
+        f"  The workers were busy {comparison.utilization_ratio:.0%} of the time: "
+        f"{jobs}, {statistics.jobs_stolen:,} stolen from another worker."
     )
     return align(rows) + "\n" + work
 
 
-def _findings(found: Found) -> str:
+def _latency_row(title: str, latency: runtime.HistogramSnapshot) -> list[str]:
+    return [title, *(short_time(latency.quantile_ns(q)) for q in (0.5, 0.99))]
+
+
+def _findings(found: Mapping[str, ModuleMetrics]) -> str:
     lines = sum(metrics.lines for metrics in found.values())
     tokens = sum(metrics.tokens for metrics in found.values())
     functions = sum(metrics.functions for metrics in found.values())
     totals = f"  {lines:,} lines, {tokens:,} tokens, {functions:,} functions"
     root = sysconfig.get_path("stdlib")
-    return totals + "\n" + align(describe_findings(found, root))
+    return align(describe_findings(found, root)) + "\n" + totals

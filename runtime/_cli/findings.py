@@ -12,6 +12,7 @@ from .module_metrics import ModuleMetrics
 
 __all__ = ("describe_findings",)
 
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _RECORDS = (
     ("longest function", "longest", "lines"),
     ("deepest nesting", "deepest", "blocks deep"),
@@ -38,9 +39,17 @@ def _record(
 def _function_at(path: str, line: int) -> str:
     with open(path, "rb") as file:
         tree = ast.parse(file.read())
-    functions = (
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
-    return next((node.name for node in functions if node.lineno == line), "none")
+    return _name_at(tree, line, "") or "none"
+
+
+def _name_at(scope: ast.AST, line: int, prefix: str) -> str | None:
+    """Return the qualified name of the function that begins at the line."""
+    for node in ast.iter_child_nodes(scope):
+        inner = prefix
+        if isinstance(node, _NAMED):
+            if node.lineno == line and not isinstance(node, ast.ClassDef):
+                return prefix + node.name
+            inner = f"{prefix}{node.name}."
+        if name := _name_at(node, line, inner):
+            return name
+    return None

@@ -32,7 +32,9 @@ class Interrupts:
         self._previous: object = None
 
     def __enter__(self) -> Self:
-        self._previous = signal.signal(signal.SIGINT, self._handle)
+        self._previous = signal.getsignal(signal.SIGINT)
+        if self._previous is not signal.SIG_IGN:  # as for a job started with `&`
+            signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(self, *_exc_info: object) -> None:

@@ -1,7 +1,7 @@
 """The sub-commands, their options, and how they end.
 
-Exit codes: 0 all went well; 1 some items failed; 2 bad usage or input that
-cannot be used; 130 interrupted. A closed pipe on standard output (``| head``) is
+Exit codes: 0 all went well; 1 some items failed; 2 bad usage, or input or output
+that cannot be used; 130 interrupted. A closed pipe on standard output (``| head``) is
 an ordinary end.
 
 Layer: cli. Imports: the standard library; commands are imported when they run.
@@ -11,13 +11,15 @@ import argparse
 import importlib
 from collections.abc import Sequence
 
+from .._errors import BackendUnavailableError
 from .console import say
-from .exits import BAD_INPUT, INTERRUPTED, BadInputError
+from .exits import INTERRUPTED, UNUSABLE, CommandError
 
 __all__ = ("main",)
 
 _EXIT_CODES = (
-    "exit codes: 0 all went well, 1 some items failed, 2 bad usage or input, "
+    "exit codes: 0 all went well, 1 some items failed, 2 bad usage, "
+    "input or output, "
     "130 interrupted"
 )
 
@@ -29,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f".{parsed.command}", __package__)
         code: int = command.run(parsed)
         return code
-    except BadInputError as error:
+    except (CommandError, BackendUnavailableError) as error:
         say(f"runtime {parsed.command}: {error}")
-        return BAD_INPUT
+        return UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -8,8 +8,8 @@ Layer: cli. Imports: trio.
 """
 
 import argparse
-import sys
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -18,13 +18,13 @@ import trio
 import runtime
 
 from .._util import available_cores
-from .block import BlockResult, run_block
+from .block import Block, BlockResult, run_block
 from .block_size import BlockSize
 from .callables import check_callable, import_from_here
 from .codec import LINES, PATHS
 from .console import plural, say
 from .cutter import BlockCutter
-from .exits import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED, BadInputError
+from .exits import INTERRUPTED, OK, SOME_FAILED, UNUSABLE, CommandError
 from .failures import FailureReport, OnError
 from .interrupt import Interrupts
 from .progress import Progress, open_progress
@@ -59,14 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
         import_from_here()
         check_callable(options.callable_spec)
         check_files(options.paths)
-        if options.paths == (STDIN,) and sys.stdin.isatty():
+        if options.paths == (STDIN,) and os.isatty(0):
             say("runtime map: reading lines from the terminal; Ctrl-D ends them")
         return trio.run(_Mapping(options, interrupts).run)
 
 
 def _options(arguments: argparse.Namespace) -> MapOptions:
     if arguments.files and not arguments.paths:
-        raise BadInputError("--files needs at least one file")
+        raise CommandError("--files needs at least one file")
     worker_count = arguments.workers or available_cores()
     return MapOptions(
         callable_spec=arguments.callable,
@@ -138,7 +138,7 @@ class _Mapping:
                         if self._failures.count and options.on_error == "stop":
                             return
 
-    def _blocks(self) -> AsyncIterator[object]:
+    def _blocks(self) -> AsyncGenerator[Block]:
         paths = self._options.paths
         chunks = read_paths if self._options.are_items else read_lines
         return self._cutter.cut(chunks(paths))
@@ -162,7 +162,7 @@ class _Mapping:
             return INTERRUPTED
         if self._cutter.error:
             say(f"runtime map: {self._cutter.error}")
-            return BAD_INPUT
+            return UNUSABLE
         return SOME_FAILED if self._failures.count else OK
 
     def _how_far(self) -> str:

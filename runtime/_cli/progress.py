@@ -17,6 +17,9 @@ __all__ = ("Progress", "open_progress")
 class Progress(Protocol):
     """What a command tells while it works."""
 
+    def describe(self, title: str) -> None:
+        """Say what is being done now."""
+
     def advance(self, items: int, amount: int) -> None:
         """Count finished items; ``amount`` is in the unit of the total."""
 
@@ -25,6 +28,9 @@ class Progress(Protocol):
 
 
 class _Silent:
+    def describe(self, title: str) -> None:
+        pass
+
     def advance(self, items: int, amount: int) -> None:
         pass
 

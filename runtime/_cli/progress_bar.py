@@ -51,6 +51,10 @@ class ProgressBar:
     def __exit__(self, *_exc_info: object) -> None:
         self._rich.stop()
 
+    def describe(self, title: str) -> None:
+        """Say what is being done now."""
+        self._rich.update(self._task, description=title)
+
     def advance(self, items: int, amount: int) -> None:
         """Count finished items; ``amount`` is in the unit of the total."""
         self._items += items

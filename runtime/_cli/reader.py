@@ -10,14 +10,14 @@ Layer: cli. Imports: trio.
 
 import os
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
 import trio
 
 from .codec import LINES, PATHS
-from .exits import BadInputError
+from .exits import CommandError
 
 __all__ = ("STDIN", "Chunk", "check_files", "read_lines", "read_paths", "total_bytes")
 
@@ -39,47 +39,45 @@ def check_files(paths: Sequence[str]) -> None:
     """Refuse input files that cannot be read, before any work begins.
 
     Raises:
-      BadInputError: names the first such file and says what is wrong with it.
+      CommandError: names the first such file and says what is wrong with it.
     """
     for path in paths:
-        if path == STDIN:
-            continue
         try:
-            mode = os.stat(path).st_mode
+            mode = os.stat(0 if path == STDIN else path).st_mode
         except OSError as error:
-            raise _cannot_read(path, error) from None
+            raise _cannot_read(_source(path), error) from None
         if stat.S_ISDIR(mode):
-            raise BadInputError(f"cannot read {path}: it is a directory")
-        if not os.access(path, os.R_OK):
-            raise BadInputError(f"cannot read {path}: Permission denied")
+            raise CommandError(f"cannot read {path}: it is a directory")
+        if path != STDIN and not os.access(path, os.R_OK):
+            raise CommandError(f"cannot read {path}: Permission denied")
 
 
 def total_bytes(paths: Sequence[str]) -> int | None:
     """Return the length of all input, None where it cannot be known."""
     total = 0
     for path in paths:
-        status = os.fstat(0) if path == STDIN else os.stat(path)
+        status = os.stat(0 if path == STDIN else path)
         if not stat.S_ISREG(status.st_mode):
             return None
         total += status.st_size
     return total
 
 
-async def read_paths(paths: Sequence[str]) -> AsyncIterator[Chunk]:
+async def read_paths(paths: Sequence[str]) -> AsyncGenerator[Chunk]:
     """Yield the paths themselves as items."""
     ended = [os.fsencode(path) + PATHS.separator for path in paths]
     if ended:
         yield Chunk("", 1, b"".join(ended))
 
 
-async def read_lines(paths: Sequence[str]) -> AsyncIterator[Chunk]:
+async def read_lines(paths: Sequence[str]) -> AsyncGenerator[Chunk]:
     """Yield the lines of all files, one file after the other.
 
     Raises:
-      BadInputError: a file could not be read to its end.
+      CommandError: a file could not be read to its end.
     """
     for path in paths:
-        source = "stdin" if path == STDIN else path
+        source = _source(path)
         line = 1
         try:
             async with aclosing(_whole_lines(path)) as pieces:
@@ -90,14 +88,14 @@ async def read_lines(paths: Sequence[str]) -> AsyncIterator[Chunk]:
             raise _cannot_read(source, error) from None
         except _TooLongError:
             limit = _LONGEST_ITEM_BYTES // 2**20
-            raise BadInputError(f"{source}:{line}: longer than {limit} MiB") from None
+            raise CommandError(f"{source}:{line}: longer than {limit} MiB") from None
 
 
 class _TooLongError(Exception):
     """A line is longer than we keep in memory."""
 
 
-async def _whole_lines(path: str) -> AsyncIterator[bytes]:
+async def _whole_lines(path: str) -> AsyncGenerator[bytes]:
     unfinished: list[bytes] = []
     async with aclosing(_read_as_it_comes(path)) as reads:
         async for data in reads:
@@ -112,7 +110,7 @@ async def _whole_lines(path: str) -> AsyncIterator[bytes]:
         yield last
 
 
-async def _read_as_it_comes(path: str) -> AsyncIterator[bytes]:
+async def _read_as_it_comes(path: str) -> AsyncGenerator[bytes]:
     fd = await _open(path)
     try:
         can_wait = _can_wait_for(fd)
@@ -145,5 +143,9 @@ def _can_wait_for(fd: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
 
 
-def _cannot_read(source: str, error: OSError) -> BadInputError:
-    return BadInputError(f"cannot read {source}: {error.strerror or error}")
+def _source(path: str) -> str:
+    return "stdin" if path == STDIN else path
+
+
+def _cannot_read(source: str, error: OSError) -> CommandError:
+    return CommandError(f"cannot read {source}: {error.strerror or error}")

@@ -10,6 +10,8 @@ import sys
 
 import trio
 
+from .exits import CommandError
+
 __all__ = ("ClosedOutputError", "ResultWriter")
 
 _STDOUT = 1
@@ -29,7 +31,10 @@ class ResultWriter:
     """
 
     def __init__(self) -> None:
-        mode = os.fstat(_STDOUT).st_mode
+        try:
+            mode = os.fstat(_STDOUT).st_mode
+        except OSError as error:
+            raise _cannot_write(error) from None
         self._can_fill = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         self.is_terminal = os.isatty(_STDOUT)
 
@@ -38,6 +43,7 @@ class ResultWriter:
 
         Raises:
           ClosedOutputError: nobody reads any more.
+          CommandError: standard output takes no more, for another reason.
         """
         rest = memoryview(data)
         try:
@@ -46,6 +52,8 @@ class ResultWriter:
         except BrokenPipeError:
             _discard_stdout()
             raise ClosedOutputError from None
+        except OSError as error:
+            raise _cannot_write(error) from None
 
     async def _write_some(self, data: memoryview) -> int:
         if not (self._can_fill or self.is_terminal):
@@ -53,6 +61,10 @@ class ResultWriter:
         await trio.lowlevel.wait_writable(_STDOUT)
         # Writable means: this much fits and the write does not wait.
         return os.write(_STDOUT, data[: select.PIPE_BUF])
+
+
+def _cannot_write(error: OSError) -> CommandError:
+    return CommandError(f"cannot write results: {error.strerror or error}")
 
 
 def _discard_stdout() -> None:

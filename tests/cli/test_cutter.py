@@ -3,7 +3,7 @@ import pytest
 from runtime._cli.block_size import BlockSize
 from runtime._cli.codec import LINES
 from runtime._cli.cutter import BlockCutter
-from runtime._cli.exits import BadInputError
+from runtime._cli.exits import CommandError
 from runtime._cli.reader import Chunk
 
 
@@ -56,7 +56,7 @@ async def test_size_of_the_moment_counts_for_the_next_block(cutter):
 async def test_input_that_breaks_off_ends_the_blocks_and_is_remembered(cutter):
     async def breaking():
         yield Chunk("a", 1, b"1\n")
-        raise BadInputError("gone")
+        raise CommandError("gone")
 
     blocks = [block async for block in cutter.cut(breaking())]
 

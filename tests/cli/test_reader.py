@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from runtime._cli import reader
-from runtime._cli.exits import BadInputError
+from runtime._cli.exits import CommandError
 from runtime._cli.reader import Chunk, check_files, read_lines, read_paths, total_bytes
 
 
@@ -29,7 +29,7 @@ async def test_line_cut_by_a_read_is_put_together(tmp_path, monkeypatch):
     chunks = await collect(path)
 
     assert b"".join(chunk.data for chunk in chunks) == b"abcdefghij\nk\nlm\n"
-    assert [(c.first_line, c.data) for c in chunks][0] == (1, b"abcdefghij\n")
+    assert (chunks[0].first_line, chunks[0].data) == (1, b"abcdefghij\n")
     assert all(chunk.data.endswith(b"\n") for chunk in chunks)
 
 
@@ -80,7 +80,7 @@ async def test_line_without_end_is_refused_not_kept(tmp_path, monkeypatch):
     chunks = read_lines([str(path)])
 
     await anext(chunks)
-    with pytest.raises(BadInputError, match=r"a:2: longer than 1 MiB"):
+    with pytest.raises(CommandError, match=r"a:2: longer than 1 MiB"):
         await anext(chunks)
 
 
@@ -100,12 +100,12 @@ def test_total_is_known_for_files_and_not_for_pipes(tmp_path):
 
 
 def test_check_names_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(BadInputError, match=r"cannot read .*nope: No such file"):
+    with pytest.raises(CommandError, match=r"cannot read .*nope: No such file"):
         check_files([str(tmp_path / "nope")])
 
 
 def test_check_names_a_directory(tmp_path):
-    with pytest.raises(BadInputError, match="it is a directory"):
+    with pytest.raises(CommandError, match="it is a directory"):
         check_files([str(tmp_path)])
 
 
@@ -114,5 +114,5 @@ def test_check_names_a_file_that_may_not_be_read(tmp_path):
     path = tmp_path / "secret"
     path.touch(mode=0)
 
-    with pytest.raises(BadInputError, match="Permission denied"):
+    with pytest.raises(CommandError, match="Permission denied"):
         check_files([str(path)])
