@@ -1,10 +1,11 @@
 """The memory that one queued job takes, behind workers that are all blocked.
 
 Measured as growth of the process's resident memory over many queued jobs, each time in
-a fresh process, so that no memory freed before can be used again. That counts all of
-it: the job, its arguments, its context, its place in the queue, the handle the caller
-gets, and what the allocator wastes. Where a call means a Trio task, the task is counted
-too and the floor, a task that only waits, stands beside it.
+a fresh process and behind as many jobs that are not counted: those use up what the
+process had free. That counts all of it: the job, its arguments, its context, its place
+in the queue, the handle the caller gets, and what the allocator wastes. Where a call
+means a Trio task, the task is counted too, and the floor, a task that only waits,
+stands beside it.
 
 The workers are blocked in a read from a pipe, which is possible on every backend.
 """
@@ -36,7 +37,7 @@ LIMIT_BYTES = 1024
 
 def run(settings: Settings) -> Report:
     """Measure the situation."""
-    job_count = 2_000 if settings.is_quick else 20_000
+    job_count = 5_000 if settings.is_quick else 50_000
     samples = trio.run(_measure, settings, job_count)
     ours = spread(samples[OURS])
     target = Target(
@@ -95,8 +96,9 @@ def _queue_on_thread_pool(worker_count: int, job_count: int) -> float:
         for _ in range(worker_count):
             executor.submit(_hold, *blockade.ends)
         blockade.wait_until_held(worker_count)
-        before = _resident_bytes()
         futures = [executor.submit(echo, 1) for _ in range(job_count)]
+        before = _resident_bytes()
+        futures += [executor.submit(echo, 1) for _ in range(job_count)]
         growth = _resident_bytes() - before
         del futures
     return growth / job_count
@@ -107,15 +109,16 @@ def _queue_on_ours(worker_count: int, job_count: int) -> float:
 
 
 async def _submit_to_ours(worker_count: int, job_count: int) -> float:
-    capacity = job_count + worker_count
+    capacity = 2 * job_count + worker_count
     async with runtime.open_worker_pool(worker_count, queue_capacity=capacity) as pool:
         with _Blockade() as blockade:
             held = [
                 pool.submit_nowait(_hold, *blockade.ends) for _ in range(worker_count)
             ]
             blockade.wait_until_held(worker_count)
-            before = _resident_bytes()
             jobs = [pool.submit_nowait(echo, 1) for _ in range(job_count)]
+            before = _resident_bytes()
+            jobs += [pool.submit_nowait(echo, 1) for _ in range(job_count)]
             growth = _resident_bytes() - before
         for job in held + jobs:
             await job.wait()
@@ -127,7 +130,7 @@ def _queue_calls_on_ours(worker_count: int, job_count: int) -> float:
 
 
 async def _call_ours(worker_count: int, job_count: int) -> float:
-    capacity = job_count + worker_count
+    capacity = 2 * job_count + worker_count
     async with runtime.open_worker_pool(worker_count, queue_capacity=capacity) as pool:
         return await _growth_per_call(pool.spawn_cpu_work, worker_count, job_count)
 
@@ -148,11 +151,9 @@ def _queue_tasks(_worker_count: int, job_count: int) -> float:
 
 async def _park_tasks(job_count: int) -> float:
     async with trio.open_nursery() as nursery:
-        await trio.testing.wait_all_tasks_blocked()
+        await _start_tasks(nursery, job_count, trio.sleep_forever)
         before = _resident_bytes()
-        for _ in range(job_count):
-            nursery.start_soon(trio.sleep_forever)
-        await trio.testing.wait_all_tasks_blocked()
+        await _start_tasks(nursery, job_count, trio.sleep_forever)
         growth = _resident_bytes() - before
         nursery.cancel_scope.cancel()
     return growth / job_count
@@ -163,16 +164,24 @@ async def _growth_per_call(
 ) -> float:
     async with trio.open_nursery() as nursery:
         with _Blockade() as blockade:
-            for _ in range(worker_count):
-                nursery.start_soon(call, _hold, *blockade.ends)
-            await trio.testing.wait_all_tasks_blocked()
+            await _start_tasks(nursery, worker_count, call, _hold, *blockade.ends)
             blockade.wait_until_held(worker_count)
+            await _start_tasks(nursery, job_count, call, echo, 1)
             before = _resident_bytes()
-            for _ in range(job_count):
-                nursery.start_soon(call, echo, 1)
-            await trio.testing.wait_all_tasks_blocked()
+            await _start_tasks(nursery, job_count, call, echo, 1)
             growth = _resident_bytes() - before
     return growth / job_count
+
+
+async def _start_tasks(
+    nursery: trio.Nursery,
+    task_count: int,
+    async_fn: Callable[..., Awaitable[object]],
+    *args: object,
+) -> None:
+    for _ in range(task_count):
+        nursery.start_soon(async_fn, *args)
+    await trio.testing.wait_all_tasks_blocked()
 
 
 class _Blockade:
@@ -199,6 +208,6 @@ def _hold(held: int, release: int) -> None:
 
 
 def _resident_bytes() -> int:
-    gc.collect()
+    gc.collect()  # what can be freed does not count
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
