@@ -1,0 +1,130 @@
+"""The command line in a child process, with a user's module in its directory."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+TIMEOUT = 60.0
+
+USER_MODULE = '''\
+"""What a user of ``map`` might write."""
+
+import os
+import time
+
+import runtime
+
+not_callable = 1
+
+
+def same(item):
+    return item
+
+
+def double(item):
+    return 2 * int(item)
+
+
+def only_even(item):
+    return item if int(item) % 2 == 0 else None
+
+
+def deep(item):
+    return deeper(item)
+
+
+def deeper(item):
+    return 1 // int(item)
+
+
+def size(path):
+    return os.path.getsize(path)
+
+
+def leave(item):
+    raise SystemExit(item)
+
+
+class Unprintable:
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def unprintable(item):
+    return Unprintable()
+
+
+async def later(item):
+    return item
+
+
+def stuck(item):
+    """Hang at the item "stuck", deaf to everything."""
+    while item == "stuck":
+        os.write(2, b"stuck\\n")
+        time.sleep(1000)
+    return item
+
+
+def patient(path):
+    """At the file "wait", do not end before being told to."""
+    if os.path.basename(path) == "wait":
+        os.write(2, b"waiting\\n")
+        while True:
+            runtime.check_cancelled()
+            time.sleep(0.001)
+    return os.path.basename(path)
+'''
+
+
+@pytest.fixture
+def user_directory(tmp_path):
+    (tmp_path / "user.py").write_text(USER_MODULE)
+    return tmp_path
+
+
+@pytest.fixture
+def run_cli(user_directory):
+    """Run one command to its end; returns the completed process, in text."""
+
+    def run(*arguments, text="", **options):
+        return subprocess.run(
+            [sys.executable, "-m", "runtime", *map(str, arguments)],
+            cwd=user_directory,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start_cli(user_directory):
+    """Start a command that the test talks to; it is killed if it hangs."""
+    started = []
+
+    def start(*arguments, **options):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "runtime", *map(str, arguments)],
+            cwd=user_directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+        guard = threading.Timer(TIMEOUT, child.kill)
+        guard.start()
+        started.append((child, guard))
+        return child
+
+    yield start
+    for child, guard in started:
+        guard.cancel()
+        guard.join()
+        child.kill()
+        child.communicate()
