@@ -7,6 +7,7 @@ import threading
 import pytest
 
 TIMEOUT = 60.0
+_PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 
 USER_MODULE = '''\
 """What a user of ``map`` might write."""
@@ -108,14 +109,11 @@ def start_cli(user_directory):
     """Start a command that the test talks to; it is killed if it hangs."""
     started = []
 
-    def start(*arguments, **options):
+    def start(*arguments, prefix=(), **options):
         child = subprocess.Popen(
-            [sys.executable, "-m", "runtime", *map(str, arguments)],
+            [*prefix, sys.executable, "-m", "runtime", *map(str, arguments)],
             cwd=user_directory,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
+            **{**_PIPES, **options},
         )
         guard = threading.Timer(TIMEOUT, child.kill)
         guard.start()
