@@ -250,3 +250,24 @@ def test_build_interrupted_leaves_neither_files_nor_processes(
     assert process.returncode == status, said
     assert "Traceback" not in said
     assert entries(world.pythons) == []
+
+
+def test_command_interrupted_as_it_starts_is_ended(dev, world, tmp_path, monkeypatch):
+    """The signal comes when the command runs and its starter has no name for it."""
+    started = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(dev.subprocess, "Popen", Popen)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    command = [world.script(world.bin / "wait", f"read line < {gate}\n")]
+    with pytest.raises(KeyboardInterrupt):
+        dev.run_logged(
+            command, tmp_path / "log", dev.Progress("test"), dev.Stage("wait")
+        )
+    assert started[0].poll() == -signal.SIGTERM

@@ -72,7 +72,7 @@ def test_find_python_goes_on_after_one_that_does_not_answer(dev, world, text):
 def test_find_python_does_not_run_pyenv_shims(dev, world, monkeypatch):
     shims = world.pyenv / "shims"
     ran = world.bin.parent / "ran"
-    world.script(shims / "python3.13", f"touch {ran}\n")
+    world.script(shims / "python3.13", f": > {ran}\n")
     monkeypatch.setenv("PATH", str(shims))
     assert dev.find_python("3.13") is None
     assert not ran.exists()
