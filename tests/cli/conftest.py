@@ -48,6 +48,11 @@ def leave(item):
     raise SystemExit(item)
 
 
+def loud(item):
+    print("loud")
+    return item
+
+
 class Unprintable:
     def __str__(self):
         raise ValueError("no text")

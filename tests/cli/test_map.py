@@ -237,6 +237,18 @@ def test_closed_output_ends_endless_input_quietly(start_cli):
     assert child.stderr.read() == b""
 
 
+def test_what_the_function_printed_does_not_fail_after_closed_output(start_cli):
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    child = start_cli("map", "user:loud", env=buffered)
+    child.stdin.write(b"a\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"a\n"  # "loud" waits in Python's buffer
+    child.stdout.close()
+    _, errors = child.communicate(b"b\n")
+
+    assert (child.returncode, errors) == (0, b"")
+
+
 def _feed_for_ever(child):
     def feed():
         try:
