@@ -26,7 +26,7 @@ def machine_facts(worker_count: int) -> Facts:
     return {
         "python": platform.python_version(),
         "build": _build(),
-        "is_gil_enabled": sys._is_gil_enabled(),  # noqa: SLF001  # the documented way
+        "is_gil_enabled": sys._is_gil_enabled(),  # the documented way
         "system": f"{platform.system()} {platform.machine()}",
         "core_count": core_count(),
         "worker_count": worker_count,
