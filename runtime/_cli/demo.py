@@ -58,7 +58,7 @@ def _headline(module_count: int) -> str:
 
 
 def _note(comparison: Comparison) -> str:
-    """Return why the pool could not be quicker, where that is not its own doing."""
+    """Return why threads could not be quicker, where they could not."""
     if is_gil_enabled():
         return _GIL_NOTE
     wanted = comparison.statistics.worker_count
@@ -66,8 +66,8 @@ def _note(comparison: Comparison) -> str:
     if got > _FEW_CORES * wanted:
         return ""
     return (
-        f"The pool got only {got:.1f} of {wanted} cores: other programs were running. "
-        "On a quiet\nmachine the speed-up is higher."
+        f"The pool got only {got:.1f} of {wanted} cores: other programs were running, "
+        "or the interpreter's\nown locks and garbage collection made threads wait."
     )
 
 

@@ -33,7 +33,7 @@ from .writer import ClosedOutputError, ResultWriter
 
 __all__ = ("run",)
 
-_IN_FLIGHT_PER_WORKER = 4096  # measured: enough for the cheapest functions
+_IN_FLIGHT_PER_WORKER = 4096  # measured: a quarter is 1.6 times slower with no-ops
 _BLOCKS_PER_WORKER = 4  # one running, one ready, and room for uneven ones
 
 
