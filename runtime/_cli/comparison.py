@@ -73,7 +73,7 @@ async def compare(paths: Sequence[str], worker_count: int, backend: str) -> Comp
     async with runtime.open_worker_pool(
         worker_count, backend=backend, name="demo"
     ) as pool:
-        with open_progress("demo", "modules", 3 * len(paths)) as progress:
+        with open_progress("demo", "module", 3 * len(paths)) as progress:
             for number in range(_ROUNDS):
                 part = paths[number::_ROUNDS]
                 title = f"round {number + 1} of {_ROUNDS}"

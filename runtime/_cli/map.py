@@ -51,6 +51,11 @@ class MapOptions:
     max_in_flight: int
     backend: str
 
+    @property
+    def reads_terminal(self) -> bool:
+        """Whether the user types the input."""
+        return STDIN in self.paths and not self.are_items and os.isatty(0)
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
@@ -59,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         import_from_here()
         check_callable(options.callable_spec)
         check_files(options.paths)
-        if options.paths == (STDIN,) and os.isatty(0):
+        if options.reads_terminal:
             say("runtime map: reading lines from the terminal; Ctrl-D ends them")
         return trio.run(_Mapping(options, interrupts).run)
 
@@ -123,7 +128,10 @@ class _Mapping:
         async with runtime.open_worker_pool(
             options.worker_count, backend=options.backend, name="map"
         ) as pool:
-            with open_progress("map", "items", total) as progress:
+            # A bar would get into what the user types.
+            with open_progress(
+                "map", "item", total, is_wanted=not options.reads_terminal
+            ) as progress:
                 async with (
                     aclosing(self._blocks()) as blocks,
                     pool.map(

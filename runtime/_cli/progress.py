@@ -40,16 +40,18 @@ class _Silent:
 
 
 def open_progress(
-    title: str, noun: str, total: int | None
+    title: str, noun: str, total: int | None, *, is_wanted: bool = True
 ) -> AbstractContextManager[Progress]:
     """Show a progress bar for the block, where that is possible.
 
     Args:
       title: What is being done, a word or two.
-      noun: What is counted, in the plural.
+      noun: What is counted, in the singular.
       total: How much there is to do, in any unit; None if unknown.
+      is_wanted: Whether a bar would do no harm.
     """
-    if not sys.stderr.isatty() or importlib.util.find_spec("rich") is None:
+    can_show = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
+    if not (is_wanted and can_show):
         return nullcontext(_Silent())
     from .progress_bar import ProgressBar
 

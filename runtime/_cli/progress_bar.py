@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from .console import plural
+
 __all__ = ("ProgressBar",)
 
 _REFRESHES_PER_SECOND = 8  # smooth to the eye, and under 1 % of a core
@@ -75,4 +77,4 @@ class _CountColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         items = task.fields["items"]
         rate = items / task.elapsed if task.elapsed else 0.0
-        return Text(f"{items:,} {self._noun}  {rate:,.0f}/s")
+        return Text(f"{plural(items, self._noun)}  {rate:,.0f}/s")

@@ -71,16 +71,31 @@ def test_results_on_the_same_terminal_stand_above_the_bar(terminal, user_directo
     assert shown.index("2\r\n") < shown.index("4\r\n")
 
 
+def test_bar_stays_out_of_what_the_user_types(terminal, user_directory):
+    ours, theirs = terminal
+
+    with start_on(
+        theirs, user_directory, "user:double", stdin=theirs, stdout=theirs
+    ) as child:
+        os.write(ours, b"1\n\x04")
+        shown = read_all(ours)
+
+    assert child.returncode == 0
+    assert "Ctrl-D ends" in shown
+    assert "2\r\n" in shown
+    assert "item" not in shown
+
+
 def test_without_rich_there_is_no_bar(monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
-    with progress.open_progress("map", "items", None) as bar:
+    with progress.open_progress("map", "item", None) as bar:
         assert type(bar).__name__ == "_Silent"
 
 
 def test_without_a_terminal_there_is_no_bar(capfd):
-    with progress.open_progress("map", "items", 10) as bar:
+    with progress.open_progress("map", "item", 10) as bar:
         bar.describe("round")
         bar.advance(1, 1)
         bar.write_above("text\n")
