@@ -9,17 +9,14 @@ import pytest
 from runtime._cli import demo
 from runtime._cli.comparison import Comparison, Pass
 
-
-@pytest.fixture(scope="module")
-def module_limit():
-    return "4"
+pytestmark = pytest.mark.slow  # starts interpreters
 
 
-def test_demo_compares_three_ways_and_tells_findings(run_cli, module_limit):
-    done = run_cli("demo", "--limit", module_limit, "--workers", "2")
+def test_demo_compares_three_ways_and_tells_findings(run_cli):
+    done = run_cli("demo", "--limit", 4, "--workers", 2)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"{module_limit} modules to read" in done.stdout
+    assert "4 modules to read" in done.stdout
     for way in (
         r"plain Python, one core +[\d.]+ s +1\.00x",
         r"pool, 2 workers \(\w+\) +[\d.]+ s +[\d.]+x +\d+%",

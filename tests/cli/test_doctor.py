@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from runtime._cli import doctor
+from runtime._util import available_cores
+
+pytestmark = pytest.mark.slow  # starts interpreters
 
 
 def answers(done):
@@ -20,15 +23,9 @@ def test_doctor_tells_build_gil_and_cores(run_cli):
     told = answers(run_cli("doctor"))
 
     assert told["GIL now"].startswith("on" if sys._is_gil_enabled() else "off")
-    assert told["cores"].split()[0] == str(_usable_cores())
+    assert told["cores"].split()[0] == str(available_cores())
     assert told["backend threads"] == "available"
     assert told["core"] in ("python", "native")
-
-
-def _usable_cores():
-    from runtime._util import available_cores
-
-    return available_cores()
 
 
 def test_doctor_sees_the_affinity(user_directory):
@@ -39,7 +36,11 @@ def test_doctor_sees_the_affinity(user_directory):
         "runpy.run_module('runtime', run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", source],
+        cwd=user_directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
     assert "1 usable: " in done.stdout
@@ -50,6 +51,7 @@ def test_doctor_sees_the_affinity(user_directory):
 def test_doctor_tells_a_gil_that_was_asked_for(user_directory):
     done = subprocess.run(
         [sys.executable, "-X", "gil=1", "-m", "runtime", "doctor"],
+        cwd=user_directory,
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,6 +7,8 @@ import pytest
 
 from runtime._cli.main import main
 
+pytestmark = pytest.mark.slow  # starts interpreters
+
 
 @pytest.mark.parametrize("command", [[], ["map"], ["demo"], ["doctor"]])
 def test_help_tells_usage_and_exits_0(run_cli, command):
@@ -48,7 +50,7 @@ def test_backend_that_is_not_there_is_one_line_and_2(run_cli):
 
 
 @pytest.mark.parametrize("command", ["--help", "doctor"])
-def test_quick_command_imports_neither_trio_nor_rich(command):
+def test_quick_command_imports_neither_trio_nor_rich(command, tmp_path):
     source = f"""
 import sys
 from runtime._cli.main import main
@@ -59,7 +61,11 @@ except SystemExit:
 print("loaded:", sorted({{"trio", "rich"}} & set(sys.modules)))
 """
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", source],
+        cwd=tmp_path,  # so that the installed package is imported
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
     assert done.stdout.splitlines()[-1] == "loaded: []"

@@ -8,6 +8,8 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.slow  # starts interpreters
+
 NO_TRACEBACK_OF_OURS = "_cli"  # in no frame that the user sees
 
 
@@ -262,7 +264,6 @@ def _feed_for_ever(child):
     return thread
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_with_the_input(start_cli):
     """A million lines of an endless input must cost no more than a few."""
     few, many = (

@@ -9,6 +9,8 @@ import pytest
 
 from runtime._cli import progress
 
+pytestmark = pytest.mark.slow  # starts interpreters
+
 
 @pytest.fixture
 def terminal():
