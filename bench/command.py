@@ -4,19 +4,31 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from . import situations
 from .harness import Settings, WrongAnswerError
-from .machine import Competition, Facts, core_count, is_claim_machine, machine_facts
-from .report import Report, Target, layout
+from .machine import Facts, core_count, is_claim_machine, machine_facts
+from .neighbours import Neighbours, is_disturbed
+from .report import Report, layout
 
 __all__ = ("main",)
 
 NEEDED = ("runtime", "trio", "trio_parallel", "anyio")
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A situation's report, and what other processes did meanwhile."""
+
+    report: Report
+    others_used_cores: list[float]
+    """In each round."""
+    repeated_rounds: int
+    """Rounds that were measured again."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,7 +45,11 @@ def main(arguments: Sequence[str]) -> int:
             f"not installed: {', '.join(missing)}; `./dev bench` sets up all of them", 2
         )
     settings = Settings(
-        options.workers, options.seed, options.rounds, is_quick=options.quick
+        options.workers,
+        options.seed,
+        options.rounds,
+        options.quick,
+        Neighbours(is_avoided=options.quiet),
     )
     facts = machine_facts(settings.worker_count)
     print(_head(facts, settings), flush=True)
@@ -43,11 +59,11 @@ def main(arguments: Sequence[str]) -> int:
         ]
     except WrongAnswerError as wrong:
         return _fail(str(wrong), 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BaseExceptionGroup) as stop:
+        if not _is_interrupt(stop):
+            raise
         return _fail("interrupted", 130)
-    print(
-        _must_show([t for report, _ in found for t in report.targets], facts, settings)
-    )
+    print(_must_show(found, facts, settings))
     if options.json is not None:
         options.json.write_text(_as_json(facts, settings, found), encoding="utf-8")
     return 0
@@ -78,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="small sizes: does it run? not for claims"
     )
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="measure a round again if other processes used the cores meanwhile",
+    )
     return parser
 
 
@@ -101,21 +122,23 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
-def _run(name: str, settings: Settings) -> tuple[Report, float | None]:
+def _is_interrupt(stop: BaseException) -> bool:
+    if isinstance(stop, BaseExceptionGroup):
+        return stop.subgroup(KeyboardInterrupt) is not None
+    return isinstance(stop, KeyboardInterrupt)
+
+
+def _run(name: str, settings: Settings) -> _Finding:
     """Run one situation and print what it found."""
-    competition = Competition()
+    settings.neighbours.begin_situation()
     report = situations.load(name)(settings)
-    others = competition.others_used_cores()
     print(f"\n{report.name}: {report.title}")
     for note in report.notes:
         print(f"  {note}")
     print(layout(report.table))
-    rounds = len(next(iter(report.samples.values())))
-    competed = "unknown" if others is None else f"{others:.2f} cores"
-    print(
-        f"  {rounds} rounds; used by other processes meanwhile: {competed}", flush=True
-    )
-    return report, others
+    neighbours = settings.neighbours
+    print(f"  {neighbours.summary()}", flush=True)
+    return _Finding(report, neighbours.cores_used, neighbours.repeated_count)
 
 
 def _head(facts: Facts, settings: Settings) -> str:
@@ -124,27 +147,27 @@ def _head(facts: Facts, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def _must_show(targets: list[Target], facts: Facts, settings: Settings) -> str:
+def _must_show(found: list[_Finding], facts: Facts, settings: Settings) -> str:
     rows = [["must show", "target", "measured", "met"]] + [
         [t.situation, t.promise, t.measured, "yes" if t.is_met else "NO"]
-        for t in targets
+        for finding in found
+        for t in finding.report.targets
     ]
     text = "\n" + layout(rows)
     if settings.is_quick:
         text += "\nA quick run is not for claims."
     elif not is_claim_machine(facts):
         text += "\nThe targets were set for Python 3.13t with 2 workers on 2 cores."
+    if any(is_disturbed(finding.others_used_cores) for finding in found):
+        text += "\nOther processes used the cores: try again, or with --quiet."
     return text
 
 
-def _as_json(
-    facts: Facts, settings: Settings, found: list[tuple[Report, float | None]]
-) -> str:
+def _as_json(facts: Facts, settings: Settings, found: list[_Finding]) -> str:
     document: dict[str, Any] = {
         "facts": facts,
-        "settings": asdict(settings),
-        "situations": [
-            report.as_json() | {"others_used_cores": others} for report, others in found
-        ],
+        "seed": settings.seed,
+        "is_quick": settings.is_quick,
+        "situations": [asdict(finding) for finding in found],
     }
     return json.dumps(document, indent=1) + "\n"

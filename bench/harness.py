@@ -15,7 +15,8 @@ Hygiene:
   clock runs the collector stays on, as it is for users.
 * Every answer of every round is checked, after the clock has stopped. A wrong answer
   ends the run.
-* No round is thrown out. The spread (p10 to p90) shows how much was disturbed.
+* A round is thrown out only on request, and only for what other processes did during
+  it (`neighbours`). The spread (p10 to p90) shows how much was disturbed.
 
 What this file does not promise: that the times mean anything on another machine.
 """
@@ -25,6 +26,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+
+from .neighbours import Neighbours
 
 __all__ = ("Settings", "WrongAnswerError", "check_equal", "interleave", "timed")
 
@@ -45,6 +48,8 @@ class Settings:
     """Rounds of every situation; None leaves it to the situation."""
     is_quick: bool
     """Cut sizes: does it run at all? Not for claims."""
+    neighbours: Neighbours
+    """Who else uses the cores."""
 
     def rounds_or(self, default: int) -> int:
         """Return the rounds asked for, else 3 when quick, else `default`."""
@@ -55,28 +60,36 @@ class Settings:
 
 async def interleave[T](
     contenders: Mapping[str, Callable[[], Awaitable[T]]],
-    rounds: int,
-    seed: int,
+    settings: Settings,
     *,
+    rounds: int,
     has_warm_up: bool = True,
 ) -> dict[str, list[T]]:
     """Measure every contender once per round, in shuffled order.
 
     Args:
+      rounds: How many, unless the settings say otherwise.
       has_warm_up: Whether one more round comes first and is thrown away.
 
     Returns:
       One list per contender; the position in the list is the round.
     """
     order = list(contenders)
-    shuffle = Random(seed).shuffle
-    samples: dict[str, list[T]] = {name: [] for name in order}
-    first_round = -1 if has_warm_up else 0
-    for round_index in range(first_round, rounds):
+    shuffle = Random(settings.seed).shuffle
+    neighbours = settings.neighbours
+
+    async def one_round() -> dict[str, T]:
         shuffle(order)
-        for name in order:
-            sample = await contenders[name]()
-            if round_index >= 0:
+        return {name: await contenders[name]() for name in order}
+
+    if has_warm_up:
+        await one_round()
+    samples: dict[str, list[T]] = {name: [] for name in contenders}
+    while len(samples[order[0]]) < settings.rounds_or(rounds):
+        await neighbours.begin_round()
+        found = await one_round()
+        if neighbours.end_round():
+            for name, sample in found.items():
                 samples[name].append(sample)
     return samples
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and who else wanted the cores meanwhile.
+"""What the figures were measured on.
 
 Facts that matter for a ratio, nothing that names the machine or a place on it.
 """
@@ -8,11 +8,10 @@ import platform
 import subprocess
 import sys
 import sysconfig
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ("Competition", "is_claim_machine", "machine_facts")
+__all__ = ("Facts", "core_count", "is_claim_machine", "machine_facts")
 
 DISTRIBUTIONS = ("trio", "trio-parallel", "anyio")
 
@@ -51,26 +50,6 @@ def core_count() -> int:
     return os.process_cpu_count() or 1
 
 
-class Competition:
-    """Watches how many cores other processes used while we measured.
-
-    Linux only: it compares what all processes used, from ``/proc/stat``, with what
-    ours and its ended children did.
-    """
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._ours = _own_cpu_time()
-        self._all = _all_cpu_time()
-
-    def others_used_cores(self) -> float | None:
-        """Return the mean number of cores others used; None where unknown."""
-        if self._all is None or (now := _all_cpu_time()) is None:
-            return None
-        others = (now - self._all) - (_own_cpu_time() - self._ours)
-        return round(max(0.0, others / (time.monotonic() - self._started)), 2)
-
-
 def _build() -> str:
     kind = "free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "GIL"
     configured = sysconfig.get_config_var("CONFIG_ARGS") or ""
@@ -100,20 +79,3 @@ def _version_of(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "missing"
-
-
-def _own_cpu_time() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def _all_cpu_time() -> float | None:
-    try:
-        fields = (
-            Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
-        )
-    except OSError:
-        return None
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
-    busy = user + nice + system + irq + softirq + steal
-    return busy / os.sysconf("SC_CLK_TCK")

@@ -1,8 +1,7 @@
 """What a situation found, as a table and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from .quantiles import paired_ratios, quantile, spread
 
@@ -37,10 +36,6 @@ class Report:
     """Per contender, one figure per round."""
     sample_unit: str
     targets: list[Target] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as plain data."""
-        return asdict(self)
 
 
 def ratio_table(

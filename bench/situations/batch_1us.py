@@ -88,7 +88,7 @@ async def _measure(settings: Settings, item_count: int) -> Samples:
             name: partial(timed, run_once, check_equal(name, expected))
             for name, run_once in runs.items()
         }
-        return await interleave(contenders, settings.rounds_or(11), settings.seed)
+        return await interleave(contenders, settings, rounds=11)
 
 
 async def _best_piece_count(peer: Peer, items: range, worker_count: int) -> int:

@@ -36,8 +36,8 @@ def run(settings: Settings) -> Report:
         partial(
             interleave,
             contenders,
-            settings.rounds_or(3),
-            settings.seed,
+            settings,
+            rounds=3,
             has_warm_up=False,
         )
     )

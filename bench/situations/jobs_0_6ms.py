@@ -83,4 +83,4 @@ async def _measure(settings: Settings, job_count: int) -> Samples:
             name: partial(timed, run_once, check_equal(name, expected))
             for name, run_once in runs.items()
         }
-        return await interleave(contenders, settings.rounds_or(21), settings.seed)
+        return await interleave(contenders, settings, rounds=21)

@@ -120,7 +120,7 @@ async def _measure(settings: Settings, busy_seconds: float) -> dict[str, list[_L
             )
             for name, run in busy.items()
         }
-        return await interleave(contenders, settings.rounds_or(7), settings.seed)
+        return await interleave(contenders, settings, rounds=7)
 
 
 async def _lag_during[R](

@@ -75,8 +75,7 @@ async def _measure(settings: Settings, job_count: int) -> dict[str, list[float]]
         name: partial(_in_fresh_process, queue, settings.worker_count, job_count)
         for name, queue in queues.items()
     }
-    rounds = settings.rounds_or(5)
-    return await interleave(contenders, rounds, settings.seed, has_warm_up=False)
+    return await interleave(contenders, settings, rounds=5, has_warm_up=False)
 
 
 async def _in_fresh_process(

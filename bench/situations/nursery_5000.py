@@ -64,4 +64,4 @@ async def _measure(settings: Settings, call_count: int) -> Samples:
             )
             for name, peer in peers.items()
         }
-        return await interleave(contenders, settings.rounds_or(11), settings.seed)
+        return await interleave(contenders, settings, rounds=11)

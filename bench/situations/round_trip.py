@@ -68,7 +68,7 @@ async def _measure(settings: Settings, call_count: int) -> Samples:
             )
             for name, peer in peers.items()
         }
-        return await interleave(contenders, settings.rounds_or(21), settings.seed)
+        return await interleave(contenders, settings, rounds=21)
 
 
 async def _call_often(peer: Peer, call_count: int) -> list[int]:

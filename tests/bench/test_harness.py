@@ -1,6 +1,7 @@
 """Rounds are interleaved, answers are checked, warm-ups are thrown away."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 import trio
@@ -12,6 +13,7 @@ from bench.harness import (
     interleave,
     timed,
 )
+from bench.neighbours import Neighbours
 
 
 def _recording(log: list[str], name: str) -> Callable[[], Awaitable[int]]:
@@ -23,10 +25,30 @@ def _recording(log: list[str], name: str) -> Callable[[], Awaitable[int]]:
     return measure
 
 
+class _NoisyNeighbours(Neighbours):
+    """Says of some rounds that they were disturbed."""
+
+    def __init__(self, disturbed_rounds: set[int]) -> None:
+        super().__init__(is_avoided=True)
+        self._disturbed_rounds = disturbed_rounds
+        self._round_index = -1
+
+    async def begin_round(self) -> None:
+        self._round_index += 1
+
+    def end_round(self) -> bool:
+        return self._round_index not in self._disturbed_rounds
+
+
+def _settings(seed: int = 1, neighbours: Neighbours | None = None) -> Settings:
+    quiet = neighbours or Neighbours(is_avoided=False)
+    return Settings(2, seed, None, is_quick=False, neighbours=quiet)
+
+
 def test_interleave_measures_every_contender_once_in_each_round() -> None:
     log: list[str] = []
     contenders = {name: _recording(log, name) for name in "abc"}
-    samples = trio.run(interleave, contenders, 4, 1)
+    samples = trio.run(partial(interleave, contenders, _settings(), rounds=4))
     rounds = [log[start : start + 3] for start in range(0, len(log), 3)]
     assert [sorted(names) for names in rounds] == [["a", "b", "c"]] * 5
     assert len({tuple(names) for names in rounds}) > 1  # the order changes
@@ -41,18 +63,34 @@ def test_interleave_measures_every_contender_once_in_each_round() -> None:
 def test_interleave_with_the_same_seed_has_the_same_order() -> None:
     logs: list[list[str]] = [[], []]
     for log in logs:
-        trio.run(interleave, {name: _recording(log, name) for name in "abcd"}, 5, 7)
+        contenders = {name: _recording(log, name) for name in "abcd"}
+        trio.run(partial(interleave, contenders, _settings(seed=7), rounds=5))
     assert logs[0] == logs[1]
 
 
 def test_interleave_without_warm_up_keeps_the_first_round() -> None:
     log: list[str] = []
 
-    async def measure() -> None:
-        samples = await interleave({"a": _recording(log, "a")}, 2, 1, has_warm_up=False)
-        assert samples == {"a": [1, 2]}
+    samples = trio.run(
+        partial(
+            interleave,
+            {"a": _recording(log, "a")},
+            _settings(),
+            rounds=2,
+            has_warm_up=False,
+        )
+    )
+    assert samples == {"a": [1, 2]}
 
-    trio.run(measure)
+
+def test_interleave_measures_a_disturbed_round_again_for_all() -> None:
+    log: list[str] = []
+    contenders = {name: _recording(log, name) for name in "ab"}
+    settings = _settings(neighbours=_NoisyNeighbours({1}))
+    samples = trio.run(
+        partial(interleave, contenders, settings, rounds=2, has_warm_up=False)
+    )
+    assert sorted(samples["a"] + samples["b"]) == [1, 2, 5, 6]
 
 
 def test_timed_counts_the_run_and_not_the_check() -> None:
@@ -84,5 +122,11 @@ def test_timed_with_a_wrong_answer_names_who_gave_it() -> None:
 def test_settings_rounds_come_from_the_user_first(
     rounds: int | None, is_quick: bool, expected: int
 ) -> None:
-    settings = Settings(worker_count=2, seed=1, rounds=rounds, is_quick=is_quick)
+    settings = Settings(
+        worker_count=2,
+        seed=1,
+        rounds=rounds,
+        is_quick=is_quick,
+        neighbours=Neighbours(is_avoided=False),
+    )
     assert settings.rounds_or(11) == expected
