@@ -35,6 +35,8 @@ class Stealer[T]:
 
     def steal(self) -> T | None:
         """Take the oldest item; None if there is none."""
+        if not self._items:  # RACE: maybe stale; the last look before sleep is not
+            return None
         # ATOMIC(deque-popleft): of two thieves, or a thief and the owner, who
         # race for the last item one gets it and the other finds the queue empty.
         try:
@@ -64,6 +66,8 @@ class WorkDeque[T]:
 
     def pop(self) -> T | None:
         """Take the newest item; None if there is none."""
+        if not self._items:
+            return None
         # ATOMIC(deque-pop): see Stealer.steal.
         try:
             return self._items.pop()

@@ -32,7 +32,7 @@ class Injector:
         # No user code runs under this lock, and no other lock is taken.
         self._lock = sync.Lock()  # atomic: acquire, release
         # guarded by: self._lock; len() is also read without it, as a hint.
-        self._lanes = [sync.Deque[Job]() for _ in range(LANE_COUNT)]
+        self._lanes = tuple(sync.Deque[Job]() for _ in range(LANE_COUNT))
         self._withdrawn = [0] * LANE_COUNT  # guarded by: self._lock
 
     def __len__(self) -> int:
@@ -41,7 +41,8 @@ class Injector:
 
     def __bool__(self) -> bool:
         """Return whether there was an entry a moment ago."""
-        return any(self._lanes)
+        high, normal, low = self._lanes
+        return bool(high or normal or low)
 
     def push(self, job: Job) -> None:
         """Add a job at the end of its lane."""
@@ -56,6 +57,8 @@ class Injector:
 
     def pop(self) -> Job | None:
         """Take the oldest entry of the most urgent lane; None if all are empty."""
+        if not self:  # RACE: maybe stale; the last look before sleep is not
+            return None
         with self._lock:
             for lane in self._lanes:
                 if lane:

@@ -10,6 +10,7 @@ Layer: core. Imports: nothing of ours.
 """
 
 import collections
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ __all__ = (
     "clock_ns",
     "get_ident",
     "start_thread",
+    "yield_core",
 )
 
 type Thread = threading.Thread
@@ -31,6 +33,7 @@ Lock = threading.Lock
 Deque = collections.deque
 get_ident = threading.get_ident
 clock_ns = time.perf_counter_ns
+yield_core = os.sched_yield
 
 
 def start_thread(target: Callable[[], None], name: str) -> Thread:

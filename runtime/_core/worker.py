@@ -150,6 +150,8 @@ class Worker:
                 if self.registry.is_stopping:
                     sleep.become_active(self._sees_work)  # SLEEP-2 active
                     return None
+                # Whoever is to bring the next job may be waiting for this core.
+                sync.yield_core()
             self._sleep()
 
     def _find(self) -> Job | None:

@@ -4,7 +4,7 @@ The scheduler cuts the items (`runtime._core.batch`); here one task waits for al
 of them. A batch takes one place at the pool's bound, however long it is: what it
 keeps in the queues grows with the number of workers, not with its items.
 
-Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, trio.
+Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, outcome.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,8 @@ from contextvars import copy_context
 from itertools import chain
 from types import CodeType
 from typing import TYPE_CHECKING, cast, overload, override
+
+import outcome
 
 from .._core import WITHDRAWN, Batch
 from .._errors import TaskCancelled
@@ -34,9 +36,9 @@ class BatchCall(Waiting):
     """
 
     __slots__ = (
-        "_error",
         "_intake",
         "_raise_cancel",
+        "_request",
         "_task",
         "batch",
         "code",
@@ -58,7 +60,6 @@ class BatchCall(Waiting):
     ) -> None:
         self._init_waiting()
         self._intake = intake  # immutable
-        self._error: BaseException | None = None  # owner: the Trio thread
         self.name = f"batch of {len(items)} x {callable_name(fn)}"  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
         self.token = WorkToken(intake)  # immutable
@@ -77,13 +78,13 @@ class BatchCall(Waiting):
     async def inject_and_wait(self) -> list[object]:
         """Inject the batch, wait for every item, return the results in order."""
         self._intake.registry.inject(self.first_piece)
-        await self._park(self._cancelled)
-        return self._answer()
+        return cast("list[object]", await self._park())
 
     def deliver(self) -> None:
         """Let the task go on; in the Trio thread."""
         self._intake.settle(self)
-        self._resume()
+        if self._task is not None:
+            self._resume(outcome.capture(self._answer))
 
     def verdict(self) -> Verdict:
         """Tell how the batch ended."""
@@ -95,24 +96,22 @@ class BatchCall(Waiting):
         """End the batch on somebody else's behalf."""
         self.token.request_stop(cause)
         if self._intake.registry.withdraw(self.first_piece):
-            self._resume()
+            self.fail(TaskCancelled(self.name, cause))
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
-        self._error = error
-        self._resume()
+        self._resume(outcome.Error(error))
 
     def _left(self, _batch: Batch[object, object]) -> None:
         self._intake.port.post(self)
 
+    @override
     def _cancelled(self) -> bool:
         self.token.request_stop(None)
         return self._intake.registry.withdraw(self.first_piece)
 
     def _answer(self) -> list[object]:
         raise_cancel, self._raise_cancel = self._raise_cancel, None
-        if self._error is not None:
-            raise self._error
         errors = self.batch.errors()
         if errors:
             raise BaseExceptionGroup(f"{self.name}: {_failures(errors)}", errors)

@@ -18,14 +18,15 @@ Layer: frontend. Imports: `runtime._core`, `token`, trio.
 from collections.abc import Callable
 from contextvars import copy_context
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, override
 
 import outcome
 import trio
 
 from .._core import Job, sync
 from .._errors import JobCancelled, TaskCancelled
-from .options import Limiter, OnCancel, callable_name
+from .loan import Loan
+from .options import OnCancel, callable_name
 from .token import WorkToken
 from .waiting import Waiting
 from .work import Verdict, verdict_of
@@ -81,10 +82,11 @@ class Call(Waiting, Job):
 
     __slots__ = (
         "_handoff",
-        "_limiter",
+        "_loan",
         "_on_cancel",
         "_intake",
         "_raise_cancel",
+        "_request",
         "_task",
         "code",
         "name",
@@ -100,7 +102,7 @@ class Call(Waiting, Job):
         *,
         on_cancel: OnCancel,
         lane: int,
-        limiter: Limiter | None,
+        loan: Loan | None,
         name: str | None,
     ) -> None:
         token = WorkToken(intake)
@@ -110,8 +112,7 @@ class Call(Waiting, Job):
         self._init_waiting()
         self._intake = intake  # immutable
         self._on_cancel = on_cancel  # immutable
-        # Lends a token to this call until its job has ended, waited for or not.
-        self._limiter = limiter  # immutable
+        self._loan = loan  # immutable
         self.name = callable_name(fn) if name is None else name  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
         # Locked means "decided", see CALL-2; None where nobody polls.
@@ -128,9 +129,8 @@ class Call(Waiting, Job):
         registry.inject(self)  # CALL-1 accept
         if polls and await self._poll(poller):
             self._close()
-        else:
-            await self._park(self._cancelled)  # CALL-3 park
-        return self._answer()
+            return self._take_answer().unwrap()  # CALL-4 answer
+        return await self._park()  # CALL-3 park
 
     async def _poll(self, poller: Poller) -> bool:
         """Return whether the outcome came within a few ticks."""
@@ -154,7 +154,8 @@ class Call(Waiting, Job):
     def deliver(self) -> None:
         """Let the task go on; in the Trio thread."""
         self._close()
-        self._resume()
+        if self._task is not None:
+            self._resume(self._take_answer())  # CALL-4 answer
 
     def verdict(self) -> Verdict:
         """Tell how the call ended."""
@@ -165,18 +166,13 @@ class Call(Waiting, Job):
         withdrawn = self._intake.registry.withdraw(self)
         self.token.request_stop(cause)
         if withdrawn:
-            self.outcome = outcome.Error(JobCancelled())
-            self._resume()
-
-    def resume_for(self, request: "Request") -> bool:
-        """Have the waiting task run a request; False if it is not waiting."""
-        return self._resume(request)
+            self.fail(TaskCancelled(self.name, cause))
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
-        self.outcome = outcome.Error(error)
-        self._resume()
+        self._resume(outcome.Error(error))
 
+    @override
     def _cancelled(self) -> bool:
         """Answer the cancellation of the waiting task: may it leave now?"""
         if self._intake.registry.withdraw(self):
@@ -191,20 +187,20 @@ class Call(Waiting, Job):
     def _close(self) -> None:
         """Settle the accounts: the entry has left the scheduler."""
         self.token.host = None  # breaks the cycle, so the call dies at once
-        if self._limiter is not None:
+        if self._loan is not None:
             try:
-                self._limiter.release_on_behalf_of(self)
+                self._loan.give_back()
             except Exception as error:  # the user's limiter; its error is the answer
                 self.outcome = outcome.Error(error)
         self._intake.settle(self)
 
-    def _answer(self) -> object:
-        """Return or raise what became of the job, and keep none of it."""
-        result, self.outcome = self.outcome, None
+    def _take_answer(self) -> outcome.Outcome[object]:
+        """Return what the task gets, and keep none of it."""
+        answer, self.outcome = self.outcome, None
         raise_cancel, self._raise_cancel = self._raise_cancel, None
-        assert result is not None
-        if isinstance(result, outcome.Error) and isinstance(result.error, JobCancelled):
+        assert answer is not None
+        if type(answer) is outcome.Error and isinstance(answer.error, JobCancelled):
             if raise_cancel is not None:
-                raise_cancel()
-            raise TaskCancelled(self.name, self.token.cause or "itself") from None
-        return result.unwrap()  # CALL-4 answer
+                return outcome.capture(raise_cancel)
+            return outcome.Error(TaskCancelled(self.name, self.token.cause or "itself"))
+        return answer

@@ -24,6 +24,7 @@ import trio
 
 from .._core import Job, Registry, current_worker
 from .._errors import InternalError, PoolClosedError
+from .bound import Bound
 from .lane import AsyncLane
 from .port import CompletionPort
 from .token import accepted_by
@@ -84,7 +85,7 @@ class Intake:
             on_end=self._note_progress,
         )
         # A place for each queued job and one for each that runs.
-        self._places = trio.Semaphore(queue_capacity + worker_count)  # immutable
+        self._places = Bound(queue_capacity + worker_count)  # immutable
         # All that follows belongs to the Trio thread.
         self.work: set[Work] = set()  # owner: accepted and not settled
         self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
@@ -108,19 +109,19 @@ class Intake:
     async def take_place(self) -> None:
         """Take a place at the bound, waiting for one if need be."""
         self.check_open()
-        try:
-            self._places.acquire_nowait()
-        except trio.WouldBlock:
-            await self._places.acquire()
+        if not self._places.try_take():
+            await self._places.wait_taken()
             try:
                 self.check_open()
             except BaseException:
-                self._places.release()
+                self._places.give_back()
                 raise
 
     def take_place_nowait(self) -> None:
         """Take a place at the bound; `trio.WouldBlock` if there is none."""
-        self._places.acquire_nowait()
+        self.check_open()
+        if not self._places.try_take():
+            raise trio.WouldBlock
 
     def track(self, work: Work) -> None:
         """Count a piece of work as accepted."""
@@ -150,7 +151,7 @@ class Intake:
     def settle(self, work: Work, *, holds_place: bool = True) -> None:
         """Count the end of a piece of work: its entry has left the scheduler."""
         if holds_place:
-            self._places.release()
+            self._places.give_back()
         if work not in self.work:
             return  # left behind by a shutdown or a failure
         self.work.remove(work)

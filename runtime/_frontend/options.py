@@ -6,6 +6,7 @@ Layer: frontend. Imports: nothing of ours.
 import enum
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Literal, Protocol
 
 __all__ = ("JobState", "Limiter", "OnCancel", "OnError", "Priority")
@@ -55,6 +56,8 @@ def check_sync_callable(fn: object, call: str) -> None:
       fn: What the user gave.
       call: The public function the user called, for the message.
     """
+    if type(fn) is FunctionType and not fn.__code__.co_flags & inspect.CO_COROUTINE:
+        return  # the usual case, quickly
     if inspect.iscoroutine(fn):
         fn.close()  # else Python warns that nobody awaited it
         raise TypeError(

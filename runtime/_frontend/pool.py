@@ -26,6 +26,7 @@ from .batch import BatchCall, Chunks, as_sequence, call_chunk, flatten
 from .call import Call, Poller
 from .handle import Job
 from .intake import Intake, MakeRegistry
+from .loan import Loan
 from .mapping import MapStream, open_map
 from .nursery import open_nursery
 from .options import (
@@ -231,23 +232,23 @@ class WorkerPool:
         check_sync_callable(fn, "spawn_cpu_work")
         check_choice(on_cancel, ("wait", "abandon"), "on_cancel")
         await trio.lowlevel.checkpoint_if_cancelled()
+        loan = None if limiter is None else await Loan.take(limiter)
+        try:
+            await self._intake.take_place()
+        except BaseException:
+            if loan is not None:
+                loan.give_back()
+            raise
+        # Made only now: a task that waits for its place keeps no job alive.
         call = Call(
             self._intake,
             fn,
             args,
             on_cancel=on_cancel,
             lane=priority,
-            limiter=limiter,
+            loan=loan,
             name=name,
         )
-        if limiter is not None:
-            await limiter.acquire_on_behalf_of(call)
-        try:
-            await self._intake.take_place()
-        except BaseException:
-            if limiter is not None:
-                limiter.release_on_behalf_of(call)
-            raise
         self._intake.track(call)
         return cast("R", await call.inject_and_wait(self._poller))
 
@@ -295,7 +296,6 @@ class WorkerPool:
             job = Job(intake, fn, args, lane=priority, name=name, holds_place=False)
             intake.adopt(job)
             return job
-        intake.check_open()
         intake.take_place_nowait()
         return self._submit(fn, args, priority, name)
 

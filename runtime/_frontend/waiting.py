@@ -1,12 +1,11 @@
 """One Trio task that waits for one piece of work.
 
-The task parks; it is resumed by a delivery, by a request to run something for
-the job (`from_worker.run`), or by a cancellation that may end the wait.
+The task parks; it is resumed with the answer, or to run something for the job
+(`from_worker.run`), or by a cancellation that may end the wait.
 
 Layer: frontend. Imports: trio; `from_worker` for types.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import outcome
@@ -28,40 +27,49 @@ class Waiting:
 
     _task: trio.lowlevel.Task | None
     _raise_cancel: trio.lowlevel.RaiseCancelT | None
+    _request: "Request | None"
 
     def _init_waiting(self) -> None:
         # The parked task; None before, after, and while it runs a request.
         self._task = None  # owner: the Trio thread
         # Set when a cancellation came but the work has to be waited for.
         self._raise_cancel = None  # owner: the Trio thread
+        # What the task was resumed for, if not for the answer.
+        self._request = None  # owner: the Trio thread
 
-    async def _park(self, cancelled: Callable[[], bool]) -> None:
-        """Wait for `_resume`, running what the job asks for meanwhile.
-
-        Args:
-          cancelled: Called when the task's cancel scope is cancelled; returns
-            whether the wait may end at once.
-        """
-
-        def abort(raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            if cancelled():
-                self._task = None
-                return trio.lowlevel.Abort.SUCCEEDED
-            self._raise_cancel = raise_cancel
-            return trio.lowlevel.Abort.FAILED
-
-        task = trio.lowlevel.current_task()
+    async def _park(self) -> object:
+        """Wait for the answer, running what the job asks for meanwhile."""
         while True:
-            self._task = task
-            request: Request | None = await trio.lowlevel.wait_task_rescheduled(abort)
+            self._task = trio.lowlevel.current_task()
+            answer = await trio.lowlevel.wait_task_rescheduled(self._abort)
+            request, self._request = self._request, None
             if request is None:
-                return
+                return answer
             await request.run_in_this_task()
 
-    def _resume(self, request: "Request | None" = None) -> bool:
-        """Let the task go on, if it is parked; return whether it was."""
+    def _abort(self, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        """React to the cancellation of the parked task."""
+        if self._cancelled():
+            self._task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+        self._raise_cancel = raise_cancel
+        return trio.lowlevel.Abort.FAILED
+
+    def _cancelled(self) -> bool:
+        """Ask the work to end; return whether the task may leave at once."""
+        raise NotImplementedError
+
+    def resume_for(self, request: "Request") -> bool:
+        """Have the parked task run a request; return whether there is one."""
+        if self._task is None:
+            return False
+        self._request = request
+        return self._resume(outcome.Value(None))
+
+    def _resume(self, answer: outcome.Outcome[object]) -> bool:
+        """Let the task go on with an answer, if it is parked; return whether it was."""
         task, self._task = self._task, None
         if task is None:
             return False
-        trio.lowlevel.reschedule(task, outcome.Value(request))
+        trio.lowlevel.reschedule(task, answer)
         return True
