@@ -1,7 +1,7 @@
 """The scheduler's own objects, for those who build something else on it.
 
 They are synchronous and know nothing of Trio. Attributes:
-  core: Which build of the scheduler is in use: ``"python"``.
+  core: Which build of the scheduler is in use: ``"python"`` or ``"native"``.
 """
 
 from ._core import (
@@ -15,6 +15,7 @@ from ._core import (
     WorkDeque,
     core,
     current_worker,
+    join,
 )
 
 __all__ = (
@@ -28,4 +29,5 @@ __all__ = (
     "WorkDeque",
     "core",
     "current_worker",
+    "join",
 )

@@ -1,18 +1,30 @@
 """The scheduler: synchronous, in plain Python, the specification that runs.
 
+Where the C twins of its objects were built, `selected` puts those in their place.
+
 It imports nothing above `runtime._errors` and `runtime._util`, and never Trio.
 How workers sleep is written in SLEEP.md, how a job lives in `job`.
 """
 
 from .batch import Batch, captured
-from .deque import Stealer, WorkDeque
-from .injector import LANE_COUNT, Injector
-from .job import DONE, QUEUED, RUNNING, WITHDRAWN, CancelToken, Job
-from .latch import CountLatch, Latch
-from .parker import Parker
-from .registry import Registry
+from .injector import LANE_COUNT
+from .job import DONE, QUEUED, RUNNING, WITHDRAWN
+from .selected import (
+    CancelToken,
+    CountLatch,
+    Injector,
+    Job,
+    Latch,
+    Parker,
+    Registry,
+    Stealer,
+    WorkDeque,
+    Worker,
+    core,
+    current_worker,
+    join,
+)
 from .stats import HistogramSnapshot, WorkerStatistics
-from .worker import Worker, current_worker
 
 __all__ = (
     "DONE",
@@ -36,6 +48,5 @@ __all__ = (
     "captured",
     "core",
     "current_worker",
+    "join",
 )
-
-core = "python"

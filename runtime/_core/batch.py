@@ -16,7 +16,7 @@ of scheduling disappears for cheap items and balance is kept for dear ones.
 Between leaves a piece makes way for work that waits outside, and looks at its
 token.
 
-Layer: core. Imports: `job`, `latch`, `sync`, `worker`, outcome.
+Layer: core. Imports: `selected`, `sync`, outcome.
 
 Source: Tzannes et al. 2010, lazy binary splitting.
 """
@@ -29,9 +29,7 @@ import outcome
 
 from .._errors import JobCancelled
 from . import sync
-from .job import CancelToken, Job
-from .latch import CountLatch
-from .worker import Worker, current_worker
+from .selected import CancelToken, CountLatch, Job, Worker, current_worker
 
 __all__ = ("Batch", "captured")
 

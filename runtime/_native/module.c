@@ -1,0 +1,217 @@
+/* The module: its state, one per interpreter, and what it exports.
+ *
+ * Layer: native. Includes: native.h.
+ */
+#include "native.h"
+
+#ifndef RUNTIME_HAS_FUTEX
+DEFINE_WORD_WAITERS;
+#endif
+
+native_state_t *
+state_of(PyTypeObject *type)
+{
+    /* Cannot fail: every type that comes here is one of ours or derived from one. */
+    return PyModule_GetState(PyType_GetModuleByDef(type, &native_module));
+}
+
+/* outcome.Value(None), or NULL; checks that `outcome_new` may fill one by itself. */
+static bool
+import_outcome(native_state_t *state)
+{
+    PyObject *outcome = PyImport_ImportModule("outcome");
+    if (outcome == NULL) {
+        return false;
+    }
+    PyObject *value = PyObject_GetAttrString(outcome, "Value");
+    PyObject *error = PyObject_GetAttrString(outcome, "Error");
+    PyObject *no_memory = PyObject_CallNoArgs(PyExc_MemoryError);
+    Py_DECREF(outcome);
+    if (value == NULL || error == NULL || no_memory == NULL) {
+        Py_XDECREF(value);
+        Py_XDECREF(error);
+        Py_XDECREF(no_memory);
+        return false;
+    }
+    PyObject *spare = PyObject_CallOneArg(error, no_memory);
+    Py_DECREF(no_memory);
+    if (spare == NULL) {
+        Py_DECREF(value);
+        Py_DECREF(error);
+        return false;
+    }
+    state->outcome_value = value;
+    state->outcome_error = error;
+    state->spare_error = spare;
+    return true;
+}
+
+bool
+state_prepare(native_state_t *state)
+{
+    return state->spare_error != NULL || import_outcome(state);
+}
+
+void
+state_visit_python(native_state_t *state)
+{
+    PyObject *result = PyObject_CallNoArgs(state->yield_to_python);
+    if (result == NULL) {
+        /* Thrown at this thread from outside, between two jobs: meant for neither. */
+        PyErr_WriteUnraisable(state->yield_to_python);
+    }
+    Py_XDECREF(result);
+}
+
+static bool
+add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *type != NULL && PyModule_AddType(module, *type) == 0;
+}
+
+static bool
+add_types(PyObject *module, native_state_t *state)
+{
+    return add_type(module, &cancel_token_spec, &state->cancel_token_type)
+           && add_type(module, &job_spec, &state->job_type)
+           && add_type(module, &latch_spec, &state->latch_type)
+           && add_type(module, &count_latch_spec, &state->count_latch_type)
+           && add_type(module, &parker_spec, &state->parker_type)
+           && add_type(module, &injector_spec, &state->injector_type)
+           && add_type(module, &work_deque_spec, &state->work_deque_type)
+           && add_type(module, &stealer_spec, &state->stealer_type)
+           && add_type(module, &worker_spec, &state->worker_type)
+           && add_type(module, &registry_spec, &state->registry_type);
+}
+
+/* Evaluate one expression in a namespace of its own. */
+static PyObject *
+evaluate(const char *expression)
+{
+    PyObject *globals = PyDict_New();
+    PyObject *result = NULL;
+    if (globals != NULL
+        && PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) == 0) {
+        result = PyRun_String(expression, Py_eval_input, globals, globals);
+    }
+    Py_XDECREF(globals);
+    return result;
+}
+
+static int
+native_exec(PyObject *module)
+{
+    native_state_t *state = PyModule_GetState(module);
+    state->coroutine_type =
+        (PyTypeObject *)evaluate("__import__('types').CoroutineType");
+    state->yield_to_python = evaluate("lambda: None");
+    state->name_value = PyUnicode_InternFromString("value");
+    state->name_error = PyUnicode_InternFromString("error");
+    state->name_unwrapped = PyUnicode_InternFromString("_unwrapped");
+    if (state->coroutine_type == NULL || state->yield_to_python == NULL
+        || state->name_value == NULL || state->name_error == NULL
+        || state->name_unwrapped == NULL || !add_types(module, state)
+        || PyModule_AddIntMacro(module, LANE_COUNT) < 0
+        || PyModule_AddIntConstant(module, "QUEUED", JOB_QUEUED) < 0
+        || PyModule_AddIntConstant(module, "RUNNING", JOB_RUNNING) < 0
+        || PyModule_AddIntConstant(module, "DONE", JOB_DONE) < 0
+        || PyModule_AddIntConstant(module, "WITHDRAWN", JOB_WITHDRAWN) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+native_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    native_state_t *state = PyModule_GetState(module);
+    Py_VISIT((PyObject *)state->cancel_token_type);
+    Py_VISIT((PyObject *)state->job_type);
+    Py_VISIT((PyObject *)state->latch_type);
+    Py_VISIT((PyObject *)state->count_latch_type);
+    Py_VISIT((PyObject *)state->parker_type);
+    Py_VISIT((PyObject *)state->injector_type);
+    Py_VISIT((PyObject *)state->work_deque_type);
+    Py_VISIT((PyObject *)state->stealer_type);
+    Py_VISIT((PyObject *)state->worker_type);
+    Py_VISIT((PyObject *)state->registry_type);
+    Py_VISIT((PyObject *)state->coroutine_type);
+    Py_VISIT(state->outcome_value);
+    Py_VISIT(state->outcome_error);
+    Py_VISIT(state->spare_error);
+    Py_VISIT(state->yield_to_python);
+    return 0;
+}
+
+static int
+native_clear(PyObject *module)
+{
+    native_state_t *state = PyModule_GetState(module);
+    Py_CLEAR(state->cancel_token_type);
+    Py_CLEAR(state->job_type);
+    Py_CLEAR(state->latch_type);
+    Py_CLEAR(state->count_latch_type);
+    Py_CLEAR(state->parker_type);
+    Py_CLEAR(state->injector_type);
+    Py_CLEAR(state->work_deque_type);
+    Py_CLEAR(state->stealer_type);
+    Py_CLEAR(state->worker_type);
+    Py_CLEAR(state->registry_type);
+    Py_CLEAR(state->coroutine_type);
+    Py_CLEAR(state->outcome_value);
+    Py_CLEAR(state->outcome_error);
+    Py_CLEAR(state->spare_error);
+    Py_CLEAR(state->yield_to_python);
+    Py_CLEAR(state->name_value);
+    Py_CLEAR(state->name_error);
+    Py_CLEAR(state->name_unwrapped);
+    return 0;
+}
+
+static void
+native_free(void *module)
+{
+    native_clear(module);
+}
+
+static PyObject *
+current_worker(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    WorkerObject *worker = worker_current(PyModule_GetState(module));
+    return Py_NewRef(worker != NULL ? (PyObject *)worker : Py_None);
+}
+
+static PyMethodDef native_functions[] = {
+    {"current_worker", current_worker, METH_NOARGS,
+     PyDoc_STR("Return the worker whose thread this is; None outside of one.")},
+    {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
+     PyDoc_STR("join($module, f, g, /)\n--\n\n"
+               "Return (f(), g()), both called on workers, maybe at the same time.")},
+    {0},
+};
+
+static PyModuleDef_Slot native_module_slots[] = {
+    {Py_mod_exec, native_exec},
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+    {0, NULL},
+};
+
+struct PyModuleDef native_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "runtime._native.scheduler",
+    .m_doc = PyDoc_STR("The scheduler's objects in C."),
+    .m_size = sizeof(native_state_t),
+    .m_methods = native_functions,
+    .m_slots = native_module_slots,
+    .m_traverse = native_traverse,
+    .m_clear = native_clear,
+    .m_free = native_free,
+};
+
+PyMODINIT_FUNC
+PyInit_scheduler(void)
+{
+    return PyModuleDef_Init(&native_module);
+}

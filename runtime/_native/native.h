@@ -1,0 +1,214 @@
+/* The Python-facing objects of the native core, and what they share.
+ *
+ * Each .c file beside this one defines one or two of them and says which. Who owns
+ * which reference is in README.md.
+ *
+ * Layer: native. Includes: Python.h and the concept headers.
+ */
+#ifndef RUNTIME_NATIVE_H
+#define RUNTIME_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+
+#include "counters.h"
+#include "deque.h"
+#include "injector.h"
+#include "latch.h"
+#include "parker.h"
+#include "prng.h"
+#include "sleep.h"
+
+/* Everything that belongs to one interpreter's copy of the module. */
+typedef struct {
+    /* Types made here. */
+    PyTypeObject *cancel_token_type;
+    PyTypeObject *job_type;
+    PyTypeObject *latch_type;
+    PyTypeObject *count_latch_type;
+    PyTypeObject *parker_type;
+    PyTypeObject *injector_type;
+    PyTypeObject *work_deque_type;
+    PyTypeObject *stealer_type;
+    PyTypeObject *worker_type;
+    PyTypeObject *registry_type;
+    /* Objects from elsewhere, imported when first needed; see module.c. */
+    PyTypeObject *coroutine_type;
+    PyObject *outcome_value;   /* outcome.Value */
+    PyObject *outcome_error;   /* outcome.Error */
+    PyObject *spare_error;     /* an outcome for a job whose own found no memory */
+    PyObject *yield_to_python; /* a Python function that does nothing */
+    /* Interned names. */
+    PyObject *name_value;
+    PyObject *name_error;
+    PyObject *name_unwrapped;
+} native_state_t;
+
+extern struct PyModuleDef native_module;
+
+/* The state of the module that a type of ours, or one derived from it, came from. */
+native_state_t *state_of(PyTypeObject *type);
+
+/* Import what jobs need; false with an exception set. Cheap when done already. */
+bool state_prepare(native_state_t *state);
+
+/* Let the interpreter do what it does between two Python instructions: run pending
+ * calls, free what other threads handed back, let another thread have the GIL. */
+void state_visit_python(native_state_t *state);
+
+/* token.c */
+
+typedef struct {
+    PyObject_HEAD
+    _Atomic bool is_set; /* atomic: once set it stays set */
+} CancelTokenObject;
+
+extern PyType_Spec cancel_token_spec;
+
+static inline bool
+token_is_set(CancelTokenObject *token)
+{
+    return atomic_load_explicit(&token->is_set, memory_order_acquire);
+}
+
+/* job.c */
+
+enum {
+    JOB_QUEUED,
+    JOB_RUNNING,
+    JOB_DONE,
+    JOB_WITHDRAWN,
+    JOB_READ, /* QUEUED, while somebody takes references to the call; a moment */
+};
+
+typedef struct {
+    PyObject_HEAD
+    _Atomic int phase; /* atomic: the claim, see job.c */
+    int lane;          /* immutable */
+    /* Owned by whoever won the claim; before the claim nobody writes. */
+    PyObject *fn;
+    PyObject *args;
+    PyObject *context;
+    /* None, then an outcome; the front end takes or replaces it. */
+    _Atomic(PyObject *) outcome;
+    CancelTokenObject *token; /* immutable */
+    PyObject *sink;           /* immutable; None for no sink */
+    long long pushed_ns;      /* owner: the pusher, before the push */
+} JobObject;
+
+extern PyType_Spec job_spec;
+
+bool job_run(native_state_t *state, JobObject *job);
+bool job_withdraw(JobObject *job);
+bool job_is_withdrawn(void *job);
+bool job_leave(JobObject *job);
+bool job_prepare_push(JobObject *job, int64_t now_ns);
+
+/* An outcome for what a call returned (stolen; NULL: the exception that is set). */
+PyObject *outcome_capture(native_state_t *state, PyObject *value);
+
+/* latches.c */
+
+extern PyType_Spec latch_spec;
+extern PyType_Spec count_latch_spec;
+extern PyType_Spec parker_spec;
+
+/* queues.c */
+
+typedef struct {
+    PyObject_HEAD
+    injector_t injector;
+} InjectorObject;
+
+extern PyType_Spec injector_spec;
+extern PyType_Spec work_deque_spec;
+extern PyType_Spec stealer_spec;
+
+/* A Python handle on a deque that lives inside `owner`. */
+PyObject *work_deque_view(native_state_t *state, deque_t *deque, PyObject *owner);
+
+int lane_of_job(void *job);
+
+/* Withdraw from a registry's point of view: 1 yes, 0 too late, -1 a sink failed. */
+int injector_withdraw(InjectorObject *self, JobObject *job);
+
+/* worker.c */
+
+/* What other threads touch of a worker, apart from what only it touches. */
+typedef struct {
+    deque_t deque;           /* owner pushes and pops, thieves steal */
+    _Alignas(CACHE_LINE) parker_t parker;
+    _Alignas(CACHE_LINE) counters_t counters;
+    prng_t prng;             /* owner */
+    uint32_t search_count;   /* owner */
+} lane_core_t;
+
+typedef struct RegistryObject RegistryObject;
+
+typedef struct {
+    PyObject_HEAD
+    RegistryObject *registry; /* immutable; NULL once the pair was taken apart */
+    lane_core_t *core;        /* immutable; in lines of its own */
+    Py_ssize_t index;         /* immutable */
+    /* atomic: the job that runs now, lowest bit set while another thread takes a
+     * reference to it; the running worker owns the reference. */
+    _Atomic uintptr_t job;
+} WorkerObject;
+
+extern PyType_Spec worker_spec;
+
+/* The worker whose thread this is, in this module; borrowed, NULL outside of one. */
+WorkerObject *worker_current(native_state_t *state);
+WorkerObject *worker_new(native_state_t *state, RegistryObject *registry,
+                         Py_ssize_t index, uint32_t seed);
+bool worker_push(WorkerObject *self, JobObject *job);
+/* The job that runs now, a new reference; NULL if none does. From any thread. */
+JobObject *worker_running_job(WorkerObject *self);
+/* Run one entry of a queue; false: a sink failed, with its exception set. */
+bool worker_execute(native_state_t *state, WorkerObject *self, void *entry);
+/* For join.c: enter a piece of work that belongs to `job`; returns what ran before. */
+uintptr_t worker_enter_job(WorkerObject *self, JobObject *job);
+void worker_leave_job(WorkerObject *self, uintptr_t outer);
+
+/* registry.c */
+
+struct RegistryObject {
+    PyObject_HEAD
+    native_state_t *state;    /* immutable */
+    PyObject *name;           /* immutable */
+    long spin_rounds;         /* immutable */
+    InjectorObject *injector; /* immutable */
+    sleep_state_t *sleep;     /* immutable; in lines of its own */
+    _Atomic bool is_stopping; /* atomic: never cleared */
+    _Atomic bool has_failed;  /* atomic: of several failing workers the first reports */
+    PyObject *on_failure;     /* immutable */
+    PyObject *workers;        /* immutable: a tuple */
+    PyObject *threads;        /* owner: whoever starts and joins */
+};
+
+extern PyType_Spec registry_spec;
+
+static inline WorkerObject *
+registry_worker(RegistryObject *registry, Py_ssize_t index)
+{
+    return (WorkerObject *)PyTuple_GET_ITEM(registry->workers, index);
+}
+
+/* Stop because of a bug of ours, with the exception that is set. */
+void registry_fail(RegistryObject *registry);
+
+/* join.c */
+
+/* A fork lies in a deque as its address with the lowest bit set; a job as it is. */
+static inline bool
+entry_is_fork(void *entry)
+{
+    return ((uintptr_t)entry & 1) != 0;
+}
+
+void fork_execute(native_state_t *state, WorkerObject *thief, void *entry);
+PyObject *native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+
+#endif

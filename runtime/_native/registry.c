@@ -1,0 +1,526 @@
+/* Registry: the workers of one pool and everything they share.
+ *
+ * Mirrors _core/registry.py. Threads are `threading.Thread`s, so that they have names
+ * and Python knows them.
+ *
+ * Layer: native. Includes: native.h.
+ */
+#include "native.h"
+
+static RegistryObject *
+as_registry(PyObject *self)
+{
+    return (RegistryObject *)self;
+}
+
+static bool
+registry_make_workers(RegistryObject *self, Py_ssize_t worker_count, long seed)
+{
+    PyObject *workers = PyTuple_New(worker_count);
+    if (workers == NULL) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < worker_count; i++) {
+        WorkerObject *worker =
+            worker_new(self->state, self, i, (uint32_t)(seed + i + 1));
+        if (worker == NULL) {
+            Py_DECREF(workers);
+            return false;
+        }
+        PyTuple_SET_ITEM(workers, i, (PyObject *)worker);
+    }
+    self->workers = workers;
+    return true;
+}
+
+static bool
+registry_make_sleep(RegistryObject *self, Py_ssize_t worker_count)
+{
+    self->sleep = allocate_lines(sizeof(sleep_state_t));
+    if (self->sleep != NULL && sleep_init(self->sleep, (size_t)worker_count)) {
+        return true;
+    }
+    free(self->sleep);
+    self->sleep = NULL;
+    PyErr_NoMemory();
+    return false;
+}
+
+static int
+registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"worker_count", "name",       "seed",
+                               "spin_rounds",  "on_failure", NULL};
+    RegistryObject *self = as_registry(op);
+    Py_ssize_t worker_count;
+    PyObject *name = NULL, *on_failure = Py_None;
+    long seed = 0, spin_rounds = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n|$UllO:Registry", keywords,
+                                     &worker_count, &name, &seed, &spin_rounds,
+                                     &on_failure)) {
+        return -1;
+    }
+    if (worker_count < 1 || spin_rounds < 1) {
+        PyErr_Format(PyExc_AssertionError,
+                     "worker_count %zd and spin_rounds %ld must be at least 1",
+                     worker_count, spin_rounds);
+        return -1;
+    }
+    if (self->state != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a Registry is initialised once");
+        return -1;
+    }
+    self->state = state_of(Py_TYPE(op));
+    if (!state_prepare(self->state)) {
+        return -1;
+    }
+    self->name = name != NULL ? Py_NewRef(name) : PyUnicode_FromString("pool");
+    self->spin_rounds = spin_rounds;
+    self->on_failure = Py_NewRef(on_failure);
+    self->injector = (InjectorObject *)PyObject_CallNoArgs(
+        (PyObject *)self->state->injector_type);
+    self->threads = PyList_New(0);
+    if (self->name == NULL || self->injector == NULL || self->threads == NULL
+        || !registry_make_sleep(self, worker_count)
+        || !registry_make_workers(self, worker_count, seed)) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+registry_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    RegistryObject *self = as_registry(op);
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->name);
+    Py_VISIT((PyObject *)self->injector);
+    Py_VISIT(self->on_failure);
+    Py_VISIT(self->workers);
+    Py_VISIT(self->threads);
+    return 0;
+}
+
+static int
+registry_clear(PyObject *op)
+{
+    RegistryObject *self = as_registry(op);
+    /* An empty tuple and not NULL: a finalizer may still call methods. */
+    if (self->workers != NULL) {
+        Py_SETREF(self->workers, PyTuple_New(0));
+    }
+    Py_CLEAR(self->on_failure);
+    return 0;
+}
+
+static void
+registry_dealloc(PyObject *op)
+{
+    RegistryObject *self = as_registry(op);
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    Py_XDECREF(self->workers);
+    Py_XDECREF(self->on_failure);
+    Py_XDECREF(self->threads);
+    Py_XDECREF(self->injector);
+    Py_XDECREF(self->name);
+    if (self->sleep != NULL) {
+        sleep_destroy(self->sleep);
+        free(self->sleep);
+    }
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+/* The way in */
+
+static bool
+check_job(RegistryObject *self, PyObject *job)
+{
+    if (self->workers == NULL) {
+        PyErr_SetString(PyExc_TypeError, "Registry.__init__ was not called");
+        return false;
+    }
+    if (!PyObject_TypeCheck(job, self->state->job_type)) {
+        PyErr_Format(PyExc_TypeError, "a registry takes jobs, not %R", job);
+        return false;
+    }
+    return true;
+}
+
+/* Hand jobs over under one wake-up; on failure none was, and all are the caller's. */
+static bool
+registry_inject(RegistryObject *self, PyObject *const *jobs, Py_ssize_t count)
+{
+    int64_t now_ns = clock_ns();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!check_job(self, jobs[i])
+            || !job_prepare_push((JobObject *)jobs[i], now_ns)) {
+            return false;
+        }
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(jobs[i]);
+    }
+    if (!injector_push_many(&self->injector->injector, (void *const *)jobs,
+                            (size_t)count, lane_of_job)) { /* POST-1 injector */
+        for (Py_ssize_t i = 0; i < count; i++) {
+            Py_DECREF(jobs[i]);
+        }
+        PyErr_NoMemory();
+        return false;
+    }
+    sleep_work_posted(self->sleep);
+    return true;
+}
+
+static PyObject *
+registry_inject_method(PyObject *self, PyObject *job)
+{
+    if (!registry_inject(as_registry(self), &job, 1)) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+registry_inject_many_method(PyObject *self, PyObject *jobs)
+{
+    PyObject *sequence = PySequence_Tuple(jobs); /* ours: nobody can change it */
+    if (sequence == NULL) {
+        return NULL;
+    }
+    bool injected = registry_inject(as_registry(self), &PyTuple_GET_ITEM(sequence, 0),
+                                    PyTuple_GET_SIZE(sequence));
+    Py_DECREF(sequence);
+    if (!injected) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+registry_withdraw(PyObject *op, PyObject *job)
+{
+    RegistryObject *self = as_registry(op);
+    if (!check_job(self, job)) {
+        return NULL;
+    }
+    int withdrawn = injector_withdraw(self->injector, (JobObject *)job);
+    return withdrawn < 0 ? NULL : PyBool_FromLong(withdrawn);
+}
+
+/* Start and stop */
+
+static bool
+registry_start_thread(RegistryObject *self, PyObject *thread_type, PyObject *worker)
+{
+    bool started = false;
+    PyObject *result = NULL, *thread = NULL, *empty = PyTuple_New(0);
+    PyObject *name = PyUnicode_FromFormat("runtime-%U-%zd", self->name,
+                                          ((WorkerObject *)worker)->index);
+    PyObject *target = PyObject_GetAttrString(worker, "main");
+    PyObject *options = name == NULL || target == NULL
+                            ? NULL
+                            : Py_BuildValue("{sOsOsO}", "name", name, "target", target,
+                                            "daemon", Py_True);
+    if (options != NULL && empty != NULL) {
+        thread = PyObject_Call(thread_type, empty, options);
+    }
+    if (thread != NULL) {
+        result = PyObject_CallMethod(thread, "start", NULL);
+        started = result != NULL && PyList_Append(self->threads, thread) == 0;
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(thread);
+    Py_XDECREF(options);
+    Py_XDECREF(target);
+    Py_XDECREF(name);
+    Py_XDECREF(empty);
+    return started;
+}
+
+static void
+registry_stop(RegistryObject *self)
+{
+    atomic_store(&self->is_stopping, true); /* POST-1 stop */
+    sleep_wake_all(self->sleep);
+}
+
+static bool
+registry_join_threads(RegistryObject *self, PyObject *but_not)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(self->threads); i++) {
+        PyObject *index = PyLong_FromSsize_t(i);
+        int skipped = index == NULL ? -1
+                      : but_not == NULL ? 0
+                                        : PySequence_Contains(but_not, index);
+        Py_XDECREF(index);
+        if (skipped < 0) {
+            return false;
+        }
+        if (skipped) {
+            continue;
+        }
+        PyObject *thread = PyList_GET_ITEM(self->threads, i);
+        PyObject *result = PyObject_CallMethod(thread, "join", NULL);
+        Py_XDECREF(result);
+        if (result == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyObject *
+registry_start_method(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    RegistryObject *self = as_registry(op);
+    PyObject *threading = PyImport_ImportModule("threading");
+    PyObject *thread_type =
+        threading == NULL ? NULL : PyObject_GetAttrString(threading, "Thread");
+    bool started = thread_type != NULL;
+    for (Py_ssize_t i = 0; started && i < PyTuple_GET_SIZE(self->workers); i++) {
+        started = registry_start_thread(self, thread_type,
+                                        PyTuple_GET_ITEM(self->workers, i));
+    }
+    Py_XDECREF(thread_type);
+    Py_XDECREF(threading);
+    if (!started) {
+        PyObject *error = PyErr_GetRaisedException();
+        registry_stop(self);
+        if (!registry_join_threads(self, NULL)) {
+            PyErr_Clear();
+        }
+        PyErr_SetRaisedException(error);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+registry_stop_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    registry_stop(as_registry(self));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+registry_join_method(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"but_not", NULL};
+    PyObject *but_not = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$O:join", keywords, &but_not)
+        || !registry_join_threads(as_registry(self), but_not)) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+void
+registry_fail(RegistryObject *self)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    /* ATOMIC(has_failed): of several failing workers the first reports. */
+    if (!atomic_exchange(&self->has_failed, true) && self->on_failure != Py_None) {
+        PyObject *result = PyObject_CallOneArg(self->on_failure, error);
+        if (result == NULL) {
+            PyErr_WriteUnraisable(self->on_failure);
+        }
+        Py_XDECREF(result);
+    }
+    Py_XDECREF(error);
+    registry_stop(self);
+}
+
+static PyObject *
+registry_fail_method(PyObject *self, PyObject *error)
+{
+    PyErr_SetRaisedException(Py_NewRef(error));
+    registry_fail(as_registry(self));
+    Py_RETURN_NONE;
+}
+
+/* Looking at it */
+
+static PyObject *
+registry_is_anyone_idle(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(sleep_is_anyone_idle(as_registry(self)->sleep));
+}
+
+static PyObject *
+registry_is_everyone_asleep(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    RegistryObject *self = as_registry(op);
+    Py_ssize_t sleeping = (Py_ssize_t)sleep_num_sleeping(self->sleep);
+    return PyBool_FromLong(sleeping == PyTuple_GET_SIZE(self->workers));
+}
+
+static PyObject *
+registry_running_jobs(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    RegistryObject *self = as_registry(op);
+    PyObject *running = PyDict_New();
+    for (Py_ssize_t i = 0; running != NULL && i < PyTuple_GET_SIZE(self->workers); i++) {
+        JobObject *job = worker_running_job(registry_worker(self, i));
+        if (job == NULL) {
+            continue;
+        }
+        PyObject *index = PyLong_FromSsize_t(i);
+        if (index == NULL || PyDict_SetItem(running, index, (PyObject *)job) < 0) {
+            Py_CLEAR(running);
+        }
+        Py_XDECREF(index);
+        Py_DECREF(job);
+    }
+    return running;
+}
+
+static PyObject *
+histogram_snapshot(PyObject *stats, histogram_t *histogram)
+{
+    uint64_t count = 0;
+    PyObject *buckets = PyTuple_New(HISTOGRAM_BUCKETS);
+    for (Py_ssize_t i = 0; buckets != NULL && i < HISTOGRAM_BUCKETS; i++) {
+        uint64_t in_bucket = counter_read(&histogram->buckets[i]);
+        PyObject *number = PyLong_FromUnsignedLongLong(in_bucket);
+        if (number == NULL) {
+            Py_CLEAR(buckets);
+            break;
+        }
+        count += in_bucket;
+        PyTuple_SET_ITEM(buckets, i, number);
+    }
+    if (buckets == NULL) {
+        return NULL;
+    }
+    PyObject *snapshot = PyObject_CallMethod(stats, "HistogramSnapshot", "KO",
+                                             (unsigned long long)count, buckets);
+    Py_DECREF(buckets);
+    return snapshot;
+}
+
+static PyObject *
+worker_snapshot(PyObject *stats, WorkerObject *worker)
+{
+    counters_t *counters = &worker->core->counters;
+    PyObject *queue_latency = histogram_snapshot(stats, &counters->queue_latency);
+    PyObject *run_time = histogram_snapshot(stats, &counters->run_time);
+    PyObject *snapshot = NULL;
+    if (queue_latency != NULL && run_time != NULL) {
+        snapshot = PyObject_CallMethod(
+            stats, "WorkerStatistics", "nKKKKKKKOO", worker->index,
+            (unsigned long long)counter_read(&counters->jobs_executed),
+            (unsigned long long)counter_read(&counters->jobs_stolen),
+            (unsigned long long)counter_read(&counters->steal_attempts),
+            (unsigned long long)counter_read(&counters->parks),
+            (unsigned long long)counter_read(&counters->wake_ups),
+            (unsigned long long)counter_read(&counters->busy_ns),
+            (unsigned long long)counter_read(&counters->idle_ns), queue_latency,
+            run_time);
+    }
+    Py_XDECREF(queue_latency);
+    Py_XDECREF(run_time);
+    return snapshot;
+}
+
+static PyObject *
+registry_statistics(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    RegistryObject *self = as_registry(op);
+    Py_ssize_t worker_count = PyTuple_GET_SIZE(self->workers);
+    PyObject *stats = PyImport_ImportModule("runtime._core.stats");
+    PyObject *snapshots = stats == NULL ? NULL : PyTuple_New(worker_count);
+    for (Py_ssize_t i = 0; snapshots != NULL && i < worker_count; i++) {
+        PyObject *snapshot = worker_snapshot(stats, registry_worker(self, i));
+        if (snapshot == NULL) {
+            Py_CLEAR(snapshots);
+            break;
+        }
+        PyTuple_SET_ITEM(snapshots, i, snapshot);
+    }
+    Py_XDECREF(stats);
+    return snapshots;
+}
+
+static PyObject *
+registry_get_worker_count(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(PyTuple_GET_SIZE(as_registry(self)->workers));
+}
+
+static PyObject *
+registry_get_is_stopping(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(atomic_load(&as_registry(self)->is_stopping));
+}
+
+static PyMethodDef registry_methods[] = {
+    {"start", registry_start_method, METH_NOARGS,
+     PyDoc_STR("Start the workers, one after another; call it once.")},
+    {"inject", registry_inject_method, METH_O,
+     PyDoc_STR("Hand a job from outside to the workers.")},
+    {"inject_many", registry_inject_many_method, METH_O,
+     PyDoc_STR("Hand over several jobs under one wake-up.")},
+    {"withdraw", registry_withdraw, METH_O,
+     PyDoc_STR("Take a job back; True if it had not begun and now never will.")},
+    {"stop", registry_stop_method, METH_NOARGS,
+     PyDoc_STR("Tell the workers to stop as soon as they find no more work.")},
+    {"join", (PyCFunction)(void (*)(void))registry_join_method,
+     METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("join($self, *, but_not=())\n--\n\n"
+               "Wait until the workers have stopped, but for the indices given.")},
+    {"fail", registry_fail_method, METH_O,
+     PyDoc_STR("Stop because of a bug of ours; reported once.")},
+    {"is_anyone_idle", registry_is_anyone_idle, METH_NOARGS,
+     PyDoc_STR("Return whether some worker had nothing to do a moment ago.")},
+    {"is_everyone_asleep", registry_is_everyone_asleep, METH_NOARGS,
+     PyDoc_STR("Return whether all workers sleep.")},
+    {"running_jobs", registry_running_jobs, METH_NOARGS,
+     PyDoc_STR("Return the jobs that run now by worker index.")},
+    {"statistics", registry_statistics, METH_NOARGS,
+     PyDoc_STR("Return a frozen snapshot of every worker's counters.")},
+    {0},
+};
+
+static PyGetSetDef registry_getset[] = {
+    {"worker_count", registry_get_worker_count, NULL,
+     PyDoc_STR("How many workers there are."), NULL},
+    {"is_stopping", registry_get_is_stopping, NULL,
+     PyDoc_STR("Whether the order to stop was given."), NULL},
+    {0},
+};
+
+static PyMemberDef registry_members[] = {
+    {"name", Py_T_OBJECT_EX, offsetof(RegistryObject, name), Py_READONLY, NULL},
+    {"injector", Py_T_OBJECT_EX, offsetof(RegistryObject, injector), Py_READONLY, NULL},
+    {"spin_rounds", Py_T_LONG, offsetof(RegistryObject, spin_rounds), Py_READONLY, NULL},
+    {"_workers", Py_T_OBJECT_EX, offsetof(RegistryObject, workers), Py_READONLY, NULL},
+    {0},
+};
+
+static PyType_Slot registry_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR(
+        "Registry(worker_count, *, name='pool', seed=0, spin_rounds=1,\n"
+        "         on_failure=None)\n--\n\n"
+        "A set of workers, their queues, and the way in.\n\n"
+        "Thread safety: internally synchronized.")},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, registry_init},
+    {Py_tp_dealloc, registry_dealloc},
+    {Py_tp_traverse, registry_traverse},
+    {Py_tp_clear, registry_clear},
+    {Py_tp_methods, registry_methods},
+    {Py_tp_getset, registry_getset},
+    {Py_tp_members, registry_members},
+    {0, NULL},
+};
+
+PyType_Spec registry_spec = {
+    .name = "runtime.lowlevel.Registry",
+    .basicsize = sizeof(RegistryObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC
+             | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = registry_slots,
+};

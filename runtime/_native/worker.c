@@ -1,0 +1,484 @@
+/* Worker: find a job, run it, otherwise sleep.
+ *
+ * Mirrors _core/worker.py, the order of the search and the labels of SLEEP.md
+ * included. The thread is attached to the interpreter while it touches Python
+ * objects and detached while it spins and sleeps: what it looks at meanwhile (the
+ * queues' counters) lives in memory that the registry frees last.
+ *
+ * Layer: native. Includes: native.h.
+ */
+#include "native.h"
+
+/* As in _core/worker.py. */
+#define INJECTOR_INTERVAL 16
+#define PARK_STEP_NS (NS_PER_S / 20)
+#define PARK_STEPS 20
+
+/* How often a round of spinning looks at the queues before it offers its core to
+ * another thread; about 2 us. Measured, see README.md. */
+#define LOOKS_PER_ROUND 64
+
+/* How many jobs may follow each other before the interpreter gets a turn, should
+ * they all be builtins. Arbitrary. */
+#define VISIT_INTERVAL 64
+
+/* Process-global, one per thread: which worker's loop runs on it. A thread works for
+ * one interpreter at a time; `worker_current` checks that it is ours. */
+static _Thread_local WorkerObject *current;
+
+static uintptr_t
+untagged(uintptr_t job)
+{
+    return job & ~(uintptr_t)1;
+}
+
+WorkerObject *
+worker_current(native_state_t *state)
+{
+    WorkerObject *worker = current;
+    return worker != NULL && worker->registry->state == state ? worker : NULL;
+}
+
+/* The job that runs now */
+
+uintptr_t
+worker_enter_job(WorkerObject *self, JobObject *job)
+{
+    uintptr_t outer = atomic_load_explicit(&self->job, memory_order_relaxed);
+    worker_leave_job(self, (uintptr_t)job);
+    return untagged(outer);
+}
+
+/* Set `job` to `next`, once nobody is taking a reference to what it is now. */
+void
+worker_leave_job(WorkerObject *self, uintptr_t next)
+{
+    uintptr_t seen = untagged(atomic_load_explicit(&self->job, memory_order_relaxed));
+    uintptr_t expected = seen;
+    while (!atomic_compare_exchange_weak(&self->job, &expected, next)) {
+        expected = seen;
+        cpu_relax();
+    }
+}
+
+JobObject *
+worker_running_job(WorkerObject *self)
+{
+    for (;;) {
+        uintptr_t job = untagged(atomic_load(&self->job));
+        if (job == 0) {
+            return NULL;
+        }
+        /* ATOMIC(job): tagged, the job stays; the worker waits with letting go. */
+        if (atomic_compare_exchange_strong(&self->job, &job, job | 1)) {
+            Py_INCREF((PyObject *)job);
+            atomic_store(&self->job, job);
+            return (JobObject *)job;
+        }
+        cpu_relax();
+    }
+}
+
+/* Running a job */
+
+bool
+worker_execute(native_state_t *state, WorkerObject *self, void *entry)
+{
+    if (entry_is_fork(entry)) {
+        fork_execute(state, self, entry);
+        return true;
+    }
+    JobObject *job = entry;
+    counters_t *counters = &self->core->counters;
+    int64_t start_ns = clock_ns();
+    uintptr_t outer = worker_enter_job(self, job);
+    if (job_run(state, job)) {
+        int64_t run_ns = clock_ns() - start_ns;
+        counter_add(&counters->jobs_executed, 1);
+        histogram_record(&counters->queue_latency, start_ns - job->pushed_ns);
+        histogram_record(&counters->run_time, run_ns);
+        if (outer == 0) {
+            counter_add(&counters->busy_ns, (uint64_t)run_ns);
+        }
+    }
+    worker_leave_job(self, outer);
+    bool has_left = job_leave(job);
+    Py_DECREF(job);
+    return has_left;
+}
+
+bool
+worker_push(WorkerObject *self, JobObject *job)
+{
+    if (!job_prepare_push(job, clock_ns())) {
+        return false;
+    }
+    Py_INCREF(job);
+    if (!deque_push(&self->core->deque, job)) { /* POST-1 own deque */
+        Py_DECREF(job);
+        PyErr_NoMemory();
+        return false;
+    }
+    sleep_work_posted(self->registry->sleep);
+    return true;
+}
+
+/* Finding work */
+
+/* Try every other worker once, from a random start. */
+static void *
+worker_steal(WorkerObject *self)
+{
+    RegistryObject *registry = self->registry;
+    counters_t *counters = &self->core->counters;
+    uint32_t count = (uint32_t)PyTuple_GET_SIZE(registry->workers);
+    if (count < 2) {
+        return NULL;
+    }
+    uint32_t start = prng_below(&self->core->prng, count);
+    for (uint32_t offset = 0; offset < count; offset++) {
+        uint32_t victim = start + offset < count ? start + offset : start + offset - count;
+        if (victim == (uint32_t)self->index) {
+            continue;
+        }
+        counter_add(&counters->steal_attempts, 1);
+        void *item = NULL;
+        steal_t result;
+        do {
+            result = deque_steal(&registry_worker(registry, victim)->core->deque, &item);
+        } while (result == STEAL_RETRY);
+        if (result == STEAL_GOT) {
+            counter_add(&counters->jobs_stolen, 1);
+            return item;
+        }
+    }
+    return NULL;
+}
+
+/* Search every queue once. */
+static void *
+worker_find(WorkerObject *self)
+{
+    injector_t *injector = &self->registry->injector->injector;
+    void *entry;
+    self->core->search_count += 1;
+    if (self->core->search_count % INJECTOR_INTERVAL == 0
+        && (entry = injector_pop(injector)) != NULL) {
+        return entry;
+    }
+    if ((entry = deque_pop(&self->core->deque)) != NULL
+        || (entry = worker_steal(self)) != NULL) {
+        return entry;
+    }
+    return injector_pop(injector);
+}
+
+/* Look at every arrival path of SLEEP.md, in its order, taking nothing. */
+static bool
+worker_sees_work(WorkerObject *self)
+{
+    RegistryObject *registry = self->registry;
+    if (injector_length(&registry->injector->injector) > 0) {
+        return true;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(registry->workers);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (i != self->index
+            && deque_length(&registry_worker(registry, i)->core->deque) > 0) {
+            return true;
+        }
+    }
+    return atomic_load(&registry->is_stopping);
+}
+
+static void
+worker_become_active(WorkerObject *self)
+{
+    sleep_state_t *sleep = self->registry->sleep;
+    if (sleep_become_active(sleep) && worker_sees_work(self)) { /* SLEEP-2 active */
+        sleep_work_posted(sleep);
+    }
+}
+
+/* Look and yield for up to `rounds` rounds, detached; returns how many are left, 0 if
+ * nothing came. */
+static long
+worker_spin(WorkerObject *self, long rounds)
+{
+    Py_BEGIN_ALLOW_THREADS
+    while (rounds > 0) {
+        for (int i = 0; i < LOOKS_PER_ROUND; i++) {
+            if (worker_sees_work(self)) {
+                goto seen;
+            }
+            cpu_relax();
+        }
+        rounds -= 1;
+        /* Whoever is to bring the next job may be waiting for this core. */
+        sched_yield();
+    }
+seen:;
+    Py_END_ALLOW_THREADS
+    return rounds;
+}
+
+/* Wait for the token: in short steps for a while, then without a limit. Between two
+ * steps the interpreter frees what other threads handed back. */
+static void
+worker_park(native_state_t *state, WorkerObject *self)
+{
+    bool has_token = false;
+    for (int step = 0; step <= PARK_STEPS && !has_token; step++) {
+        Py_BEGIN_ALLOW_THREADS
+        has_token = parker_park(&self->core->parker,
+                                step < PARK_STEPS ? PARK_STEP_NS : -1);
+        Py_END_ALLOW_THREADS
+        state_visit_python(state);
+    }
+}
+
+/* Go to sleep, unless there is work after all; come back idle. */
+static void
+worker_sleep(native_state_t *state, WorkerObject *self)
+{
+    sleep_state_t *sleep = self->registry->sleep;
+    parker_t *parker = &self->core->parker;
+    counters_t *counters = &self->core->counters;
+    sleep_become_sleepy(sleep, parker); /* SLEEP-3 sleepy */
+    if (worker_sees_work(self) && sleep_stay_awake(sleep, parker)) {
+        return; /* SLEEP-4 last look */
+    }
+    int64_t start_ns = clock_ns();
+    counter_add(&counters->parks, 1);
+    worker_park(state, self); /* SLEEP-5 park */
+    counter_add(&counters->wake_ups, 1);
+    counter_add(&counters->idle_ns, (uint64_t)(clock_ns() - start_ns));
+}
+
+/* Return an entry, sleeping until there is one; NULL is the order to stop. */
+static void *
+worker_next_entry(native_state_t *state, WorkerObject *self)
+{
+    void *entry = worker_find(self);
+    if (entry != NULL) {
+        return entry;
+    }
+    sleep_become_idle(self->registry->sleep); /* SLEEP-1 idle */
+    for (;;) {
+        long rounds = self->registry->spin_rounds;
+        for (;;) {
+            entry = worker_find(self);
+            if (entry != NULL || atomic_load(&self->registry->is_stopping)) {
+                worker_become_active(self);
+                return entry;
+            }
+            if (rounds == 0) {
+                break;
+            }
+            rounds = worker_spin(self, rounds);
+        }
+        worker_sleep(state, self);
+    }
+}
+
+/* The body of the worker's thread: run jobs until the registry stops. */
+static PyObject *
+worker_main(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    WorkerObject *self = (WorkerObject *)op;
+    native_state_t *state = self->registry->state;
+    unsigned until_visit = VISIT_INTERVAL;
+    void *entry;
+    current = self;
+    while ((entry = worker_next_entry(state, self)) != NULL) {
+        if (!worker_execute(state, self, entry)) {
+            /* Jobs keep their own errors, so this one is ours. */
+            registry_fail(self->registry);
+            break;
+        }
+        if (--until_visit == 0) {
+            until_visit = VISIT_INTERVAL;
+            state_visit_python(state);
+        }
+    }
+    current = NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+worker_run_one(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    WorkerObject *self = (WorkerObject *)op;
+    void *entry = worker_find(self);
+    if (entry == NULL) {
+        Py_RETURN_FALSE;
+    }
+    WorkerObject *outer = current;
+    current = self;
+    bool has_left = worker_execute(self->registry->state, self, entry);
+    current = outer;
+    if (!has_left) {
+        return NULL;
+    }
+    Py_RETURN_TRUE;
+}
+
+/* The type */
+
+WorkerObject *
+worker_new(native_state_t *state, RegistryObject *registry, Py_ssize_t index,
+           uint32_t seed)
+{
+    WorkerObject *self = (WorkerObject *)PyType_GenericAlloc(state->worker_type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->core = allocate_lines(sizeof(lane_core_t));
+    if (self->core == NULL) {
+        Py_DECREF(self);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    memset(self->core, 0, sizeof(lane_core_t)); /* of the counters, too */
+    if (!deque_init(&self->core->deque)) {
+        free(self->core);
+        self->core = NULL;
+        Py_DECREF(self);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    parker_init(&self->core->parker);
+    prng_init(&self->core->prng, seed);
+    self->core->search_count = (uint32_t)index;
+    self->index = index;
+    self->registry = (RegistryObject *)Py_NewRef(registry);
+    return self;
+}
+
+static int
+worker_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    WorkerObject *self = (WorkerObject *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT((PyObject *)self->registry);
+    if (self->core == NULL) {
+        return 0;
+    }
+    deque_t *deque = &self->core->deque;
+    deque_buffer_t *buffer = atomic_load(&deque->buffer);
+    int64_t bottom = atomic_load(&deque->bottom);
+    for (int64_t i = atomic_load(&deque->top); i < bottom; i++) {
+        void *entry = atomic_load(deque_slot(buffer, i));
+        if (!entry_is_fork(entry)) {
+            Py_VISIT((PyObject *)entry);
+        }
+    }
+    return 0;
+}
+
+static int
+worker_clear(PyObject *op)
+{
+    WorkerObject *self = (WorkerObject *)op;
+    void *entry;
+    while (self->core != NULL && (entry = deque_pop(&self->core->deque)) != NULL) {
+        Py_DECREF((PyObject *)entry);
+    }
+    return 0;
+}
+
+static void
+worker_dealloc(PyObject *op)
+{
+    WorkerObject *self = (WorkerObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    worker_clear(op);
+    if (self->core != NULL) {
+        deque_destroy(&self->core->deque);
+        free(self->core);
+    }
+    Py_XDECREF(self->registry);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyObject *
+worker_push_method(PyObject *op, PyObject *job)
+{
+    WorkerObject *self = (WorkerObject *)op;
+    if (!PyObject_TypeCheck(job, self->registry->state->job_type)) {
+        PyErr_Format(PyExc_TypeError, "a worker takes jobs, not %R", job);
+        return NULL;
+    }
+    if (!worker_push(self, (JobObject *)job)) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+worker_look_outside_next(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    ((WorkerObject *)op)->core->search_count = UINT32_MAX; /* the next one is 0 */
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+worker_get_job(PyObject *op, void *Py_UNUSED(closure))
+{
+    JobObject *job = worker_running_job((WorkerObject *)op);
+    return job != NULL ? (PyObject *)job : Py_NewRef(Py_None);
+}
+
+static PyObject *
+worker_get_deque(PyObject *op, void *Py_UNUSED(closure))
+{
+    WorkerObject *self = (WorkerObject *)op;
+    return work_deque_view(self->registry->state, &self->core->deque, op);
+}
+
+static PyMethodDef worker_methods[] = {
+    {"main", worker_main, METH_NOARGS,
+     PyDoc_STR("Run jobs until the registry stops; the body of the worker's thread.")},
+    {"run_one", worker_run_one, METH_NOARGS,
+     PyDoc_STR("Run one job on the calling thread, if there is one, and return.")},
+    {"push", worker_push_method, METH_O,
+     PyDoc_STR("Put a job into the own deque, where others may steal it.")},
+    {"look_outside_next", worker_look_outside_next, METH_NOARGS,
+     PyDoc_STR("Let the next search begin with the injector.")},
+    {0},
+};
+
+static PyGetSetDef worker_getset[] = {
+    {"job", worker_get_job, NULL, PyDoc_STR("The job that runs now, or None."), NULL},
+    {"deque", worker_get_deque, NULL, PyDoc_STR("The worker's own queue."), NULL},
+    {0},
+};
+
+static PyMemberDef worker_members[] = {
+    {"registry", Py_T_OBJECT_EX, offsetof(WorkerObject, registry), Py_READONLY, NULL},
+    {"index", Py_T_PYSSIZET, offsetof(WorkerObject, index), Py_READONLY, NULL},
+    {0},
+};
+
+static PyType_Slot worker_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR(
+        "One execution lane of a registry.\n\n"
+        "Thread safety: all methods belong to the worker's own thread.")},
+    {Py_tp_dealloc, worker_dealloc},
+    {Py_tp_traverse, worker_traverse},
+    {Py_tp_clear, worker_clear},
+    {Py_tp_methods, worker_methods},
+    {Py_tp_getset, worker_getset},
+    {Py_tp_members, worker_members},
+    {0, NULL},
+};
+
+PyType_Spec worker_spec = {
+    .name = "runtime.lowlevel.Worker",
+    .basicsize = sizeof(WorkerObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE
+             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = worker_slots,
+};
