@@ -75,11 +75,6 @@ class BatchCall(Waiting):
         )
         self.first_piece = self.batch.first_piece()  # immutable
 
-    async def inject_and_wait(self) -> list[object]:
-        """Inject the batch, wait for every item, return the results in order."""
-        self._intake.registry.inject(self.first_piece)
-        return cast("list[object]", await self._park())
-
     def deliver(self) -> None:
         """Let the task go on; in the Trio thread."""
         self._intake.settle(self)

@@ -231,7 +231,7 @@ class MapStream[T, R](AsyncIterator[R]):
             block = _Block(stream, cast("list[object]", items), self._context.copy())
             self._sent.append(block)
             self._sent_count += 1
-            self.intake.inject(block)  # MAP-2 send
+            self.intake.inject(block, block)  # MAP-2 send
 
     def take_back(self, block: _Block) -> None:
         """Take a block's results when it is their turn; send what is due."""

@@ -233,8 +233,10 @@ class WorkerPool:
         check_choice(on_cancel, ("wait", "abandon"), "on_cancel")
         await trio.lowlevel.checkpoint_if_cancelled()
         loan = None if limiter is None else await Loan.take(limiter)
+        places = self._intake.places
         try:
-            await self._intake.take_place()
+            if not places.try_take():
+                await places.wait_taken()
         except BaseException:
             if loan is not None:
                 loan.give_back()
@@ -250,7 +252,9 @@ class WorkerPool:
             name=name,
         )
         self._intake.track(call)
-        return cast("R", await call.inject_and_wait(self._poller))
+        if call.inject(self._poller) and await call.poll(self._poller):
+            return cast("R", call.finish())
+        return cast("R", await call.park())
 
     @trio.lowlevel.enable_ki_protection
     async def submit[*Ts, R](
@@ -271,7 +275,8 @@ class WorkerPool:
         """
         check_sync_callable(fn, "submit")
         await trio.lowlevel.checkpoint()
-        await self._intake.take_place()
+        if not self._intake.places.try_take():
+            await self._intake.places.wait_taken()
         return self._submit(fn, args, priority, name)
 
     def submit_nowait[*Ts, R](
@@ -296,7 +301,8 @@ class WorkerPool:
             job = Job(intake, fn, args, lane=priority, name=name, holds_place=False)
             intake.adopt(job)
             return job
-        intake.take_place_nowait()
+        if not intake.places.try_take():
+            raise trio.WouldBlock
         return self._submit(fn, args, priority, name)
 
     def _submit[R](
@@ -307,7 +313,7 @@ class WorkerPool:
         name: str | None,
     ) -> Job[R]:
         job = Job(self._intake, fn, args, lane=priority, name=name, holds_place=True)
-        self._intake.inject(job)
+        self._intake.inject(job, job)
         return job
 
     # Many items
@@ -350,7 +356,8 @@ class WorkerPool:
         check_sync_callable(fn, "spawn_parallel_batch")
         check_choice(on_error, ("raise", "return"), "on_error")
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self._intake.take_place()
+        if not self._intake.places.try_take():
+            await self._intake.places.wait_taken()
         batch = BatchCall(
             self._intake,
             fn,
@@ -358,8 +365,8 @@ class WorkerPool:
             collects_errors=on_error == "return",
             lane=priority,
         )
-        self._intake.track(batch)
-        return cast("list[R]", await batch.inject_and_wait())
+        self._intake.inject(batch, batch.first_piece)
+        return cast("list[R]", await batch.park())
 
     @trio.lowlevel.enable_ki_protection
     async def spawn_chunked_parallel[T, R](
@@ -395,7 +402,8 @@ class WorkerPool:
         check_sync_callable(fn, "spawn_chunked_parallel")
         check_count(chunk_size, 1, "chunk_size")
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self._intake.take_place()
+        if not self._intake.places.try_take():
+            await self._intake.places.wait_taken()
         batch = BatchCall(
             self._intake,
             fn,
@@ -405,8 +413,8 @@ class WorkerPool:
             collects_errors=False,
             lane=priority,
         )
-        self._intake.track(batch)
-        return cast("list[R]", await batch.inject_and_wait())
+        self._intake.inject(batch, batch.first_piece)
+        return cast("list[R]", await batch.park())
 
     def map[T, R](
         self,

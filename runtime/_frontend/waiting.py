@@ -37,11 +37,13 @@ class Waiting:
         # What the task was resumed for, if not for the answer.
         self._request = None  # owner: the Trio thread
 
-    async def _park(self) -> object:
+    async def park(self) -> object:
         """Wait for the answer, running what the job asks for meanwhile."""
         while True:
             self._task = trio.lowlevel.current_task()
-            answer = await trio.lowlevel.wait_task_rescheduled(self._abort)
+            answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
+                self._abort
+            )
             request, self._request = self._request, None
             if request is None:
                 return answer
