@@ -36,6 +36,7 @@ class BatchCall(Waiting):
     """
 
     __slots__ = (
+        "_early",
         "_intake",
         "_raise_cancel",
         "_request",
@@ -95,7 +96,7 @@ class BatchCall(Waiting):
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
-        self._resume(outcome.Error(error))
+        self._end(error)
 
     def _left(self, _batch: Batch[object, object]) -> None:
         self._intake.port.post(self)

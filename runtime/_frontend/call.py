@@ -81,6 +81,7 @@ class Call(Waiting, Job):
     """
 
     __slots__ = (
+        "_early",
         "_handoff",
         "_loan",
         "_on_cancel",
@@ -172,7 +173,7 @@ class Call(Waiting, Job):
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
-        self._resume(outcome.Error(error))
+        self._end(error)
 
     @override
     def _cancelled(self) -> bool:
