@@ -32,7 +32,6 @@ from .waiting import Waiting
 from .work import Verdict, verdict_of
 
 if TYPE_CHECKING:
-    from .from_worker import Request
     from .intake import Intake
 
 __all__ = ("Call", "Poller")

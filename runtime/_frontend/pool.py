@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import Literal, cast, overload
+from typing import cast
 
 import outcome
 import trio
@@ -144,7 +144,8 @@ class WorkerPool:
 
     def __repr__(self) -> str:
         state = "closed" if self._intake.is_closing else "open"
-        return f"<runtime.WorkerPool {self.name!r} {state}, {self.worker_count} workers>"
+        workers = f"{self.worker_count} workers"
+        return f"<runtime.WorkerPool {self.name!r} {state}, {workers}>"
 
     @property
     def name(self) -> str:

@@ -94,7 +94,9 @@ class Straggler:
 
     def __str__(self) -> str:
         """Return the name and, if known, the place."""
-        return self.name if self.file is None else f"{self.name} ({self.file}:{self.line})"
+        if self.file is None:
+            return self.name
+        return f"{self.name} ({self.file}:{self.line})"
 
 
 @dataclass(frozen=True, slots=True)
