@@ -27,7 +27,7 @@ from contextlib import aclosing, asynccontextmanager
 from contextvars import Context, copy_context
 from functools import partial
 from types import CodeType
-from typing import TYPE_CHECKING, cast, override
+from typing import TYPE_CHECKING, Self, cast, override
 
 import outcome
 import trio
@@ -156,7 +156,7 @@ class MapStream[T, R](AsyncIterator[R]):
     # The consumer
 
     @override
-    def __aiter__(self) -> AsyncIterator[R]:
+    def __aiter__(self) -> Self:
         return self
 
     @override

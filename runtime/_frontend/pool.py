@@ -63,10 +63,10 @@ async def open_worker_pool(
     """Open a pool of workers for the length of an ``async with`` block.
 
     Leaving the block closes the pool: nothing more is accepted, what was accepted
-    is finished and waited for, then the workers' threads end. If the block is left by an
-    error or is cancelled, queued jobs are withdrawn, running ones have their token
-    set, and are waited for. The block's own exception leaves it as it is, unless
-    something else failed too; then both leave in a group.
+    is finished and waited for, then the workers' threads end. If the block is left
+    by an error or is cancelled, queued jobs are withdrawn, running ones have their
+    token set, and are waited for. The block's own exception leaves it as it is,
+    unless something else failed too; then both leave in a group.
 
     Args:
       worker_count: How many jobs run at the same time, at least 1; by default the
