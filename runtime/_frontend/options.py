@@ -27,7 +27,7 @@ class Priority(enum.IntEnum):
 
 
 class JobState(enum.Enum):
-    """Where a job is. The values are in the order of `runtime._core.job`.
+    """Where a job is. The values are in the order of ``runtime._core.job``.
 
     ``QUEUED`` becomes ``RUNNING`` and then ``DONE``, or it becomes ``WITHDRAWN``; a
     withdrawn job's function was never called and never will be.

@@ -101,7 +101,7 @@ class Straggler:
 
 @dataclass(frozen=True, slots=True)
 class ShutdownReport:
-    """What became of the work that was in flight when `shutdown` was called.
+    """What became of the work that was in flight when `WorkerPool.shutdown` was called.
 
     Attributes:
       completed: Ended by itself within the grace period, with a value or an error.
