@@ -146,6 +146,8 @@ class Call(Waiting, Job):
     def finish(self) -> object:
         """Return or raise the outcome that `poll` has found."""
         self._close()
+        if self._early is not None:  # ended by the pool while the task polled
+            return self._early.unwrap()
         return self._take_answer().unwrap()  # CALL-4 answer
 
     def _left(self) -> None:
