@@ -81,6 +81,12 @@ def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
         raise ValueError(f"{name} must be {allowed}, not {value!r}")
 
 
+def check_priority(value: object) -> None:
+    """Raise TypeError unless the value is a `Priority`."""
+    if type(value) is not Priority:
+        raise TypeError(f"priority must be a runtime.Priority, not {value!r}")
+
+
 def check_count(value: object, least: int, name: str) -> None:
     """Raise TypeError or ValueError naming the option unless it is a count."""
     if not isinstance(value, int) or isinstance(value, bool):

@@ -36,6 +36,7 @@ from .options import (
     Priority,
     check_choice,
     check_count,
+    check_priority,
     check_sync_callable,
 )
 from .reports import PoolStatistics, ShutdownReport
@@ -231,6 +232,7 @@ class WorkerPool:
           jobs wait already.
         """
         check_sync_callable(fn, "spawn_cpu_work")
+        check_priority(priority)
         check_choice(on_cancel, ("wait", "abandon"), "on_cancel")
         await trio.lowlevel.checkpoint_if_cancelled()
         loan = None if limiter is None else await Loan.take(limiter)
@@ -275,6 +277,7 @@ class WorkerPool:
           PoolClosedError: the pool was closed before the job was accepted.
         """
         check_sync_callable(fn, "submit")
+        check_priority(priority)
         await trio.lowlevel.checkpoint()
         if not self._intake.places.try_take():
             await self._intake.places.wait_taken()
@@ -297,6 +300,7 @@ class WorkerPool:
           PoolClosedError: the pool was closed.
         """
         check_sync_callable(fn, "submit_nowait")
+        check_priority(priority)
         intake = self._intake
         if intake.is_inside_job():
             job = Job(intake, fn, args, lane=priority, name=name, holds_place=False)
@@ -355,14 +359,16 @@ class WorkerPool:
           that run have their token set, and the caller waits for them.
         """
         check_sync_callable(fn, "spawn_parallel_batch")
+        check_priority(priority)
         check_choice(on_error, ("raise", "return"), "on_error")
         await trio.lowlevel.checkpoint_if_cancelled()
+        sequence = as_sequence(items)  # may raise, so before a place is taken
         if not self._intake.places.try_take():
             await self._intake.places.wait_taken()
         batch = BatchCall(
             self._intake,
             fn,
-            as_sequence(items),
+            sequence,
             collects_errors=on_error == "return",
             lane=priority,
         )
@@ -401,14 +407,16 @@ class WorkerPool:
         Cancellation: as for `spawn_parallel_batch`.
         """
         check_sync_callable(fn, "spawn_chunked_parallel")
+        check_priority(priority)
         check_count(chunk_size, 1, "chunk_size")
         await trio.lowlevel.checkpoint_if_cancelled()
+        chunks = Chunks(as_sequence(items), chunk_size)  # may raise: before a place
         if not self._intake.places.try_take():
             await self._intake.places.wait_taken()
         batch = BatchCall(
             self._intake,
             fn,
-            Chunks(as_sequence(items), chunk_size),
+            chunks,
             call=partial(call_chunk, fn),
             finish=flatten,
             collects_errors=False,
