@@ -80,7 +80,7 @@ async def open_worker_pool(
 
     Raises:
       BackendUnavailableError: this interpreter cannot provide the backend.
-      RuntimeError: a worker's thread could not be started.
+      BrokenWorkerError: a worker's thread could not be started.
     """
     if worker_count is None:
         worker_count = available_cores()
