@@ -298,6 +298,8 @@ class WorkerPool:
         Raises:
           trio.WouldBlock: ``queue_capacity`` jobs wait already.
           PoolClosedError: the pool was closed.
+          JobCancelled: called inside a job of a pool that is being cancelled. Let
+            it pass.
         """
         check_sync_callable(fn, "submit_nowait")
         check_priority(priority)
