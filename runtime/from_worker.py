@@ -1,4 +1,4 @@
-"""From inside a job back into Trio; the counterpart of `trio.from_thread`."""
+"""From inside a job back into Trio; the counterpart of `trio.from_thread.run`."""
 
 from ._frontend.from_worker import run, run_sync
 

@@ -6,9 +6,10 @@ goes to standard error, so that results can be piped on.
 Layer: cli. Imports: the standard library.
 """
 
+import os
 import sys
 
-__all__ = ("plural", "say", "show")
+__all__ = ("discard_stdout", "plural", "say", "show")
 
 
 def say(line: str) -> None:
@@ -26,3 +27,11 @@ def show(text: str) -> None:
 def plural(count: int, noun: str) -> str:
     """Return ``1 item`` or ``1,234 items``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def discard_stdout() -> None:
+    """Write what is still to be printed nowhere: standard output was closed."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # else flushing at exit would fail again
+    os.close(nowhere)
+    sys.stdout.flush()

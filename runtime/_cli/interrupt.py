@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 from .exits import INTERRUPTED
 
@@ -29,7 +29,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.seen = False
         self.on_first: Callable[[], None] = _raise_keyboard_interrupt
-        self._previous: object = None
+        self._previous: Callable[[int, FrameType | None], Any] | int | None = None
 
     def __enter__(self) -> Self:
         self._previous = signal.getsignal(signal.SIGINT)
@@ -38,7 +38,15 @@ class Interrupts:
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
-        signal.signal(signal.SIGINT, self._previous)  # type: ignore[arg-type]  # ours
+        signal.signal(signal.SIGINT, self._previous)
+
+    def note_only(self) -> None:
+        """Let the first Ctrl-C do no more than set `seen`.
+
+        For the moments in which nothing can be stopped: a Trio loop that starts or
+        ends would break if an exception were raised inside it.
+        """
+        self.on_first = _do_nothing
 
     def _handle(self, _signal_number: int, _frame: FrameType | None) -> None:
         if self.seen:
@@ -49,6 +57,10 @@ class Interrupts:
 
 def _raise_keyboard_interrupt() -> None:
     raise KeyboardInterrupt
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _end_at_once() -> None:

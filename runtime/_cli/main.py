@@ -12,8 +12,8 @@ import importlib
 from collections.abc import Sequence
 
 from .._errors import BackendUnavailableError
-from .console import say
-from .exits import INTERRUPTED, UNUSABLE, CommandError
+from .console import discard_stdout, say
+from .exits import INTERRUPTED, OK, UNUSABLE, CommandError
 
 __all__ = ("main",)
 
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CommandError, BackendUnavailableError) as error:
         say(f"runtime {parsed.command}: {error}")
         return UNUSABLE
+    except BrokenPipeError:  # from `show`; the reader has what it wanted
+        discard_stdout()
+        return OK
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -66,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         check_files(options.paths)
         if options.reads_terminal:
             say("runtime map: reading lines from the terminal; Ctrl-D ends them")
-        return trio.run(_Mapping(options, interrupts).run)
+        mapping = _Mapping(options, interrupts)
+        interrupts.note_only()
+        return trio.run(mapping.run)
 
 
 def _options(arguments: argparse.Namespace) -> MapOptions:
@@ -111,11 +113,15 @@ class _Mapping:
         """Map everything, say how it ended, and return the exit code."""
         token = trio.lowlevel.current_trio_token()
         self._interrupts.on_first = lambda: token.run_sync_soon(self._stop)
+        if self._interrupts.seen:
+            self._stop()
         try:
             with self._scope:
                 await self._map()
         except ClosedOutputError:
             pass
+        finally:
+            self._interrupts.note_only()
         return self._conclude()
 
     def _stop(self) -> None:

@@ -6,10 +6,10 @@ Layer: cli. Imports: trio.
 import os
 import select
 import stat
-import sys
 
 import trio
 
+from .console import discard_stdout
 from .exits import CommandError
 
 __all__ = ("ClosedOutputError", "ResultWriter")
@@ -50,7 +50,7 @@ class ResultWriter:
             while rest:
                 rest = rest[await self._write_some(rest) :]
         except BrokenPipeError:
-            _discard_stdout()
+            discard_stdout()
             raise ClosedOutputError from None
         except OSError as error:
             raise _cannot_write(error) from None
@@ -65,11 +65,3 @@ class ResultWriter:
 
 def _cannot_write(error: OSError) -> CommandError:
     return CommandError(f"cannot write results: {error.strerror or error}")
-
-
-def _discard_stdout() -> None:
-    """Keep what the user's function printed from failing again at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, _STDOUT)
-    os.close(nowhere)
-    sys.stdout.flush()

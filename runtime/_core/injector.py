@@ -69,7 +69,7 @@ class Injector:
         """Count one more empty entry, and compact its lane if that is worth it.
 
         Returns:
-          The empty entries that were removed; the caller owes each its `leave`.
+          The empty entries that were removed; the caller owes each its `Job.leave`.
         """
         # RACE: the entry may have been popped just before it was withdrawn; then
         # the count is one too high, a compaction comes a little early, and

@@ -62,7 +62,7 @@ class Job:
         worker's thread, or on the canceller's. Must not raise.
       lane: Priority lane of the injector, 0 first.
 
-    Thread safety: `withdraw` and `phase` from any thread; `run` by workers.
+    Thread safety: `withdraw` and ``phase`` from any thread; `run` by workers.
     """
 
     __slots__ = (

@@ -23,7 +23,9 @@ def _bucket_of(value: int) -> int:
     if value < _SUB:
         return max(value, 0)
     shift = value.bit_length() - 1 - _SUB_BITS
-    return min(((shift + 1) << _SUB_BITS) + ((value >> shift) & (_SUB - 1)), _BUCKETS - 1)
+    return min(
+        ((shift + 1) << _SUB_BITS) + ((value >> shift) & (_SUB - 1)), _BUCKETS - 1
+    )
 
 
 def _upper_edge(bucket: int) -> int:

@@ -36,6 +36,7 @@ class BatchCall(Waiting):
     """
 
     __slots__ = (
+        "_early",
         "_intake",
         "_raise_cancel",
         "_request",
@@ -75,11 +76,6 @@ class BatchCall(Waiting):
         )
         self.first_piece = self.batch.first_piece()  # immutable
 
-    async def inject_and_wait(self) -> list[object]:
-        """Inject the batch, wait for every item, return the results in order."""
-        self._intake.registry.inject(self.first_piece)
-        return cast("list[object]", await self._park())
-
     def deliver(self) -> None:
         """Let the task go on; in the Trio thread."""
         self._intake.settle(self)
@@ -100,7 +96,7 @@ class BatchCall(Waiting):
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
-        self._resume(outcome.Error(error))
+        self._end(error)
 
     def _left(self, _batch: Batch[object, object]) -> None:
         self._intake.port.post(self)
@@ -146,6 +142,8 @@ class Chunks[T](Sequence[list[T]]):
     def __getitem__(self, index: int | slice) -> list[T] | list[list[T]]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"no chunk {index}")  # ends an iteration
         start = index * self._chunk_size
         return list(self._items[start : start + self._chunk_size])
 

@@ -7,6 +7,9 @@ once, so waiting keeps as few objects as possible.
 Layer: frontend. Imports: trio.
 """
 
+from collections import OrderedDict
+from collections.abc import Callable
+
 import trio
 
 __all__ = ("Bound",)
@@ -15,17 +18,25 @@ __all__ = ("Bound",)
 class Bound:
     """A count of free places and the tasks that wait for one.
 
+    Args:
+      places: How many there are.
+      check_open: Raises if nothing is accepted any more; asked before a place is
+        taken.
+
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_free", "_waiting")
+    __slots__ = ("_check_open", "_free", "_waiting")
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, check_open: Callable[[], None]) -> None:
+        self._check_open = check_open  # immutable
         self._free = places  # owner: the Trio thread; 0 while somebody waits
-        self._waiting = trio.lowlevel.ParkingLot()  # owner: the Trio thread
+        # Used as an ordered set. owner: the Trio thread
+        self._waiting: OrderedDict[trio.lowlevel.Task, None] = OrderedDict()
 
     def try_take(self) -> bool:
         """Take a place if one is free."""
+        self._check_open()
         if self._free == 0:
             return False
         self._free -= 1
@@ -33,11 +44,24 @@ class Bound:
 
     async def wait_taken(self) -> None:
         """Wait until a place is handed over; after `try_take` said no."""
-        await self._waiting.park()
+        task = trio.lowlevel.current_task()
+        self._waiting[task] = None
+
+        def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+            del self._waiting[task]
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        try:
+            self._check_open()
+        except BaseException:
+            self.give_back()
+            raise
 
     def give_back(self) -> None:
         """Hand the place to who waits longest, or make it free."""
         if self._waiting:
-            self._waiting.unpark()
+            task, _ = self._waiting.popitem(last=False)
+            trio.lowlevel.reschedule(task)
         else:
             self._free += 1

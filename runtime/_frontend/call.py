@@ -6,7 +6,7 @@ The life of a call, and what ends the wait:
 * **CALL-2** poll: if it is likely to pay (see `Poller`), let a few ticks of the Trio
   loop pass. Whoever takes `_handoff` first decides: the worker, then the task finds
   its result by itself; or the task, then the worker must post.
-* **CALL-3** park until the port delivers, or a cancellation does:
+* **CALL-3** park (`Waiting.park`) until the port delivers, or a cancellation does:
   queued → withdrawn, the task leaves with `trio.Cancelled`;
   running → its token is set, and the task goes on waiting, or with
   ``on_cancel="abandon"`` leaves.
@@ -32,7 +32,6 @@ from .waiting import Waiting
 from .work import Verdict, verdict_of
 
 if TYPE_CHECKING:
-    from .from_worker import Request
     from .intake import Intake
 
 __all__ = ("Call", "Poller")
@@ -81,6 +80,7 @@ class Call(Waiting, Job):
     """
 
     __slots__ = (
+        "_early",
         "_handoff",
         "_loan",
         "_on_cancel",
@@ -120,20 +120,17 @@ class Call(Waiting, Job):
         if on_cancel == "wait":
             token.host = self
 
-    async def inject_and_wait(self, poller: Poller) -> object:
-        """Inject the job, wait for its outcome, return or raise it."""
+    def inject(self, poller: Poller) -> bool:
+        """Hand the job to the workers; return whether `poll` must follow."""
         registry = self._intake.registry
         polls = poller.begin(is_worker_idle=registry.is_anyone_idle())
         if polls:
             self._handoff = sync.Lock()
         registry.inject(self)  # CALL-1 accept
-        if polls and await self._poll(poller):
-            self._close()
-            return self._take_answer().unwrap()  # CALL-4 answer
-        return await self._park()  # CALL-3 park
+        return polls
 
-    async def _poll(self, poller: Poller) -> bool:
-        """Return whether the outcome came within a few ticks."""
+    async def poll(self, poller: Poller) -> bool:
+        """Return whether the job ended within a few ticks; if not, park."""
         handoff = self._handoff
         assert handoff is not None
         for _ in range(MAX_POLLS):
@@ -145,6 +142,13 @@ class Call(Waiting, Job):
         paid = not handoff.acquire(blocking=False)
         poller.end(paid=paid)
         return paid
+
+    def finish(self) -> object:
+        """Return or raise the outcome that `poll` has found."""
+        self._close()
+        if self._early is not None:  # ended by the pool while the task polled
+            return self._early.unwrap()
+        return self._take_answer().unwrap()  # CALL-4 answer
 
     def _left(self) -> None:
         """Report the end; runs on the worker's thread, or on the canceller's."""
@@ -170,7 +174,7 @@ class Call(Waiting, Job):
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
-        self._resume(outcome.Error(error))
+        self._end(error)
 
     @override
     def _cancelled(self) -> bool:

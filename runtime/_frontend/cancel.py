@@ -13,8 +13,8 @@ def check_cancelled() -> None:
     """End the calling job here if its result is no longer wanted.
 
     Call it now and then in a long job. A job is asked to stop when its waiter was
-    cancelled, by `Job.cancel`, when another item of its batch failed, or by the end of its
-    pool.
+    cancelled, by `Job.cancel`, when another item of its batch failed, or by the end
+    of its pool.
 
     Raises:
       JobCancelled: the job was asked to stop. Let it pass: it is a `BaseException`,

@@ -29,7 +29,7 @@ async def inline_pool(
 
     It behaves as `runtime.open_worker_pool` with one worker, but for this: a running
     job holds up the whole Trio loop, so nothing can cancel it meanwhile, and
-    `runtime.from_worker` raises `DeadlockError` inside it.
+    `runtime.from_worker` raises `runtime.DeadlockError` inside it.
     """
     check_count(queue_capacity, 1, "queue_capacity")
     async with run_pool(

@@ -1,6 +1,6 @@
 """What a pool has accepted, until it is settled; and the pool's end.
 
-Work comes in through `take_place` and `inject` or `track`, and is settled when its
+Work takes a place, comes in through `inject` or `track`, and is settled when its
 entry has left the scheduler. Leaving the pool's block:
 
 * **STOP-1** stop intake: whoever comes now gets `PoolClosedError`. What was accepted
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .._core import Job, Registry, current_worker
-from .._errors import InternalError, PoolClosedError
+from .._errors import InternalError, JobCancelled, PoolClosedError
 from .bound import Bound
 from .lane import AsyncLane
 from .port import CompletionPort
@@ -51,13 +51,13 @@ class Intake:
         "_has_left",
         "_is_cancelled",
         "_nursery",
-        "_places",
         "_progress",
         "_unretrieved",
         "abandoned",
         "is_closing",
         "lane",
         "name",
+        "places",
         "port",
         "registry",
         "verdicts",
@@ -85,14 +85,15 @@ class Intake:
             on_end=self._note_progress,
         )
         # A place for each queued job and one for each that runs.
-        self._places = Bound(queue_capacity + worker_count)  # immutable
+        self.places = Bound(queue_capacity + worker_count, self.check_open)  # immutable
         # All that follows belongs to the Trio thread.
         self.work: set[Work] = set()  # owner: accepted and not settled
         self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
         self.verdicts = Counter[Verdict]()  # owner: how settled work ended
         self._unretrieved: dict[Work, Exception] = {}  # owner: jobs' errors
         self.is_closing = False  # owner
-        self._is_cancelled = False  # owner: closing, and not gracefully
+        # Closing, and not gracefully. Written in the Trio thread, read by workers.
+        self._is_cancelled = False  # atomic: a single store; never cleared
         self._has_left = False  # owner: the block is over
         self._failure: InternalError | None = None  # owner
         self._progress = trio.lowlevel.ParkingLot()  # owner: who drains
@@ -106,30 +107,13 @@ class Intake:
         if self.is_closing and (self._is_cancelled or accepted_by.get() is not self):
             raise PoolClosedError(self.name)
 
-    async def take_place(self) -> None:
-        """Take a place at the bound, waiting for one if need be."""
-        self.check_open()
-        if not self._places.try_take():
-            await self._places.wait_taken()
-            try:
-                self.check_open()
-            except BaseException:
-                self._places.give_back()
-                raise
-
-    def take_place_nowait(self) -> None:
-        """Take a place at the bound; `trio.WouldBlock` if there is none."""
-        self.check_open()
-        if not self._places.try_take():
-            raise trio.WouldBlock
-
     def track(self, work: Work) -> None:
         """Count a piece of work as accepted."""
         self.work.add(work)
 
-    def inject[W: Job](self, job: W) -> None:
-        """Count a job as accepted and hand it to the workers."""
-        self.work.add(job)
+    def inject(self, work: Work, job: Job) -> None:
+        """Count a piece of work as accepted and hand its job to the workers."""
+        self.work.add(work)
         self.registry.inject(job)
 
     def is_inside_job(self) -> bool:
@@ -138,7 +122,15 @@ class Intake:
         return worker is not None and worker.registry is self.registry
 
     def adopt(self, job: Job) -> None:
-        """Accept a job from inside a job: to the worker's own deque, at no place."""
+        """Accept a job from inside a job: to the worker's own deque, at no place.
+
+        Raises:
+          JobCancelled: the pool is being cancelled; else jobs that submit their
+            successors would keep it open for ever.
+        """
+        # RACE: the pool may be cancelled just after; then `track_adopted` stops it.
+        if self._is_cancelled:
+            raise JobCancelled
         worker = current_worker()
         assert worker is not None
         # ORDER: the pool learns of the job before the job can end, because the
@@ -146,12 +138,18 @@ class Intake:
         self.port.post(_Adoption(self, job))
         worker.push(job)
 
+    def track_adopted(self, work: Work) -> None:
+        """Count work that `adopt` accepted; in the Trio thread."""
+        self.work.add(work)
+        if self._is_cancelled:
+            work.stop("the end of its pool")
+
     # The way out
 
     def settle(self, work: Work, *, holds_place: bool = True) -> None:
         """Count the end of a piece of work: its entry has left the scheduler."""
         if holds_place:
-            self._places.give_back()
+            self.places.give_back()
         if work not in self.work:
             return  # left behind by a shutdown or a failure
         self.work.remove(work)
@@ -259,7 +257,7 @@ class _Adoption:
         self._work = work
 
     def deliver(self) -> None:
-        self._intake.track(self._work)
+        self._intake.track_adopted(self._work)
 
 
 class _Failure:

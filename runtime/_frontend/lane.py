@@ -15,6 +15,7 @@ from .token import accepted_by
 
 __all__ = ("AsyncLane",)
 
+
 class AsyncLane:
     """Runs async functions in a nursery, a bounded number at a time.
 

@@ -27,7 +27,7 @@ from contextlib import aclosing, asynccontextmanager
 from contextvars import Context, copy_context
 from functools import partial
 from types import CodeType
-from typing import TYPE_CHECKING, cast, override
+from typing import TYPE_CHECKING, Self, cast, override
 
 import outcome
 import trio
@@ -156,7 +156,7 @@ class MapStream[T, R](AsyncIterator[R]):
     # The consumer
 
     @override
-    def __aiter__(self) -> AsyncIterator[R]:
+    def __aiter__(self) -> Self:
         return self
 
     @override
@@ -231,7 +231,7 @@ class MapStream[T, R](AsyncIterator[R]):
             block = _Block(stream, cast("list[object]", items), self._context.copy())
             self._sent.append(block)
             self._sent_count += 1
-            self.intake.inject(block)  # MAP-2 send
+            self.intake.inject(block, block)  # MAP-2 send
 
     def take_back(self, block: _Block) -> None:
         """Take a block's results when it is their turn; send what is due."""

@@ -27,7 +27,7 @@ class Priority(enum.IntEnum):
 
 
 class JobState(enum.Enum):
-    """Where a job is. The values are in the order of `runtime._core.job`.
+    """Where a job is. The values are in the order of ``runtime._core.job``.
 
     ``QUEUED`` becomes ``RUNNING`` and then ``DONE``, or it becomes ``WITHDRAWN``; a
     withdrawn job's function was never called and never will be.
@@ -79,6 +79,12 @@ def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
     if value not in choices:
         allowed = " or ".join(map(repr, choices))
         raise ValueError(f"{name} must be {allowed}, not {value!r}")
+
+
+def check_priority(value: object) -> None:
+    """Raise TypeError unless the value is a `Priority`."""
+    if type(value) is not Priority:
+        raise TypeError(f"priority must be a runtime.Priority, not {value!r}")
 
 
 def check_count(value: object, least: int, name: str) -> None:

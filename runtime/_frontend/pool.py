@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import Literal, cast, overload
+from typing import cast
 
 import outcome
 import trio
@@ -36,6 +36,7 @@ from .options import (
     Priority,
     check_choice,
     check_count,
+    check_priority,
     check_sync_callable,
 )
 from .reports import PoolStatistics, ShutdownReport
@@ -63,10 +64,10 @@ async def open_worker_pool(
     """Open a pool of workers for the length of an ``async with`` block.
 
     Leaving the block closes the pool: nothing more is accepted, what was accepted
-    is finished and waited for, then the workers' threads end. If the block is left by an
-    error or is cancelled, queued jobs are withdrawn, running ones have their token
-    set, and are waited for. The block's own exception leaves it as it is, unless
-    something else failed too; then both leave in a group.
+    is finished and waited for, then the workers' threads end. If the block is left
+    by an error or is cancelled, queued jobs are withdrawn, running ones have their
+    token set, and are waited for. The block's own exception leaves it as it is,
+    unless something else failed too; then both leave in a group.
 
     Args:
       worker_count: How many jobs run at the same time, at least 1; by default the
@@ -79,7 +80,7 @@ async def open_worker_pool(
 
     Raises:
       BackendUnavailableError: this interpreter cannot provide the backend.
-      RuntimeError: a worker's thread could not be started.
+      BrokenWorkerError: a worker's thread could not be started.
     """
     if worker_count is None:
         worker_count = available_cores()
@@ -144,7 +145,8 @@ class WorkerPool:
 
     def __repr__(self) -> str:
         state = "closed" if self._intake.is_closing else "open"
-        return f"<runtime.WorkerPool {self.name!r} {state}, {self.worker_count} workers>"
+        workers = f"{self.worker_count} workers"
+        return f"<runtime.WorkerPool {self.name!r} {state}, {workers}>"
 
     @property
     def name(self) -> str:
@@ -230,11 +232,14 @@ class WorkerPool:
           jobs wait already.
         """
         check_sync_callable(fn, "spawn_cpu_work")
+        check_priority(priority)
         check_choice(on_cancel, ("wait", "abandon"), "on_cancel")
         await trio.lowlevel.checkpoint_if_cancelled()
         loan = None if limiter is None else await Loan.take(limiter)
+        places = self._intake.places
         try:
-            await self._intake.take_place()
+            if not places.try_take():
+                await places.wait_taken()
         except BaseException:
             if loan is not None:
                 loan.give_back()
@@ -250,7 +255,9 @@ class WorkerPool:
             name=name,
         )
         self._intake.track(call)
-        return cast("R", await call.inject_and_wait(self._poller))
+        if call.inject(self._poller) and await call.poll(self._poller):
+            return cast("R", call.finish())
+        return cast("R", await call.park())
 
     @trio.lowlevel.enable_ki_protection
     async def submit[*Ts, R](
@@ -270,8 +277,10 @@ class WorkerPool:
           PoolClosedError: the pool was closed before the job was accepted.
         """
         check_sync_callable(fn, "submit")
+        check_priority(priority)
         await trio.lowlevel.checkpoint()
-        await self._intake.take_place()
+        if not self._intake.places.try_take():
+            await self._intake.places.wait_taken()
         return self._submit(fn, args, priority, name)
 
     def submit_nowait[*Ts, R](
@@ -289,14 +298,18 @@ class WorkerPool:
         Raises:
           trio.WouldBlock: ``queue_capacity`` jobs wait already.
           PoolClosedError: the pool was closed.
+          JobCancelled: called inside a job of a pool that is being cancelled. Let
+            it pass.
         """
         check_sync_callable(fn, "submit_nowait")
+        check_priority(priority)
         intake = self._intake
         if intake.is_inside_job():
             job = Job(intake, fn, args, lane=priority, name=name, holds_place=False)
             intake.adopt(job)
             return job
-        intake.take_place_nowait()
+        if not intake.places.try_take():
+            raise trio.WouldBlock
         return self._submit(fn, args, priority, name)
 
     def _submit[R](
@@ -307,7 +320,7 @@ class WorkerPool:
         name: str | None,
     ) -> Job[R]:
         job = Job(self._intake, fn, args, lane=priority, name=name, holds_place=True)
-        self._intake.inject(job)
+        self._intake.inject(job, job)
         return job
 
     # Many items
@@ -348,18 +361,21 @@ class WorkerPool:
           that run have their token set, and the caller waits for them.
         """
         check_sync_callable(fn, "spawn_parallel_batch")
+        check_priority(priority)
         check_choice(on_error, ("raise", "return"), "on_error")
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self._intake.take_place()
+        sequence = as_sequence(items)  # may raise, so before a place is taken
+        if not self._intake.places.try_take():
+            await self._intake.places.wait_taken()
         batch = BatchCall(
             self._intake,
             fn,
-            as_sequence(items),
+            sequence,
             collects_errors=on_error == "return",
             lane=priority,
         )
-        self._intake.track(batch)
-        return cast("list[R]", await batch.inject_and_wait())
+        self._intake.inject(batch, batch.first_piece)
+        return cast("list[R]", await batch.park())
 
     @trio.lowlevel.enable_ki_protection
     async def spawn_chunked_parallel[T, R](
@@ -393,20 +409,23 @@ class WorkerPool:
         Cancellation: as for `spawn_parallel_batch`.
         """
         check_sync_callable(fn, "spawn_chunked_parallel")
+        check_priority(priority)
         check_count(chunk_size, 1, "chunk_size")
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self._intake.take_place()
+        chunks = Chunks(as_sequence(items), chunk_size)  # may raise: before a place
+        if not self._intake.places.try_take():
+            await self._intake.places.wait_taken()
         batch = BatchCall(
             self._intake,
             fn,
-            Chunks(as_sequence(items), chunk_size),
+            chunks,
             call=partial(call_chunk, fn),
             finish=flatten,
             collects_errors=False,
             lane=priority,
         )
-        self._intake.track(batch)
-        return cast("list[R]", await batch.inject_and_wait())
+        self._intake.inject(batch, batch.first_piece)
+        return cast("list[R]", await batch.park())
 
     def map[T, R](
         self,

@@ -94,12 +94,14 @@ class Straggler:
 
     def __str__(self) -> str:
         """Return the name and, if known, the place."""
-        return self.name if self.file is None else f"{self.name} ({self.file}:{self.line})"
+        if self.file is None:
+            return self.name
+        return f"{self.name} ({self.file}:{self.line})"
 
 
 @dataclass(frozen=True, slots=True)
 class ShutdownReport:
-    """What became of the work that was in flight when `shutdown` was called.
+    """What became of the work that was in flight when `WorkerPool.shutdown` was called.
 
     Attributes:
       completed: Ended by itself within the grace period, with a value or an error.

@@ -28,6 +28,7 @@ class Waiting:
     _task: trio.lowlevel.Task | None
     _raise_cancel: trio.lowlevel.RaiseCancelT | None
     _request: "Request | None"
+    _early: outcome.Outcome[object] | None
 
     def _init_waiting(self) -> None:
         # The parked task; None before, after, and while it runs a request.
@@ -36,16 +37,21 @@ class Waiting:
         self._raise_cancel = None  # owner: the Trio thread
         # What the task was resumed for, if not for the answer.
         self._request = None  # owner: the Trio thread
+        # An answer that came while the task was not parked.
+        self._early = None  # owner: the Trio thread
 
-    async def _park(self) -> object:
+    async def park(self) -> object:
         """Wait for the answer, running what the job asks for meanwhile."""
-        while True:
+        while self._early is None:
             self._task = trio.lowlevel.current_task()
-            answer = await trio.lowlevel.wait_task_rescheduled(self._abort)
+            answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
+                self._abort
+            )
             request, self._request = self._request, None
             if request is None:
                 return answer
             await request.run_in_this_task()
+        return self._early.unwrap()
 
     def _abort(self, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
         """React to the cancellation of the parked task."""
@@ -73,3 +79,8 @@ class Waiting:
             return False
         trio.lowlevel.reschedule(task, answer)
         return True
+
+    def _end(self, error: BaseException) -> None:
+        """End the wait with an error, now or when the task comes to park."""
+        if not self._resume(outcome.Error(error)):
+            self._early = outcome.Error(error)

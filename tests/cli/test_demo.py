@@ -35,6 +35,15 @@ def test_demo_with_one_module_works(run_cli):
     assert run_cli("demo", "--limit", "1").returncode == 0
 
 
+def test_closed_output_ends_the_demo_quietly(start_cli):
+    child = start_cli("demo", "--limit", "4")
+    assert child.stdout.readline().startswith(b"The standard library")
+
+    child.stdout.close()
+    assert child.wait() == 0
+    assert child.stderr.read() == b""
+
+
 def test_interrupted_demo_ends_with_130_and_no_traceback(start_cli):
     child = start_cli("demo")
     assert child.stdout.readline().startswith(b"The standard library")

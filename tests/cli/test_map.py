@@ -7,6 +7,10 @@ import sys
 import threading
 
 import pytest
+import trio
+
+from runtime._cli.interrupt import Interrupts
+from runtime._cli.map import MapOptions, _Mapping
 
 pytestmark = pytest.mark.slow  # starts interpreters
 
@@ -349,3 +353,25 @@ def test_interrupt_is_ignored_where_the_shell_ignores_it(start_cli):
     child.send_signal(signal.SIGINT)
     assert child.communicate(b"b\n") == (b"b\n", b"")
     assert child.returncode == 0
+
+
+def test_interrupt_as_the_loop_starts_is_not_lost(user_directory, capfd):
+    numbers = user_directory / "numbers"
+    numbers.write_text("1\n")
+    options = MapOptions(
+        callable_spec="operator:neg",
+        paths=(str(numbers),),
+        are_items=False,
+        is_ordered=True,
+        on_error="stop",
+        worker_count=1,
+        max_in_flight=1,
+        backend="auto",
+    )
+    with Interrupts() as interrupts:
+        interrupts.note_only()
+        signal.raise_signal(signal.SIGINT)
+        code = trio.run(_Mapping(options, interrupts).run)
+
+    assert code == 130
+    assert "stopped after 0 items" in capfd.readouterr().err

@@ -1,0 +1,55 @@
+"""What every test gets: a time limit, and a look at what it left behind."""
+
+import inspect
+import os
+import sys
+import threading
+
+import pytest
+import trio
+from helpers import TIMEOUT
+
+
+def pytest_configure(config):
+    """Refuse to test something else than what tox says is tested."""
+    expected = os.environ.get("RUNTIME_EXPECT_GIL")
+    if expected is not None and sys._is_gil_enabled() != (expected == "1"):
+        raise pytest.UsageError(
+            f"RUNTIME_EXPECT_GIL={expected}, but the GIL is "
+            f"{'on' if sys._is_gil_enabled() else 'off'} in {sys.executable}"
+        )
+
+
+def pytest_collection_modifyitems(items):
+    """Give every async test a time limit."""
+    for item in items:
+        if inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            item.fixturenames.append("time_limit")
+
+
+@pytest.fixture
+async def time_limit():
+    """Fail a test that takes too long, instead of hanging with it."""
+
+    async def watch():
+        await trio.sleep(TIMEOUT)
+        raise TimeoutError(f"the test took more than {TIMEOUT} s")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(autouse=True)
+def no_leaks():
+    """Fail a test that leaves a worker's thread behind.
+
+    Errors in finalizers and in threads fail a test by way of pytest's own hooks,
+    since warnings are errors here.
+    """
+    yield
+    left = [t for t in threading.enumerate() if t.name.startswith("runtime-")]
+    for thread in left:
+        thread.join(TIMEOUT)  # it may be on its last instructions
+    assert not [thread.name for thread in left if thread.is_alive()]

@@ -1,0 +1,82 @@
+"""Pools of several kinds."""
+
+import pytest
+import trio
+from helpers import Gate
+
+import runtime
+from runtime._core import Registry
+from runtime._frontend.pool import run_pool
+
+
+@pytest.fixture
+async def pool():
+    """A pool of two workers."""
+    async with runtime.open_worker_pool(2, name="test") as pool:
+        yield pool
+
+
+@pytest.fixture
+async def single():
+    """A pool of one worker."""
+    async with runtime.open_worker_pool(1, name="single") as pool:
+        yield pool
+
+
+@pytest.fixture
+async def inline():
+    """A pool whose jobs run in the Trio thread."""
+    async with runtime.testing.inline_pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def gate():
+    """A gate that is open at the latest when the test ends."""
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+class ManualRegistry(Registry):
+    """One worker that runs a job only when the test says so."""
+
+    __slots__ = ("claims_idle",)
+
+    def start(self):
+        self.claims_idle = True
+
+    def join(self, *, but_not=()):
+        pass
+
+    def is_anyone_idle(self):
+        return self.claims_idle
+
+    def step(self):
+        """Run one entry of the queues; return whether there was one."""
+        return self._workers[0].run_one()
+
+    def step_all(self):
+        """Run all there is."""
+        while self.step():
+            pass
+
+
+@pytest.fixture
+async def manual():
+    """A pool over a `ManualRegistry`: ``manual.pool`` and ``manual.registry``."""
+
+    class Manual:
+        def make_registry(self, _nursery, on_failure):
+            self.registry = ManualRegistry(1, name="manual", on_failure=on_failure)
+            return self.registry
+
+    manual = Manual()
+    async with run_pool(
+        manual.make_registry, name="manual", backend="manual", queue_capacity=10
+    ) as manual.pool:
+        yield manual
+        with trio.CancelScope(shield=True):
+            while manual.pool.statistics().in_flight or manual.registry.injector:
+                manual.registry.step_all()
+                await trio.lowlevel.checkpoint()

@@ -1,0 +1,527 @@
+import contextvars
+import functools
+import threading
+import traceback
+
+import pytest
+import sniffio
+import trio
+import trio.testing
+from helpers import wait_until
+
+import runtime
+
+variable = contextvars.ContextVar("variable", default="unset")
+
+
+def divide(a, b):
+    return a / b
+
+
+async def async_double(x):
+    return 2 * x
+
+
+# The value, the error
+
+
+async def test_call_runs_fn_once_in_a_worker_and_returns_its_value(pool):
+    calls = []
+
+    def work(a, b):
+        calls.append(threading.current_thread().name)
+        return a + b
+
+    assert await pool.spawn_cpu_work(work, 2, 3) == 5
+    assert len(calls) == 1
+    assert calls[0].startswith("runtime-test-")
+
+
+async def test_call_error_arrives_unchanged(pool):
+    error = ValueError("mine")
+
+    def fail():
+        raise error
+
+    with pytest.raises(ValueError, match="mine") as info:
+        await pool.spawn_cpu_work(fail)
+    assert info.value is error
+    assert error.__cause__ is None
+    assert error.__context__ is None
+
+
+async def test_call_error_shows_no_frame_of_ours_in_the_worker(pool):
+    with pytest.raises(ZeroDivisionError) as info:
+        await pool.spawn_cpu_work(divide, 1, 0)
+    frames = traceback.extract_tb(info.value.__traceback__)
+    assert frames[-1].name == "divide"
+    # What is ours is the way through Trio, above the user's function only.
+    assert not [frame for frame in frames if "runtime/_core" in frame.filename]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, RecursionError])
+async def test_call_control_flow_error_is_the_answer_and_the_worker_lives_on(
+    single, kind
+):
+    def fail():
+        raise kind("from the job")
+
+    with pytest.raises(kind, match="from the job"):
+        await single.spawn_cpu_work(fail)
+    assert await single.spawn_cpu_work(divide, 4, 2) == 2
+
+
+async def test_call_that_recurses_for_ever_raises_and_the_worker_lives_on(single):
+    def recurse():
+        return recurse() + 1
+
+    with pytest.raises(RecursionError):
+        await single.spawn_cpu_work(recurse)
+    assert await single.spawn_cpu_work(divide, 4, 2) == 2
+
+
+async def test_call_many_at_once_each_gets_its_own_answer(pool):
+    answers = {}
+
+    async def ask(number):
+        answers[number] = await pool.spawn_cpu_work(divide, number, 1)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(500):
+            nursery.start_soon(ask, number)
+    assert answers == {number: number for number in range(500)}
+
+
+# Misuse
+
+
+async def test_misuse_coroutine_function_names_the_right_call(pool):
+    with pytest.raises(TypeError, match=r"sync function.*await pool\.spawn"):
+        await pool.spawn_cpu_work(async_double, 1)
+
+
+async def test_misuse_coroutine_object_is_closed_and_refused(pool):
+    coroutine = async_double(1)
+    with pytest.raises(TypeError, match=r"write instead: spawn_cpu_work\(fn, \*args\)"):
+        await pool.spawn_cpu_work(coroutine)
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        coroutine.send(None)
+
+
+async def test_misuse_partial_of_async_function_fails_in_the_job(pool):
+    with pytest.raises(TypeError, match=r"returned a coroutine.*pool\.spawn"):
+        await pool.spawn_cpu_work(functools.partial(async_double, 1))
+
+
+async def test_misuse_not_callable_is_refused(pool):
+    with pytest.raises(TypeError, match="needs a callable, not 3"):
+        await pool.spawn_cpu_work(3)
+
+
+async def test_misuse_on_cancel_names_the_choices(pool):
+    with pytest.raises(ValueError, match="on_cancel must be 'wait' or 'abandon'"):
+        await pool.spawn_cpu_work(divide, 1, 1, on_cancel="never")
+
+
+async def test_misuse_priority_is_refused_and_the_pool_goes_on(pool):
+    with pytest.raises(TypeError, match=r"priority must be a runtime\.Priority, not 7"):
+        await pool.spawn_cpu_work(divide, 1, 1, priority=7)
+    assert await pool.spawn_cpu_work(divide, 1, 1) == 1
+
+
+# Checkpoints
+
+
+async def test_call_is_a_checkpoint(pool):
+    for _ in range(20):  # with a poll that pays, that does not, and without
+        with trio.testing.assert_checkpoints():
+            await pool.spawn_cpu_work(divide, 1, 1)
+
+
+async def test_call_that_fails_is_a_checkpoint(pool):
+    with trio.testing.assert_checkpoints(), pytest.raises(ZeroDivisionError):
+        await pool.spawn_cpu_work(divide, 1, 0)
+
+
+async def test_call_in_a_cancelled_scope_never_runs_fn(pool):
+    calls = []
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await pool.spawn_cpu_work(calls.append, 1)
+    assert scope.cancelled_caught
+    assert calls == []
+    assert pool.statistics().jobs_executed == 0
+
+
+# The cancellation ladder
+
+
+async def test_cancel_queued_call_is_withdrawn(single, gate):
+    calls = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(single.spawn_cpu_work, gate.hold)
+        await gate.wait_entered()
+        with trio.CancelScope() as scope:
+            nursery.start_soon(_cancel_when_blocked, scope)
+            await single.spawn_cpu_work(calls.append, 1)
+        assert scope.cancelled_caught
+        gate.open()
+    assert calls == []
+    await wait_until(lambda: single.statistics().jobs_withdrawn == 1)
+
+
+async def _cancel_when_blocked(scope):
+    await trio.testing.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+async def test_cancel_running_call_waits_and_returns_the_value(pool, gate):
+    async def cancel_then_open(scope):
+        await gate.wait_entered()
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        gate.open()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel_then_open, scope)
+            value = await pool.spawn_cpu_work(gate.hold, "not lost")
+    assert value == "not lost"
+    assert not scope.cancelled_caught
+
+
+async def test_cancel_running_call_that_fails_raises_its_error(pool, gate):
+    def fail():
+        gate.hold()
+        raise ValueError("later")
+
+    async def cancel_then_open(scope):
+        await gate.wait_entered()
+        scope.cancel()
+        gate.open()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel_then_open, scope)
+            with pytest.raises(ValueError, match="later"):
+                await pool.spawn_cpu_work(fail)
+
+
+async def test_cancel_running_call_that_checks_ends_in_cancelled(pool, gate):
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            await pool.spawn_cpu_work(gate.hold_while, runtime.check_cancelled)
+        assert scope.cancelled_caught
+
+
+async def test_cancel_abandoned_call_leaves_at_once(single, gate):
+    ended = []
+
+    def work():
+        gate.hold()
+        ended.append(True)
+
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            await single.spawn_cpu_work(work, on_cancel="abandon")
+    assert scope.cancelled_caught
+    assert ended == []
+    assert single.statistics().abandoned == 1
+    assert single.statistics().in_flight == 1
+    gate.open()
+    await wait_until(lambda: single.statistics().abandoned == 0)
+    assert ended == [True]
+    assert single.statistics().jobs_completed == 1
+
+
+async def test_cancel_abandoned_call_keeps_the_block_waiting(gate):
+    ended = []
+
+    def work():
+        gate.hold()
+        ended.append(True)
+
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        gate.open()
+
+    async with trio.open_nursery() as nursery:
+        async with runtime.open_worker_pool(1) as pool:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(cancel, scope)
+                await pool.spawn_cpu_work(work, on_cancel="abandon")
+            assert ended == []
+        assert ended == [True]
+
+
+async def test_cancel_abandoned_call_error_is_dropped(gate):
+    def fail():
+        gate.hold()
+        raise ValueError("nobody listens")
+
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+
+    async with runtime.open_worker_pool(1) as pool, trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            await pool.spawn_cpu_work(fail, on_cancel="abandon")
+        gate.open()
+
+
+async def test_cancel_queued_call_with_abandon_is_withdrawn(single, gate):
+    calls = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(single.spawn_cpu_work, gate.hold)
+        await gate.wait_entered()
+        with trio.CancelScope() as scope:
+            nursery.start_soon(_cancel_when_blocked, scope)
+            await single.spawn_cpu_work(calls.append, 1, on_cancel="abandon")
+        assert scope.cancelled_caught
+        assert single.statistics().abandoned == 0
+        gate.open()
+    assert calls == []
+
+
+async def test_deadline_withdraws_what_has_not_begun(single, gate):
+    calls = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(single.spawn_cpu_work, gate.hold)
+        await gate.wait_entered()
+        with pytest.raises(trio.TooSlowError), trio.fail_after(0.01):
+            await single.spawn_cpu_work(calls.append, 1)
+        gate.open()
+    assert calls == []
+
+
+async def test_cancel_loop_behind_a_stuck_worker_keeps_the_queue_short(single, gate):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(single.spawn_cpu_work, gate.hold)
+        await gate.wait_entered()
+        for _ in range(100):
+            with trio.move_on_after(0):
+                await single.submit(divide, 1, 1)
+            with trio.CancelScope() as scope:
+                nursery.start_soon(_cancel_when_blocked, scope)
+                await single.spawn_cpu_work(divide, 1, 1)
+        assert single.statistics().queued <= 2
+        gate.open()
+
+
+async def test_job_cancelled_raised_by_the_job_itself_becomes_task_cancelled(pool):
+    def end():
+        raise runtime.JobCancelled
+
+    with pytest.raises(runtime.TaskCancelled, match="cancelled by itself"):
+        await pool.spawn_cpu_work(end)
+
+
+# The poll of CALL-2, with a worker that moves only when told
+
+
+async def test_poll_finds_the_answer_without_a_wake_up(manual):
+    async def run_it():
+        manual.registry.step_all()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_it)
+        assert await manual.pool.spawn_cpu_work(divide, 6, 2) == 3
+    assert not manual.pool._intake.port._pending
+
+
+async def test_poll_that_finds_nothing_parks_until_the_port_delivers(manual):
+    answers = []
+
+    async def ask():
+        answers.append(await manual.pool.spawn_cpu_work(divide, 6, 2))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == []
+        manual.registry.step_all()
+    assert answers == [3]
+
+
+async def test_poll_of_a_call_that_is_stopped_meanwhile_ends_in_task_cancelled(manual):
+    """The pool ends a call whose task is between two polls.
+
+    1. the task injects its job and polls; 2. shutdown withdraws the job; 3. the
+    task must find that out, whoever drops the empty entry, and when.
+    """
+    errors = []
+
+    async def ask():
+        with pytest.raises(runtime.TaskCancelled) as info:
+            await manual.pool.spawn_cpu_work(divide, 6, 2)
+        errors.append(info.value)
+
+    async def stop():
+        await trio.lowlevel.checkpoint()
+        for work in list(manual.pool._intake.work):
+            work.stop("the test")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        nursery.start_soon(stop)
+        await trio.testing.wait_all_tasks_blocked()
+        manual.registry.step_all()
+    assert len(errors) == 1
+
+
+# Priority, names, context
+
+
+async def test_priority_urgent_jobs_start_first(inline):
+    order = []
+    async with trio.open_nursery() as nursery:
+        for priority in (
+            runtime.Priority.LOW,
+            runtime.Priority.NORMAL,
+            runtime.Priority.HIGH,
+        ):
+            for number in range(2):
+                inline.submit_nowait(
+                    order.append, (priority.name, number), priority=priority
+                )
+        nursery.start_soon(inline.spawn_cpu_work, order.append, "last of NORMAL")
+    await wait_until(lambda: len(order) == 7)
+    assert order == [
+        ("HIGH", 0),
+        ("HIGH", 1),
+        ("NORMAL", 0),
+        ("NORMAL", 1),
+        "last of NORMAL",
+        ("LOW", 0),
+        ("LOW", 1),
+    ]
+
+
+async def test_name_is_what_errors_call_the_job(single, gate):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(single.spawn_cpu_work, gate.hold)
+        await gate.wait_entered()
+
+        async def ask():
+            with pytest.raises(runtime.TaskCancelled, match="'my name'"):
+                await single.spawn_cpu_work(divide, 1, 1, name="my name")
+
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(single.shutdown, 0)
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        gate.open()
+
+
+async def test_context_is_the_callers_and_changes_stay_inside(pool):
+    def work():
+        seen = variable.get()
+        variable.set("changed in the job")
+        return seen
+
+    variable.set("mine")
+    assert await pool.spawn_cpu_work(work) == "mine"
+    assert variable.get() == "mine"
+    variable.set("mine later")
+    assert await pool.spawn_cpu_work(work) == "mine later"
+
+
+async def test_sniffio_finds_no_library_inside_a_job(pool, inline):
+    def look():
+        with pytest.raises(sniffio.AsyncLibraryNotFoundError):
+            sniffio.current_async_library()
+        return True
+
+    assert await pool.spawn_cpu_work(look)
+
+
+# The limiter
+
+
+async def test_limiter_lends_a_token_until_the_job_has_ended(pool, gate):
+    limiter = trio.CapacityLimiter(1)
+    second = []
+
+    async def ask():
+        second.append(await pool.spawn_cpu_work(divide, 1, 1, limiter=limiter))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            functools.partial(pool.spawn_cpu_work, gate.hold, limiter=limiter)
+        )
+        await gate.wait_entered()
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        assert limiter.borrowed_tokens == 1
+        assert second == []
+        gate.open()
+    assert second == [1]
+    assert limiter.borrowed_tokens == 0
+
+
+async def test_limiter_keeps_the_token_of_an_abandoned_job(pool, gate):
+    limiter = trio.CapacityLimiter(1)
+
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            await pool.spawn_cpu_work(gate.hold, on_cancel="abandon", limiter=limiter)
+    assert limiter.borrowed_tokens == 1
+    gate.open()
+    await wait_until(lambda: limiter.borrowed_tokens == 0)
+
+
+async def test_limiter_gets_its_token_back_from_a_withdrawn_job(single, gate):
+    limiter = trio.CapacityLimiter(1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(single.spawn_cpu_work, gate.hold)
+        await gate.wait_entered()
+        with trio.CancelScope() as scope:
+            nursery.start_soon(_cancel_when_blocked, scope)
+            await single.spawn_cpu_work(divide, 1, 1, limiter=limiter)
+        gate.open()
+    await wait_until(lambda: limiter.borrowed_tokens == 0)
+
+
+async def test_limiter_error_at_the_end_is_the_answer(pool):
+    class Broken:
+        async def acquire_on_behalf_of(self, borrower):
+            await trio.lowlevel.checkpoint()
+
+        def release_on_behalf_of(self, borrower):
+            raise ValueError("cannot release")
+
+    with pytest.raises(ValueError, match="cannot release"):
+        await pool.spawn_cpu_work(divide, 1, 1, limiter=Broken())
+    assert await pool.spawn_cpu_work(divide, 1, 1) == 1
+
+
+async def test_limiter_gets_its_token_back_if_the_wait_at_the_bound_is_cancelled(gate):
+    limiter = trio.CapacityLimiter(1)
+    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+        pool.submit_nowait(gate.hold)
+        pool.submit_nowait(divide, 1, 1)
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(_cancel_when_blocked, scope)
+                await pool.spawn_cpu_work(divide, 1, 1, limiter=limiter)
+        assert scope.cancelled_caught
+        assert limiter.borrowed_tokens == 0
+        gate.open()
