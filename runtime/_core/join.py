@@ -20,7 +20,7 @@ Layer: core. Imports: `job`, `latch`, `worker`.
 
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import cast
+from typing import Any, cast
 
 import outcome
 
@@ -32,8 +32,15 @@ from .worker import Worker, current_worker
 __all__ = ("join",)
 
 
-def join[A, B](f: Callable[[], A], g: Callable[[], B], /) -> tuple[A, B]:
+# A callable, or a tuple of a callable and its arguments.
+type Half[R] = Callable[[], R] | tuple[Callable[..., R], *tuple[Any, ...]]
+
+
+def join[A, B](f: Half[A], g: Half[B], /) -> tuple[A, B]:
     """Return ``(f(), g())``, both called on workers, maybe at the same time.
+
+    Each half is a callable, or a tuple of a callable and its arguments: with
+    ``join((fib, n - 1), (fib, n - 2))`` no function has to be made for the call.
 
     ``f`` runs here, ``g`` in a copy of the caller's context variables.
 
@@ -50,15 +57,23 @@ def join[A, B](f: Callable[[], A], g: Callable[[], B], /) -> tuple[A, B]:
         )
     done = Latch()
     token = None if worker.job is None else worker.job.token
-    fork = Job(g, (), copy_context(), token=token, sink=done.set)
+    fn, args = _call_of(f)
+    fork = Job(*_call_of(g), copy_context(), token=token, sink=done.set)
     worker.push(fork)  # JOIN-1 push
-    first = outcome.capture(f)  # JOIN-2 run
+    first = outcome.capture(fn, *args)  # JOIN-2 run
     is_back = _take_back(worker, fork)  # JOIN-3 take back
     if is_back and isinstance(first, outcome.Value):
         fork.run()
     elif not is_back:
         done.wait()  # JOIN-4 wait
     return _both(first, cast("outcome.Outcome[B] | None", fork.outcome))
+
+
+def _call_of[R](half: Half[R]) -> tuple[Callable[..., R], tuple[Any, ...]]:
+    """Return a half as a callable and its arguments."""
+    if type(half) is tuple:
+        return half[0], half[1:]
+    return cast("Callable[[], R]", half), ()
 
 
 def _take_back(worker: Worker, fork: Job) -> bool:

@@ -195,6 +195,18 @@ as_job(PyObject *self)
     return (JobObject *)self;
 }
 
+static bool
+job_assign_lane(JobObject *self, long lane)
+{
+    if (lane < 0 || lane >= LANE_COUNT) {
+        PyErr_Format(PyExc_ValueError, "lane must be in range(%d), not %ld", LANE_COUNT,
+                     lane);
+        return false;
+    }
+    self->lane = (int)lane;
+    return true;
+}
+
 static int
 job_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
@@ -208,16 +220,11 @@ job_init(PyObject *op, PyObject *args, PyObject *kwargs)
                                      &context, &token, &sink, &lane)) {
         return -1;
     }
-    if (lane < 0 || lane >= LANE_COUNT) {
-        PyErr_Format(PyExc_ValueError, "lane must be in range(%d), not %d", LANE_COUNT,
-                     lane);
-        return -1;
-    }
     if (self->token != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Job is initialised once");
         return -1;
     }
-    if (!state_prepare(state)) {
+    if (!job_assign_lane(self, lane) || !state_prepare(state)) {
         return -1;
     }
     if (token == Py_None) {
@@ -237,7 +244,6 @@ job_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->args = Py_NewRef(call_args);
     self->context = Py_NewRef(context);
     self->sink = Py_NewRef(sink);
-    self->lane = lane;
     self->token = (CancelTokenObject *)token;
     return 0;
 }
@@ -319,6 +325,22 @@ job_get_phase(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromLong(phase == JOB_READ ? JOB_QUEUED : phase);
 }
 
+static PyObject *
+job_get_lane(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLong(as_job(self)->lane);
+}
+
+static int
+job_set_lane(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    long lane = value == NULL ? -1 : PyLong_AsLong(value);
+    if (lane == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    return job_assign_lane(as_job(self), lane) ? 0 : -1;
+}
+
 /* fn, args or context of a job that nobody has claimed; None afterwards. */
 static PyObject *
 job_get_call(PyObject *op, void *offset)
@@ -345,6 +367,8 @@ static PyMethodDef job_methods[] = {
 };
 
 static PyGetSetDef job_getset[] = {
+    {"lane", job_get_lane, job_set_lane,
+     PyDoc_STR("Priority lane; set before the push only."), NULL},
     {"phase", job_get_phase, NULL, PyDoc_STR("Where the job is."), NULL},
     {"fn", job_get_call, NULL, PyDoc_STR("The function; None once claimed."),
      (void *)offsetof(JobObject, fn)},
@@ -359,7 +383,6 @@ static PyMemberDef job_members[] = {
     {"outcome", Py_T_OBJECT_EX, offsetof(JobObject, outcome), 0, NULL},
     {"token", Py_T_OBJECT_EX, offsetof(JobObject, token), Py_READONLY, NULL},
     {"sink", Py_T_OBJECT_EX, offsetof(JobObject, sink), Py_READONLY, NULL},
-    {"lane", Py_T_INT, offsetof(JobObject, lane), Py_READONLY, NULL},
     {"pushed_ns", Py_T_LONGLONG, offsetof(JobObject, pushed_ns), 0, NULL},
     {0},
 };

@@ -102,6 +102,7 @@ latch_wait_method(PyObject *self, PyObject *args, PyObject *kwargs)
     int64_t deadline = timeout_ns < 0 ? INT64_MAX : clock_ns() + timeout_ns;
     for (int looks = LATCH_LOOKS; !is_set; looks = 0) {
         int64_t remaining = deadline - clock_ns();
+        remaining = remaining > 0 ? remaining : 0;
         Py_BEGIN_ALLOW_THREADS
         while (looks-- > 0 && !latch_probe(latch)) {
             cpu_relax();
@@ -109,7 +110,7 @@ latch_wait_method(PyObject *self, PyObject *args, PyObject *kwargs)
         is_set = latch_wait(latch, remaining < SIGNAL_STEP_NS ? remaining
                                                               : SIGNAL_STEP_NS);
         Py_END_ALLOW_THREADS
-        if (is_set || remaining <= 0) {
+        if (is_set || remaining == 0) {
             break;
         }
         if (PyErr_CheckSignals() < 0) {

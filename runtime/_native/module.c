@@ -187,7 +187,8 @@ static PyMethodDef native_functions[] = {
      PyDoc_STR("Return the worker whose thread this is; None outside of one.")},
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
      PyDoc_STR("join($module, f, g, /)\n--\n\n"
-               "Return (f(), g()), both called on workers, maybe at the same time.")},
+               "Return (f(), g()), both called on workers, maybe at the same time.\n\n"
+               "Each is a callable, or a tuple of a callable and its arguments.")},
     {0},
 };
 

@@ -86,7 +86,7 @@ enum {
 typedef struct {
     PyObject_HEAD
     _Atomic int phase; /* atomic: the claim, see job.c */
-    int lane;          /* immutable */
+    int lane;          /* owner: the pusher, before the push */
     /* Owned by whoever won the claim; before the claim nobody writes. */
     PyObject *fn;
     PyObject *args;

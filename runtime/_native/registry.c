@@ -1,7 +1,7 @@
 /* Registry: the workers of one pool and everything they share.
  *
- * Mirrors _core/registry.py. Threads are `threading.Thread`s, so that they have names
- * and Python knows them.
+ * Mirrors _core/registry.py. Threads are started by _core/sync.py, so that they have
+ * names and Python knows them.
  *
  * Layer: native. Includes: native.h.
  */
@@ -213,30 +213,20 @@ registry_withdraw(PyObject *op, PyObject *job)
 /* Start and stop */
 
 static bool
-registry_start_thread(RegistryObject *self, PyObject *thread_type, PyObject *worker)
+registry_start_thread(RegistryObject *self, PyObject *sync, WorkerObject *worker)
 {
     bool started = false;
-    PyObject *result = NULL, *thread = NULL, *empty = PyTuple_New(0);
-    PyObject *name = PyUnicode_FromFormat("runtime-%U-%zd", self->name,
-                                          ((WorkerObject *)worker)->index);
-    PyObject *target = PyObject_GetAttrString(worker, "main");
-    PyObject *options = name == NULL || target == NULL
-                            ? NULL
-                            : Py_BuildValue("{sOsOsO}", "name", name, "target", target,
-                                            "daemon", Py_True);
-    if (options != NULL && empty != NULL) {
-        thread = PyObject_Call(thread_type, empty, options);
+    PyObject *name =
+        PyUnicode_FromFormat("runtime-%U-%zd", self->name, worker->index);
+    PyObject *target = PyObject_GetAttrString((PyObject *)worker, "main");
+    if (name != NULL && target != NULL) {
+        PyObject *thread =
+            PyObject_CallMethod(sync, "start_thread", "OO", target, name);
+        started = thread != NULL && PyList_Append(self->threads, thread) == 0;
+        Py_XDECREF(thread);
     }
-    if (thread != NULL) {
-        result = PyObject_CallMethod(thread, "start", NULL);
-        started = result != NULL && PyList_Append(self->threads, thread) == 0;
-    }
-    Py_XDECREF(result);
-    Py_XDECREF(thread);
-    Py_XDECREF(options);
     Py_XDECREF(target);
     Py_XDECREF(name);
-    Py_XDECREF(empty);
     return started;
 }
 
@@ -276,16 +266,12 @@ static PyObject *
 registry_start_method(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     RegistryObject *self = as_registry(op);
-    PyObject *threading = PyImport_ImportModule("threading");
-    PyObject *thread_type =
-        threading == NULL ? NULL : PyObject_GetAttrString(threading, "Thread");
-    bool started = thread_type != NULL;
+    PyObject *sync = PyImport_ImportModule("runtime._core.sync");
+    bool started = sync != NULL;
     for (Py_ssize_t i = 0; started && i < PyTuple_GET_SIZE(self->workers); i++) {
-        started = registry_start_thread(self, thread_type,
-                                        PyTuple_GET_ITEM(self->workers, i));
+        started = registry_start_thread(self, sync, registry_worker(self, i));
     }
-    Py_XDECREF(thread_type);
-    Py_XDECREF(threading);
+    Py_XDECREF(sync);
     if (!started) {
         PyObject *error = PyErr_GetRaisedException();
         registry_stop(self);
@@ -496,6 +482,7 @@ static PyMemberDef registry_members[] = {
     {"name", Py_T_OBJECT_EX, offsetof(RegistryObject, name), Py_READONLY, NULL},
     {"injector", Py_T_OBJECT_EX, offsetof(RegistryObject, injector), Py_READONLY, NULL},
     {"spin_rounds", Py_T_LONG, offsetof(RegistryObject, spin_rounds), Py_READONLY, NULL},
+    {"_threads", Py_T_OBJECT_EX, offsetof(RegistryObject, threads), Py_READONLY, NULL},
     {"_workers", Py_T_OBJECT_EX, offsetof(RegistryObject, workers), Py_READONLY, NULL},
     {0},
 };
