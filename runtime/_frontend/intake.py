@@ -18,6 +18,7 @@ Layer: frontend. Imports: `runtime._core`, trio.
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import trio
@@ -223,7 +224,8 @@ class Intake:
             errors.insert(0, self._failure)
         if not errors:
             return
-        if together_with is not None and together_with is not self._failure:
+        # An error matters more than that the block was cancelled because of it.
+        if not isinstance(together_with, (trio.Cancelled, InternalError, NoneType)):
             errors.insert(0, together_with)
         if errors == [self._failure]:
             raise errors[0]
