@@ -273,10 +273,9 @@ async def test_map_left_early_withdraws_and_waits(single, gate):
         await trio.testing.wait_all_tasks_blocked()
         gate.open()
 
-    async with trio.open_nursery() as nursery:
-        async with single.map(work, itertools.count()):
-            await gate.wait_entered()
-            nursery.start_soon(open_when_blocked)
+    async with trio.open_nursery() as nursery, single.map(work, itertools.count()):
+        await gate.wait_entered()
+        nursery.start_soon(open_when_blocked)
     assert gate.opened.is_set()
     assert calls == [0]
     assert single.statistics().in_flight == 0

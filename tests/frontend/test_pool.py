@@ -284,23 +284,22 @@ async def test_nested_call_of_a_pool_that_is_closing_still_works(gate):
     """What was accepted may use its pool until it is done."""
     answers = []
 
-    async with trio.open_nursery() as nursery:
-        async with runtime.open_worker_pool(2) as pool:
+    async with trio.open_nursery() as nursery, runtime.open_worker_pool(2) as pool:
 
-            def parent():
-                gate.hold()
-                answers.append(runtime.from_worker.run(pool.spawn_cpu_work, double, 4))
+        def parent():
+            gate.hold()
+            answers.append(runtime.from_worker.run(pool.spawn_cpu_work, double, 4))
 
-            pool.submit_nowait(parent)
-            await gate.wait_entered()
+        pool.submit_nowait(parent)
+        await gate.wait_entered()
 
-            async def open_gate():
-                await trio.testing.wait_all_tasks_blocked()
-                with pytest.raises(runtime.PoolClosedError):
-                    await pool.spawn_cpu_work(double, 1)
-                gate.open()
+        async def open_gate():
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(runtime.PoolClosedError):
+                await pool.spawn_cpu_work(double, 1)
+            gate.open()
 
-            nursery.start_soon(open_gate)
+        nursery.start_soon(open_gate)
     assert answers == [8]
 
 
