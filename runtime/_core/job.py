@@ -4,9 +4,9 @@
        |
        +------run()------> RUNNING --> DONE    outcome stored, then delivered
 
-The step out of QUEUED is one atomic claim, **CLAIM-1**. A worker and a canceller may both try;
-the lock in `Job._claim` is free exactly once, so one of them wins and the other
-learns that it lost. There is no third case. After that step only the winner
+The step out of QUEUED is one atomic claim, **CLAIM-1**. A worker and a canceller may
+both try; the lock in `Job._claim` is free exactly once, so one of them wins and the
+other learns that it lost. There is no third case. After that step only the winner
 writes to the job.
 
 An entry always leaves the scheduler through its `sink`, exactly once: after its
