@@ -91,7 +91,7 @@ class Intake:
         self.work: set[Work] = set()  # owner: accepted and not settled
         self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
         self.verdicts = Counter[Verdict]()  # owner: how settled work ended
-        self._unretrieved: dict[Work, Exception] = {}  # owner: jobs' errors
+        self._unretrieved: dict[Work, BaseException] = {}  # owner: jobs' errors
         self.is_closing = False  # owner
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
@@ -122,7 +122,7 @@ class Intake:
         worker = current_worker()
         return worker is not None and worker.registry is self.registry
 
-    def adopt(self, job: Job) -> None:
+    def adopt(self, work: Work, job: Job) -> None:
         """Accept a job from inside a job: to the worker's own deque, at no place.
 
         Raises:
@@ -136,7 +136,7 @@ class Intake:
         assert worker is not None
         # ORDER: the pool learns of the job before the job can end, because the
         # port delivers in the order of posts.
-        self.port.post(_Adoption(self, job))
+        self.port.post(_Adoption(self, work))
         worker.push(job)
 
     def track_adopted(self, work: Work) -> None:
@@ -163,7 +163,7 @@ class Intake:
         """Count a running job whose waiter has left."""
         self.abandoned.add(work)
 
-    def note_unretrieved(self, work: Work, error: Exception) -> None:
+    def note_unretrieved(self, work: Work, error: BaseException) -> None:
         """Keep the error of a job that nobody has waited for yet."""
         self._unretrieved[work] = error
 
