@@ -349,6 +349,18 @@ def test_items_that_cannot_be_sliced_are_an_error(lone):
     assert [type(error) for error in batch.errors()] == [TypeError]
 
 
+def test_piece_that_fails_by_itself_fails_the_batch(lone, monkeypatch):
+    """No item's fault: there is no memory for the results, say."""
+
+    def fail(self, start, stop):
+        raise MemoryError
+
+    monkeypatch.setattr(Batch, "_run_leaf", fail)
+    batch = run(lone, str, range(10))
+    assert not batch.is_complete
+    assert [type(error) for error in batch.errors()] == [MemoryError]
+
+
 # Stopping
 
 
