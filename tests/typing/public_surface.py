@@ -18,7 +18,7 @@ def lengths(texts: list[str]) -> list[int]:
 
 
 async def async_length(text: str, times: int) -> int:
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
     return len(text) * times
 
 
@@ -102,6 +102,6 @@ async def in_a_test() -> None:
 
 
 async def misuse(pool: runtime.WorkerPool) -> None:
-    await pool.spawn_cpu_work(length, 3)  # type: ignore[arg-type]  # pyright: ignore
-    await pool.spawn_cpu_work(length)  # type: ignore[arg-type]  # pyright: ignore
-    await pool.spawn_parallel_batch([3], length)  # type: ignore[arg-type]  # pyright: ignore
+    await pool.spawn_cpu_work(length, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await pool.spawn_cpu_work(length)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await pool.spawn_parallel_batch([3], length)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
