@@ -61,7 +61,9 @@ nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend)\..*")]
 _MADE_FOR_USERS = {
     "runtime.HistogramSnapshot",
     "runtime.Job",
+    "runtime.JobState",
     "runtime.PoolStatistics",
+    "runtime.Priority",
     "runtime.ShutdownReport",
     "runtime.Straggler",
     "runtime.WorkerPool",
@@ -101,7 +103,7 @@ def write_signature(
     if name in _MADE_FOR_USERS:
         return "", None
     if signature is not None:
-        signature = re.sub(r"Unpack\[(\w+)\]", r"*\1", signature)
+        signature = re.sub(r"~typing\.Unpack\[(.+?)\]", r"*\1", signature)
     if returns is not None and isasyncgenfunction(unwrap(obj)):
         returns = returns.replace(
             "~collections.abc.AsyncIterator", "~contextlib.AbstractAsyncContextManager"

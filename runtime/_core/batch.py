@@ -181,9 +181,14 @@ class Batch[T, R]:
         if is_complete:
             self._complete()
         sink = self._sink
-        # The user's objects, not ours to keep; and the sink would close a cycle.
-        del self._call, self._items, self._context, self._sink
+        self.drop_call()
+        del self._sink  # else it closes a cycle
         sink(self)
+
+    def drop_call(self) -> None:
+        """Let go of the user's objects; also if the first piece was withdrawn."""
+        for name in ("_call", "_items", "_context"):
+            vars(self).pop(name, None)
 
     def _complete(self) -> None:
         """Make the batch's result out of the items' results."""

@@ -198,7 +198,7 @@ class Call(Waiting, Job):
                 self.outcome = outcome.Error(error)
         self._intake.settle(self)
 
-    def _take_answer(self) -> outcome.Outcome[object]:
+    def _take_answer(self) -> outcome.Maybe[object]:
         """Return what the task gets, and keep none of it."""
         answer, self.outcome = self.outcome, None
         raise_cancel, self._raise_cancel = self._raise_cancel, None

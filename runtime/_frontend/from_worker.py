@@ -100,7 +100,7 @@ class Request:
         self._context = copy_context()  # immutable
         self._context.run(accepted_by.set, token.intake)
         self._done = Latch()  # immutable
-        self._outcome: outcome.Outcome[object] | None = None  # owner: until BACK-3
+        self._outcome: outcome.Maybe[object] | None = None  # owner: until BACK-3
 
     def ask(self) -> object:
         """Post the request, wait, and return or raise what came of it."""
@@ -145,7 +145,7 @@ class Request:
             finally:
                 scopes.discard(scope)
 
-    def _answer(self, result: outcome.Outcome[object]) -> None:
+    def _answer(self, result: outcome.Maybe[object]) -> None:
         # ORDER: the outcome first; the latch lets the worker read it.
         self._outcome = result
         self._done.set()  # BACK-3 answer

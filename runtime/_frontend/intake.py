@@ -18,6 +18,7 @@ Layer: frontend. Imports: `runtime._core`, trio.
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import trio
@@ -90,7 +91,7 @@ class Intake:
         self.work: set[Work] = set()  # owner: accepted and not settled
         self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
         self.verdicts = Counter[Verdict]()  # owner: how settled work ended
-        self._unretrieved: dict[Work, Exception] = {}  # owner: jobs' errors
+        self._unretrieved: dict[Work, BaseException] = {}  # owner: jobs' errors
         self.is_closing = False  # owner
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
@@ -121,7 +122,7 @@ class Intake:
         worker = current_worker()
         return worker is not None and worker.registry is self.registry
 
-    def adopt(self, job: Job) -> None:
+    def adopt(self, work: Work, job: Job) -> None:
         """Accept a job from inside a job: to the worker's own deque, at no place.
 
         Raises:
@@ -135,7 +136,7 @@ class Intake:
         assert worker is not None
         # ORDER: the pool learns of the job before the job can end, because the
         # port delivers in the order of posts.
-        self.port.post(_Adoption(self, job))
+        self.port.post(_Adoption(self, work))
         worker.push(job)
 
     def track_adopted(self, work: Work) -> None:
@@ -162,7 +163,7 @@ class Intake:
         """Count a running job whose waiter has left."""
         self.abandoned.add(work)
 
-    def note_unretrieved(self, work: Work, error: Exception) -> None:
+    def note_unretrieved(self, work: Work, error: BaseException) -> None:
         """Keep the error of a job that nobody has waited for yet."""
         self._unretrieved[work] = error
 
@@ -223,7 +224,8 @@ class Intake:
             errors.insert(0, self._failure)
         if not errors:
             return
-        if together_with is not None and together_with is not self._failure:
+        # An error matters more than that the block was cancelled because of it.
+        if not isinstance(together_with, (trio.Cancelled, InternalError, NoneType)):
             errors.insert(0, together_with)
         if errors == [self._failure]:
             raise errors[0]

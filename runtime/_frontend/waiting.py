@@ -23,12 +23,13 @@ class Waiting:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ()
+    if not TYPE_CHECKING:
+        __slots__ = ()  # the classes that mix it in have slots for what follows
 
     _task: trio.lowlevel.Task | None
     _raise_cancel: trio.lowlevel.RaiseCancelT | None
     _request: "Request | None"
-    _early: outcome.Outcome[object] | None
+    _early: outcome.Maybe[object] | None
 
     def _init_waiting(self) -> None:
         # The parked task; None before, after, and while it runs a request.
@@ -72,7 +73,7 @@ class Waiting:
         self._request = request
         return self._resume(outcome.Value(None))
 
-    def _resume(self, answer: outcome.Outcome[object]) -> bool:
+    def _resume(self, answer: outcome.Maybe[object]) -> bool:
         """Let the task go on with an answer, if it is parked; return whether it was."""
         task, self._task = self._task, None
         if task is None:

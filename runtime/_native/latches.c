@@ -164,8 +164,9 @@ count_latch_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
 static PyObject *
 count_latch_increment(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    long before = atomic_fetch_add(&((CountLatchObject *)self)->count, 1);
-    if (before <= 0) {
+    _Atomic long *count = &((CountLatchObject *)self)->count;
+    if (atomic_fetch_add(count, 1) <= 0) {
+        atomic_fetch_sub(count, 1);
         PyErr_SetString(PyExc_AssertionError, "a set CountLatch cannot be raised again");
         return NULL;
     }
@@ -177,6 +178,7 @@ count_latch_decrement(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     long before = atomic_fetch_sub(&((CountLatchObject *)self)->count, 1);
     if (before <= 0) {
+        atomic_fetch_add(&((CountLatchObject *)self)->count, 1);
         PyErr_Format(PyExc_AssertionError, "CountLatch fell to %ld", before - 1);
         return NULL;
     }

@@ -172,6 +172,9 @@ bool worker_execute(native_state_t *state, WorkerObject *self, void *entry);
 uintptr_t worker_enter_job(WorkerObject *self, JobObject *job);
 void worker_leave_job(WorkerObject *self, uintptr_t outer);
 
+/* A WorkerStatistics of the counters; `stats` is runtime._core.stats. */
+PyObject *worker_snapshot(PyObject *stats, WorkerObject *worker);
+
 /* registry.c */
 
 struct RegistryObject {

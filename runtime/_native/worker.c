@@ -323,6 +323,56 @@ worker_run_one(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_TRUE;
 }
 
+/* Counters */
+
+static PyObject *
+histogram_snapshot(PyObject *stats, histogram_t *histogram)
+{
+    uint64_t count = 0;
+    PyObject *buckets = PyTuple_New(HISTOGRAM_BUCKETS);
+    for (Py_ssize_t i = 0; buckets != NULL && i < HISTOGRAM_BUCKETS; i++) {
+        uint64_t in_bucket = counter_read(&histogram->buckets[i]);
+        PyObject *number = PyLong_FromUnsignedLongLong(in_bucket);
+        if (number == NULL) {
+            Py_CLEAR(buckets);
+            break;
+        }
+        count += in_bucket;
+        PyTuple_SET_ITEM(buckets, i, number);
+    }
+    if (buckets == NULL) {
+        return NULL;
+    }
+    PyObject *snapshot = PyObject_CallMethod(stats, "HistogramSnapshot", "KO",
+                                             (unsigned long long)count, buckets);
+    Py_DECREF(buckets);
+    return snapshot;
+}
+
+PyObject *
+worker_snapshot(PyObject *stats, WorkerObject *worker)
+{
+    counters_t *counters = &worker->core->counters;
+    PyObject *queue_latency = histogram_snapshot(stats, &counters->queue_latency);
+    PyObject *run_time = histogram_snapshot(stats, &counters->run_time);
+    PyObject *snapshot = NULL;
+    if (queue_latency != NULL && run_time != NULL) {
+        snapshot = PyObject_CallMethod(
+            stats, "WorkerStatistics", "nKKKKKKKOO", worker->index,
+            (unsigned long long)counter_read(&counters->jobs_executed),
+            (unsigned long long)counter_read(&counters->jobs_stolen),
+            (unsigned long long)counter_read(&counters->steal_attempts),
+            (unsigned long long)counter_read(&counters->parks),
+            (unsigned long long)counter_read(&counters->wake_ups),
+            (unsigned long long)counter_read(&counters->busy_ns),
+            (unsigned long long)counter_read(&counters->idle_ns), queue_latency,
+            run_time);
+    }
+    Py_XDECREF(queue_latency);
+    Py_XDECREF(run_time);
+    return snapshot;
+}
+
 /* The type */
 
 WorkerObject *
@@ -403,15 +453,32 @@ worker_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+static bool
+check_is_job(WorkerObject *self, PyObject *job)
+{
+    if (PyObject_TypeCheck(job, self->registry->state->job_type)) {
+        return true;
+    }
+    PyErr_Format(PyExc_TypeError, "a worker takes jobs, not %R", job);
+    return false;
+}
+
+static PyObject *
+worker_execute_method(PyObject *op, PyObject *job)
+{
+    WorkerObject *self = (WorkerObject *)op;
+    if (!check_is_job(self, job)
+        || !worker_execute(self->registry->state, self, Py_NewRef(job))) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 worker_push_method(PyObject *op, PyObject *job)
 {
     WorkerObject *self = (WorkerObject *)op;
-    if (!PyObject_TypeCheck(job, self->registry->state->job_type)) {
-        PyErr_Format(PyExc_TypeError, "a worker takes jobs, not %R", job);
-        return NULL;
-    }
-    if (!worker_push(self, (JobObject *)job)) {
+    if (!check_is_job(self, job) || !worker_push(self, (JobObject *)job)) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -432,6 +499,16 @@ worker_get_job(PyObject *op, void *Py_UNUSED(closure))
 }
 
 static PyObject *
+worker_get_counters(PyObject *op, void *Py_UNUSED(closure))
+{
+    PyObject *stats = PyImport_ImportModule("runtime._core.stats");
+    PyObject *snapshot =
+        stats == NULL ? NULL : worker_snapshot(stats, (WorkerObject *)op);
+    Py_XDECREF(stats);
+    return snapshot;
+}
+
+static PyObject *
 worker_get_deque(PyObject *op, void *Py_UNUSED(closure))
 {
     WorkerObject *self = (WorkerObject *)op;
@@ -443,6 +520,8 @@ static PyMethodDef worker_methods[] = {
      PyDoc_STR("Run jobs until the registry stops; the body of the worker's thread.")},
     {"run_one", worker_run_one, METH_NOARGS,
      PyDoc_STR("Run one job on the calling thread, if there is one, and return.")},
+    {"execute", worker_execute_method, METH_O,
+     PyDoc_STR("Run one entry of a queue and let it leave the scheduler.")},
     {"push", worker_push_method, METH_O,
      PyDoc_STR("Put a job into the own deque, where others may steal it.")},
     {"look_outside_next", worker_look_outside_next, METH_NOARGS,
@@ -452,6 +531,8 @@ static PyMethodDef worker_methods[] = {
 
 static PyGetSetDef worker_getset[] = {
     {"job", worker_get_job, NULL, PyDoc_STR("The job that runs now, or None."), NULL},
+    {"counters", worker_get_counters, NULL,
+     PyDoc_STR("A frozen snapshot of the counters."), NULL},
     {"deque", worker_get_deque, NULL, PyDoc_STR("The worker's own queue."), NULL},
     {0},
 };

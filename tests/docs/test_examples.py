@@ -62,7 +62,7 @@ def test_examples_and_their_outputs_are_all_shown():
     text = pages()
     files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
     shown = {name for name in files if f"examples/{name}" in text}
-    assert files - shown == {"readme.py", "readme.out"}
+    assert files - shown == {"readme.out"}
 
 
 def test_readme_shows_the_readme_example():

@@ -282,19 +282,20 @@ async def test_submit_cancelled_at_the_bound_gives_nothing_up(gate):
 async def test_submit_waiting_at_the_bound_when_the_block_ends_is_refused(gate):
     refused = []
 
-    async with trio.open_nursery() as nursery:
-        async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+    async def late(pool):
+        with pytest.raises(runtime.PoolClosedError):
+            await pool.submit(double, 1)
+        refused.append(True)
 
-            async def late():
-                with pytest.raises(runtime.PoolClosedError):
-                    await pool.submit(double, 1)
-                refused.append(True)
-
-            pool.submit_nowait(gate.hold)
-            pool.submit_nowait(double, 1)
-            nursery.start_soon(late)
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.start_soon(trio.to_thread.run_sync, gate.open)
+    async with (
+        trio.open_nursery() as nursery,
+        runtime.open_worker_pool(1, queue_capacity=1) as pool,
+    ):
+        pool.submit_nowait(gate.hold)
+        pool.submit_nowait(double, 1)
+        nursery.start_soon(late, pool)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(trio.to_thread.run_sync, gate.open)
     assert refused == [True]
 
 

@@ -22,9 +22,10 @@ import collections
 import contextlib
 import itertools
 import os
+import random
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -32,12 +33,14 @@ from typing import Any
 
 from runtime._core import sync
 
-__all__ = ("BadSchedule", "Play", "explore", "replay")
+__all__ = ("BadSchedule", "Play", "explore", "replay", "sample")
 
 type Story = Callable[["Play"], Callable[[], None] | None]
 
 # A play that is longer than this is taken to run for ever.
 LONGEST_PLAY = 20_000
+# How often a sampled schedule takes the turn from a thread that could go on.
+PREEMPTION_RATE = 0.1
 PATIENCE = 30.0
 
 
@@ -131,6 +134,7 @@ class Play:
         preemptions: int | None,
         lines_of: Collection[str],
         actors: list[_Actor],
+        dice: random.Random | None = None,
     ) -> None:
         self.trail: list[_Choice] = []
         self.error: BaseException | None = None
@@ -138,6 +142,7 @@ class Play:
         self._preemptions_left = sys.maxsize if preemptions is None else preemptions
         self._lines_of = lines_of
         self._actors = actors
+        self._dice = dice
         self._players: list[_Player] = []
         self._by_ident: dict[int, _Player] = {}
         self._is_over = threading.Event()
@@ -251,18 +256,23 @@ class Play:
         if not options or self._steps > LONGEST_PLAY:
             self._end()
             return None
-        chosen = options[self._choose(len(options))]
+        chosen = options[self._choose(len(options), can_go_on)]
         if can_go_on and chosen is not player:
             self._preemptions_left -= 1
         if chosen is not player or is_free:
             chosen.actor.give_turn()
         return chosen
 
-    def _choose(self, options: int) -> int:
+    def _choose(self, options: int, can_go_on: bool) -> int:
         if options == 1:
             return 0
         position = len(self.trail)
-        taken = self._prefix[position] if position < len(self._prefix) else 0
+        if position < len(self._prefix):
+            taken = self._prefix[position]
+        elif self._dice and (not can_go_on or self._dice.random() < PREEMPTION_RATE):
+            taken = self._dice.randrange(options)
+        else:
+            taken = 0
         assert taken < options, "the story does not repeat itself"
         self.trail.append(_Choice(taken, options))
         return taken
@@ -340,6 +350,14 @@ class _Deque(collections.deque[Any]):
         self.play.step()
         return super().popleft()
 
+    def clear(self) -> None:
+        self.play.step()
+        super().clear()
+
+    def extend(self, items: Iterable[Any]) -> None:
+        self.play.step()
+        super().extend(items)
+
     def __len__(self) -> int:
         self.play.step()
         return super().__len__()
@@ -390,9 +408,10 @@ def _play(
     preemptions: int | None,
     lines_of: Collection[str],
     actors: list[_Actor],
+    dice: random.Random | None = None,
 ) -> list[_Choice]:
     """Play the story once; return the choices there were."""
-    play = Play(choices, preemptions, lines_of, actors)
+    play = Play(choices, preemptions, lines_of, actors, dice)
     with _seam(play):
         check = story(play)
         play.run()
@@ -445,6 +464,19 @@ def explore(
             prefix[-1] += 1
     print(f"{count} schedules, preemptions: {preemptions}")  # noqa: T201
     return count
+
+
+def sample(story: Story, *, plays: int, seed: int) -> None:
+    """Play the story under random schedules, without a bound on preemptions.
+
+    For stories with too many schedules. `replay` with ``preemptions=None`` repeats
+    one that went wrong.
+    """
+    dice = random.Random(seed)
+    print(f"{plays} random schedules, seed: {seed}")  # noqa: T201
+    with _company() as actors:
+        for _ in range(plays):
+            _play(story, [], None, (), actors, dice)
 
 
 def replay(

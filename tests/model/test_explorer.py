@@ -3,7 +3,7 @@
 from math import comb
 
 import pytest
-from model.explorer import BadSchedule, Play, StuckError, explore, replay
+from model.explorer import BadSchedule, Play, StuckError, explore, replay, sample
 
 from runtime._core import sync
 
@@ -52,6 +52,14 @@ def test_explore_lost_update_is_found_and_its_schedule_replays():
         explore(lost_update, preemptions=1)
     with pytest.raises(BadSchedule) as again:
         replay(lost_update, found.value.choices, preemptions=1)
+    assert again.value.choices == found.value.choices
+
+
+def test_sample_finds_a_lost_update_and_its_schedule_replays():
+    with pytest.raises(BadSchedule) as found:
+        sample(lost_update, plays=1_000, seed=1)
+    with pytest.raises(BadSchedule) as again:
+        replay(lost_update, found.value.choices, preemptions=None)
     assert again.value.choices == found.value.choices
 
 

@@ -6,9 +6,10 @@ ways that SLEEP.md names, and must find it: they show that the others could fail
 """
 
 import contextvars
+import random
 
 import pytest
-from model.explorer import BadSchedule, Play, StuckError, explore
+from model.explorer import BadSchedule, Play, StuckError, explore, sample
 
 from runtime._core import worker
 from runtime._core.job import Job
@@ -122,12 +123,6 @@ def test_model_sleep_two_workers_two_jobs_neither_waits_for_a_busy_worker():
     explore(two_jobs_story, preemptions=1)
 
 
-@pytest.mark.stress
-def test_model_sleep_two_workers_two_jobs_with_two_preemptions():
-    """As above, with every second preemption."""
-    explore(two_jobs_story, preemptions=2)
-
-
 def test_model_sleep_that_looks_before_it_is_active_is_found(monkeypatch):
     def look_first(self, sees_more_work):
         more = sees_more_work()
@@ -229,4 +224,96 @@ def test_model_sleep_stop_wakes_every_worker():
         registry.start()
         play.thread(registry.stop, "stopper")
 
+    explore(story, preemptions=1)
+
+
+def test_model_sleep_compaction_does_not_hide_the_jobs_that_stay():
+    """A lane is compacted while a worker looks into it.
+
+    1. a worker is idle, so the poster of a job wakes nobody;
+    2. two other jobs are withdrawn, and their lane is compacted;
+    3. the worker's looks fall into the compaction: were the lane empty for a
+       moment, the worker would sleep and the job wait for ever.
+    """
+
+    def story(play: Play):
+        registry = Registry(1)
+        registry.start()
+        done = Latch()
+
+        def post():
+            stays, *goes = (job_that_sets(Latch()) for _ in range(3))
+            stays.sink = done.set
+            registry.inject_many([stays, *goes])
+            for job in goes:
+                registry.withdraw(job)
+            done.wait()
+            registry.stop()
+
+        play.thread(post, "poster")
+
     explore(story, preemptions=2)
+
+
+def test_model_stop_right_after_a_post_leaves_no_job():
+    """A job is injected and the order to stop follows at once.
+
+    1. a worker searches and finds nothing;
+    2. a job is injected, and the flag is set;
+    3. the worker sees the flag: it must look once more before it ends.
+    """
+
+    def story(play: Play):
+        registry = Registry(1)
+        registry.start()
+        done = Latch()
+
+        def post_and_stop():
+            registry.inject(job_that_sets(done))
+            registry.stop()
+
+        play.thread(post_and_stop, "poster")
+
+        def check():
+            assert done.probe()
+
+        return check
+
+    explore(story, preemptions=3)
+
+
+@pytest.mark.stress
+def test_model_sleep_three_workers_two_posters_under_random_schedules():
+    """Everything at once, with as many preemptions as the dice say.
+
+    1. two posters inject jobs that push further jobs and wait for them;
+    2. three workers search, steal, fall asleep and wake each other;
+    3. when all is done, the pool is told to stop.
+    """
+
+    def story(play: Play):
+        registry = Registry(3)
+        registry.start()
+        outs = [Latch(), Latch()]
+
+        def push_and_wait(out):
+            inner = Latch()
+            me = worker.current_worker()
+            assert me is not None
+            me.push(job_that_sets(inner))
+            inner.wait()
+            out.set()
+
+        def post(out):
+            registry.inject(Job(push_and_wait, (out,), contextvars.Context()))
+
+        def post_and_stop():
+            post(outs[1])
+            for out in outs:
+                out.wait()
+            registry.stop()
+
+        play.thread(lambda: post(outs[0]), "poster")
+        play.thread(post_and_stop, "poster that stops")
+
+    sample(story, plays=2_000, seed=random.SystemRandom().randrange(1 << 32))
