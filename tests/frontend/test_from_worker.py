@@ -161,6 +161,32 @@ async def test_run_in_a_child_task_is_cancelled_with_its_job(pool, gate, kind):
     assert seen[0] == "ended"
 
 
+def test_run_in_a_job_that_was_cancelled_before_ends_the_job_at_once(gate):
+    """No `trio.Cancelled` may reach who did not cancel a scope.
+
+    Not an async test: pytest-trio would swallow it.
+    """
+    ended = []
+
+    def work():
+        gate.hold()
+        from_worker.run(trio.sleep_forever)
+
+    async def main():
+        async with runtime.open_worker_pool(1) as pool:
+            job = await pool.submit(work)
+            await gate.wait_entered()
+            job.cancel()
+            gate.open()
+            with pytest.raises(runtime.TaskCancelled):
+                await job.wait()
+            ended.append("waited for")
+        ended.append("left")
+
+    trio.run(main)
+    assert ended == ["waited for", "left"]
+
+
 async def test_run_in_an_abandoned_job_gets_a_task_of_its_own(pool, gate):
     answers = []
 

@@ -154,6 +154,24 @@ async def test_shutdown_refuses_who_waits_at_the_bound(gate):
         gate.open()
 
 
+async def test_shutdown_counts_what_waits_behind_a_stuck_job(single, gate):
+    """Its empty entry stays in the stuck worker's own queue, out of reach."""
+    calls = []
+
+    def parent():
+        single.submit_nowait(calls.append, 1)
+        gate.hold()
+
+    single.submit_nowait(parent)
+    await gate.wait_entered()
+    report = await single.shutdown(0)
+    assert report.withdrawn == 1
+    assert len(report.still_running) == 1
+    gate.open()
+    await wait_until(lambda: single.statistics().running == 0)
+    assert calls == []
+
+
 async def test_shutdown_counts_abandoned_jobs(single, gate):
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
