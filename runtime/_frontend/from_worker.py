@@ -116,7 +116,9 @@ class Request:
     def deliver(self) -> None:
         """Choose the task that runs the request."""
         host = self._token.host
-        if host is None or not host.resume_for(self):  # BACK-2 choose
+        if host is not None:
+            host.resume_for(self)  # BACK-2 choose
+        else:
             self._token.intake.start_child(self)
 
     def refuse(self, error: BaseException) -> None:

@@ -49,6 +49,24 @@ async def test_run_runs_in_the_waiting_task(pool):
     assert task is trio.lowlevel.current_task()
 
 
+async def test_run_asked_for_during_the_poll_runs_in_the_waiting_task(
+    pool, monkeypatch
+):
+    """The request comes before its task has parked.
+
+    1. the task injects its job and polls for long; 2. the job asks and waits; 3. the
+    poll ends without an answer, and the task finds the request.
+    """
+    monkeypatch.setattr("runtime._core.Registry.is_anyone_idle", lambda _: True)
+    monkeypatch.setattr("runtime._frontend.call.MAX_POLLS", 5000)
+
+    async def current():
+        return trio.lowlevel.current_task()
+
+    task = await pool.spawn_cpu_work(from_worker.run, current)
+    assert task is trio.lowlevel.current_task()
+
+
 async def test_run_several_times_in_one_job(pool):
     def work():
         return [from_worker.run(async_double, number) for number in range(20)]
