@@ -174,6 +174,7 @@ class Call(Waiting, Job):
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
+        self.token.host = None  # the task leaves; it runs nothing more for the job
         self._end(error)
 
     @override

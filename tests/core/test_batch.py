@@ -471,6 +471,19 @@ def test_leak_closed_batch_keeps_neither_function_nor_items(lone, wait_for, fail
     wait_for(all_dead)
 
 
+def test_leak_closed_batch_lets_go_of_its_sink(lone, wait_for):
+    this = Run(str, range(20))
+    batch, ref = this.on(lone), weakref.ref(this)
+    del this
+
+    def is_dead():
+        gc.collect()
+        return ref() is None
+
+    wait_for(is_dead)
+    assert batch.is_complete
+
+
 def test_leak_results_are_kept_by_the_batch_alone(lone, wait_for):
     this = Run(lambda _: Thing(), range(20))
     refs = [weakref.ref(thing) for thing in this.on(lone).results()]

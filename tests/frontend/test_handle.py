@@ -226,6 +226,25 @@ async def test_submit_nowait_in_a_chain_ends_when_the_block_is_cancelled():
     assert scope.cancelled_caught
 
 
+async def test_submit_nowait_inside_a_job_of_a_cancelled_pool_ends_the_job(gate):
+    refused = []
+    with pytest.raises(KeyError):
+        async with runtime.open_worker_pool(1) as pool:
+
+            def parent():
+                try:
+                    gate.hold_while(runtime.check_cancelled)
+                except runtime.JobCancelled:
+                    with pytest.raises(runtime.JobCancelled):
+                        pool.submit_nowait(double, 1)
+                    refused.append(True)
+
+            pool.submit_nowait(parent)
+            await gate.wait_entered()
+            raise KeyError
+    assert refused == [True]
+
+
 async def test_submit_nowait_to_another_pool_from_inside_a_job_is_refused_a_thread():
     async with (
         runtime.open_worker_pool(1) as outer,

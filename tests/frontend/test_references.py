@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 import runtime
+from runtime._frontend.call import Call
 from runtime.testing import inline_pool
 
 
@@ -110,6 +111,13 @@ async def test_leak_error_in_a_group_dies_with_its_users(use):
         await trio.testing.wait_all_tasks_blocked()
         gc.collect()  # a group and the frames of its traceback may be a cycle
         assert [ref() for ref in watched] == [None] * 3
+
+
+async def test_leak_call_itself_dies_with_its_wait():
+    async with inline_pool() as pool:
+        await pool.spawn_cpu_work(abs, 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not [thing for thing in gc.get_objects() if type(thing) is Call]
 
 
 async def test_leak_withdrawn_call_drops_its_objects_at_once(manual):
