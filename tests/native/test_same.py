@@ -66,6 +66,7 @@ class Program:
 
     def run(self, _):
         self.log.append(("ran", self.worker.run_one()))
+        self.log.append(("runs now", self.worker.job, self.registry.running_jobs()))
 
     def outside_next(self, _):
         self.worker.look_outside_next()
