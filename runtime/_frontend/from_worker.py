@@ -133,6 +133,7 @@ class Request:
         """Run the request in a task of its own, cancelled with its job."""
         token = self._token
         token.scopes = scopes = token.scopes or set()
+        result: outcome.Maybe[object] = outcome.Error(JobCancelled())
         with trio.CancelScope() as scope:
             scopes.add(scope)
             if token.is_set:

@@ -160,7 +160,7 @@ def test_no_piece_is_empty(lone, fine, monkeypatch):
 
 def test_huge_batch_has_few_entries_in_the_queue(lone, fine):
     depths = run(lone, lambda _: len(current_worker().deque), range(50_000)).results()
-    assert max(depths) <= 1
+    assert max(depths) <= 16  # as often as 50,000 can be halved
 
 
 def test_items_are_sliced_and_never_listed(lone):
@@ -201,11 +201,11 @@ def test_outside_job_waits_for_the_leaf_it_met(lone, calls, monkeypatch):
 
     def use(item):
         order.append(item)
-        if item == 3:
+        if item == 5:
             calls.inject(lone, order.append, "outside")
 
     run(lone, use, range(64))
-    # Leaves are 1, 2, 4, ... items long: 3 is the first of the third.
+    # The piece from 4 to 8 begins with leaves of 1 and 2: 5 is the first of two.
     assert order.index("outside") == 7
 
 
