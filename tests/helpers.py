@@ -3,10 +3,17 @@
 import threading
 from contextlib import contextmanager
 
+import pytest
 import trio
 
 # Longer than anything takes on a busy machine; nothing waits this long on purpose.
 TIMEOUT = 30.0
+
+# For a test that reaches into the Python core's own names.
+white_box = pytest.mark.skipif(
+    "__import__('runtime').lowlevel.core == 'native'",
+    reason="looks inside the Python core; RUNTIME_CORE=python runs it",
+)
 
 
 def run_threaded(*functions):

@@ -90,7 +90,9 @@ def _both[A, B](
 ) -> tuple[A, B]:
     """Return two values, or raise the first error."""
     if isinstance(first, outcome.Error) and isinstance(second, outcome.Error):
-        first.error.add_note(f"the other half of the join failed, too: {second.error!r}")
+        first.error.add_note(
+            f"the other half of the join failed, too: {second.error!r}"
+        )
     value = first.unwrap()
     assert second is not None
     return value, second.unwrap()

@@ -1,7 +1,8 @@
 """The scheduler's objects in use: those of this package, or their twins in C.
 
-``RUNTIME_CORE`` in the environment chooses: ``python``, or ``native``, which is an error
-where the extension was not built. Unset, it is the native core where there is one.
+``RUNTIME_CORE`` in the environment chooses: ``python``, or ``native``, which is an
+error where the extension was not built. Unset, it is the native core where there is
+one.
 
 Layer: core. Imports: `deque`, `injector`, `job`, `join`, `latch`, `parker`, `registry`,
 `worker`, or `runtime._native`.

@@ -394,6 +394,18 @@ registry_get_is_stopping(PyObject *self, void *Py_UNUSED(closure))
     return PyBool_FromLong(atomic_load(&as_registry(self)->is_stopping));
 }
 
+/* For tests of the last look: sets the flag and wakes nobody; `stop` is the order. */
+static int
+registry_set_is_stopping(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value != Py_True) {
+        PyErr_SetString(PyExc_ValueError, "is_stopping is set once and stays set");
+        return -1;
+    }
+    atomic_store(&as_registry(self)->is_stopping, true);
+    return 0;
+}
+
 static PyMethodDef registry_methods[] = {
     {"start", registry_start_method, METH_NOARGS,
      PyDoc_STR("Start the workers, one after another; call it once.")},
@@ -425,7 +437,7 @@ static PyMethodDef registry_methods[] = {
 static PyGetSetDef registry_getset[] = {
     {"worker_count", registry_get_worker_count, NULL,
      PyDoc_STR("How many workers there are."), NULL},
-    {"is_stopping", registry_get_is_stopping, NULL,
+    {"is_stopping", registry_get_is_stopping, registry_set_is_stopping,
      PyDoc_STR("Whether the order to stop was given."), NULL},
     {0},
 };
@@ -459,7 +471,6 @@ static PyType_Slot registry_slots[] = {
 PyType_Spec registry_spec = {
     .name = "runtime.lowlevel.Registry",
     .basicsize = sizeof(RegistryObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC
-             | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = registry_slots,
 };

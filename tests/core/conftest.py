@@ -8,9 +8,7 @@ import hypothesis
 import pytest
 from helpers import TIMEOUT
 
-from runtime._core.job import Job
-from runtime._core.latch import Latch
-from runtime._core.registry import Registry
+from runtime._core import Job, Latch, Registry
 
 # No test measures time: the machine may be busy with something else.
 hypothesis.settings.register_profile("patient", deadline=None)

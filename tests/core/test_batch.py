@@ -9,11 +9,9 @@ from helpers import TIMEOUT, held
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime._core import CancelToken, Latch, current_worker
 from runtime._core import batch as batch_module
 from runtime._core.batch import Batch, captured
-from runtime._core.job import CancelToken
-from runtime._core.latch import Latch
-from runtime._core.worker import current_worker
 from runtime._errors import JobCancelled
 
 variable = contextvars.ContextVar("variable", default="unset")

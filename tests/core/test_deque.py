@@ -3,9 +3,9 @@ import threading
 import weakref
 
 import pytest
-from helpers import run_threaded
+from helpers import run_threaded, white_box
 
-from runtime._core.deque import WorkDeque
+from runtime._core import WorkDeque
 
 
 class Thing:
@@ -48,6 +48,7 @@ def test_ends_have_their_own_operations_only(deque):
     assert not hasattr(stealer, "pop")
 
 
+@white_box
 def test_pop_when_the_last_item_is_stolen_meanwhile_returns_none(deque):
     """A thief is faster between the owner's look and its pop.
 
@@ -64,6 +65,7 @@ def test_pop_when_the_last_item_is_stolen_meanwhile_returns_none(deque):
     assert deque.pop() is None
 
 
+@white_box
 def test_steal_when_the_last_item_is_taken_meanwhile_returns_none(deque):
     class Taken(list):
         def __bool__(self):
@@ -168,6 +170,7 @@ def test_no_starvation_every_thief_gets_something(deque):
     run_threaded(own, *(lambda event=event: steal(event) for event in has_stolen))
 
 
+@white_box
 def test_release_item_dies_when_it_was_taken_or_its_deque_goes(deque):
     things = [Thing() for _ in range(100)]
     refs = [weakref.ref(thing) for thing in things]

@@ -3,10 +3,9 @@ import threading
 import weakref
 
 import pytest
-from helpers import run_threaded
+from helpers import run_threaded, white_box
 
-from runtime._core.injector import LANE_COUNT, Injector
-from runtime._core.job import QUEUED, WITHDRAWN, Job
+from runtime._core import LANE_COUNT, QUEUED, WITHDRAWN, Injector, Job
 
 
 def numbered(number, lane=1):
@@ -61,6 +60,7 @@ def test_push_many_keeps_order_and_lanes(injector):
     assert pop_all(injector) == [2, 0, 1, 3]
 
 
+@white_box
 def test_pop_when_the_last_job_is_taken_meanwhile_returns_none(injector, monkeypatch):
     """Another worker is faster between the look without the lock and the pop."""
     monkeypatch.setattr(Injector, "__bool__", lambda self: True)
@@ -157,6 +157,7 @@ class WatchedJob(Job):
     __slots__ = ("__weakref__",)
 
 
+@white_box
 def test_release_job_dies_when_it_was_popped_or_compacted_or_its_injector_goes(
     injector,
 ):
@@ -243,6 +244,7 @@ def test_compaction_leaves_other_lanes_alone(injector):
     assert pop_all(injector) == [1, 2]
 
 
+@white_box
 def test_note_withdrawn_for_a_job_that_was_popped_already_loses_nothing(injector):
     """A worker takes the entry just before the canceller withdraws it.
 

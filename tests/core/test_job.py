@@ -7,7 +7,7 @@ import outcome
 import pytest
 from helpers import check_permitted, run_threaded
 
-from runtime._core.job import DONE, QUEUED, RUNNING, WITHDRAWN, CancelToken, Job
+from runtime._core import DONE, QUEUED, RUNNING, WITHDRAWN, CancelToken, Job
 
 variable = contextvars.ContextVar("variable", default="unset")
 

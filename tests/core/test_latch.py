@@ -1,7 +1,7 @@
 import pytest
-from helpers import run_threaded
+from helpers import run_threaded, white_box
 
-from runtime._core.latch import CountLatch, Latch
+from runtime._core import CountLatch, Latch
 
 
 def test_latch_is_unset_then_set_for_ever():
@@ -34,6 +34,7 @@ def test_latch_wakes_every_waiter():
     assert answers == [True] * 6 + [None]
 
 
+@white_box
 def test_latch_timed_out_waiter_that_meets_another_still_answers_true():
     """The gate is held by a waiter passing through when the patience ends."""
     latch = Latch()

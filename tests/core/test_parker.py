@@ -2,7 +2,7 @@ import threading
 
 from helpers import TIMEOUT, run_threaded
 
-from runtime._core.parker import Parker
+from runtime._core import Parker
 
 
 def test_park_without_a_token_times_out():

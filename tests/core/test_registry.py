@@ -5,13 +5,11 @@ import threading
 import weakref
 
 import pytest
-from helpers import TIMEOUT, held, run_threaded
+from helpers import TIMEOUT, held, run_threaded, white_box
 
-from runtime._core import sync
+from runtime._core import DONE, WITHDRAWN, Registry, Worker, current_worker, sync
 from runtime._core import worker as worker_module
-from runtime._core.job import DONE, WITHDRAWN
-from runtime._core.registry import Registry
-from runtime._core.worker import INJECTOR_INTERVAL, Worker, current_worker
+from runtime._core.worker import INJECTOR_INTERVAL
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -405,6 +403,7 @@ def test_start_thread_that_cannot_start_stops_those_that_did(monkeypatch, refuse
     assert not any(thread.is_alive() for thread in started)
 
 
+@white_box
 def test_failure_of_the_scheduler_is_reported_once_and_stops_all(
     open_registry, monkeypatch
 ):
@@ -417,6 +416,7 @@ def test_failure_of_the_scheduler_is_reported_once_and_stops_all(
     assert failures == [bug]
 
 
+@white_box
 def test_failure_of_one_worker_wakes_and_stops_the_others(
     open_registry, calls, wait_for
 ):
@@ -433,6 +433,7 @@ def test_failure_of_one_worker_wakes_and_stops_the_others(
     assert [str(error) for error in failures] == ["a bug of ours"]
 
 
+@white_box
 def test_failure_with_nobody_to_report_to_still_stops(open_registry, monkeypatch):
     monkeypatch.setattr(Worker, "_find", lambda self: fail(LookupError("a bug")))
     registry = open_registry(2)
@@ -458,6 +459,7 @@ def test_idle_workers_all_fall_asleep_and_wake(open_registry, calls, wait_for):
         assert calls.inject(registry, len, "ab").wait() == 2
 
 
+@white_box
 def test_asleep_workers_do_nothing(open_registry, wait_for, monkeypatch):
     monkeypatch.setattr(worker_module, "PARK_STEPS", 0)
     searches = []
@@ -501,6 +503,7 @@ def test_busy_workers_are_not_idle(open_registry, calls):
         call.wait()
 
 
+@white_box
 def test_spin_rounds_are_searched_before_sleep(open_registry, monkeypatch, wait_for):
     monkeypatch.setattr(worker_module, "PARK_STEPS", 0)
     yields = []

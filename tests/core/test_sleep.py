@@ -5,11 +5,10 @@ import re
 from importlib import resources
 
 import pytest
+from helpers import white_box
 
+from runtime._core import Job, Parker, Registry
 from runtime._core import worker as worker_module
-from runtime._core.job import Job
-from runtime._core.parker import Parker
-from runtime._core.registry import Registry
 from runtime._core.sleep import Sleep
 
 
@@ -179,6 +178,7 @@ def test_arrival_paths_are_those_of_the_protocol():
     assert len(re.findall(r"^\d+\. ", section, re.MULTILINE)) == len(ARRIVALS)
 
 
+@white_box
 def test_park_in_short_steps_then_without_a_limit(monkeypatch):
     waits = []
 
@@ -194,6 +194,7 @@ def test_park_in_short_steps_then_without_a_limit(monkeypatch):
     assert waits == [worker_module.PARK_STEP] * 3 + [None]
 
 
+@white_box
 def test_park_ends_with_the_step_that_finds_a_token():
     worker = Registry(1)._workers[0]
     worker.parker.unpark()

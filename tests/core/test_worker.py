@@ -3,11 +3,10 @@
 import contextvars
 
 import pytest
+from helpers import white_box
 
-from runtime._core import sync
-from runtime._core.job import Job
-from runtime._core.registry import Registry
-from runtime._core.worker import INJECTOR_INTERVAL, current_worker
+from runtime._core import Job, Registry, current_worker, sync
+from runtime._core.worker import INJECTOR_INTERVAL
 
 
 def job_of(fn, *args, sink=None):
@@ -41,6 +40,7 @@ def run_all(worker):
         pass
 
 
+@white_box
 def test_search_own_deque_then_others_then_injector(registry, worker, victim, done):
     worker._search_count = 0
     for name in ("outside 1", "outside 2"):
@@ -54,6 +54,7 @@ def test_search_own_deque_then_others_then_injector(registry, worker, victim, do
     assert done == [*own, *theirs, "outside 1", "outside 2"]
 
 
+@white_box
 def test_search_begins_with_the_injector_every_so_often(registry, worker, done):
     worker._search_count = 0
     registry.inject(job_of(done.append, "outside"))
@@ -135,6 +136,7 @@ def test_execute_inside_a_job_gives_the_outer_job_back(worker):
     assert worker.counters.jobs_executed == 2
 
 
+@white_box
 def test_execute_inside_a_job_counts_busy_time_once(worker, monkeypatch):
     now = iter([0, 10, 60, 100])
     monkeypatch.setattr(sync, "clock_ns", lambda: next(now))
@@ -143,6 +145,7 @@ def test_execute_inside_a_job_counts_busy_time_once(worker, monkeypatch):
     assert worker.counters.run_time.snapshot().count == 2
 
 
+@white_box
 def test_execute_withdrawn_entry_leaves_and_counts_nothing(worker):
     left = []
     job = job_of(int, sink=left.append)
@@ -160,6 +163,7 @@ def test_execute_stores_the_outcome_before_it_tells_the_sink(worker):
     assert seen == [0]
 
 
+@white_box
 def test_execute_counts_latency_from_the_push(worker, monkeypatch):
     now = iter([100, 1_100, 51_100])
     monkeypatch.setattr(sync, "clock_ns", lambda: next(now))

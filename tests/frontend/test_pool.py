@@ -3,7 +3,7 @@ import math
 import pytest
 import trio
 import trio.testing
-from helpers import wait_until
+from helpers import wait_until, white_box
 
 import runtime
 from runtime._util import available_cores
@@ -327,6 +327,7 @@ class Bug(Exception):
     pass
 
 
+@white_box
 async def test_worker_failure_closes_the_pool_loudly(monkeypatch):
     from runtime._core import Worker
 
@@ -351,6 +352,7 @@ async def test_worker_failure_closes_the_pool_loudly(monkeypatch):
     assert errors == [info.value]
 
 
+@white_box
 async def test_worker_failure_reaches_who_waits_in_the_block(monkeypatch):
     from runtime._core import Worker
 

@@ -61,6 +61,12 @@ def test_stress_of_sleep_notices_a_missing_last_look(tmp_path):
     """Without SLEEP-4 a wake-up gets lost, and the program ends by its alarm."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     build("sleep_stress", whole, "-DWIDE_WINDOW")
-    build("sleep_stress", broken, "-DWIDE_WINDOW", "-DWITHOUT_LAST_LOOK", "-DHANG_SECONDS=3")
+    build(
+        "sleep_stress",
+        broken,
+        "-DWIDE_WINDOW",
+        "-DWITHOUT_LAST_LOOK",
+        "-DHANG_SECONDS=3",
+    )
     assert run(whole, "2").returncode == 0
     assert run(broken, "2").returncode == -signal.SIGALRM

@@ -99,7 +99,9 @@ def test_end_of_the_process_with_running_workers(native, state):
         "busy": "while True: pass",
         "joining": "scheduler.join(lambda: time.sleep(60), lambda: time.sleep(60))",
     }
-    code = POOL + f"""
+    code = (
+        POOL
+        + f"""
     def work():
         {work[state]}
 
@@ -109,11 +111,14 @@ def test_end_of_the_process_with_running_workers(native, state):
         pass
     print("end")
     """
+    )
     assert said(code) == "end"
 
 
 def test_fork_leaves_the_child_able_to_open_a_pool(native):
-    code = POOL + """
+    code = (
+        POOL
+        + """
     import warnings
     warnings.simplefilter("ignore")
     assert run(registry, divmod, 7, 2) == (3, 1)
@@ -122,4 +127,5 @@ def test_fork_leaves_the_child_able_to_open_a_pool(native):
         os._exit(run(open_pool(), lambda: 42))
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
+    )
     assert said(code) == "42"

@@ -76,7 +76,11 @@ class Program:
         while self.worker.run_one():
             pass
         (counted,) = self.registry.statistics()
-        counts = (counted.jobs_executed, counted.jobs_stolen, counted.queue_latency.count)
+        counts = (
+            counted.jobs_executed,
+            counted.jobs_stolen,
+            counted.queue_latency.count,
+        )
         ends = [(job.phase, job.fn, shown(job.outcome)) for job in self.jobs]
         return self.log, counts, ends, len(self.registry.injector)
 
@@ -97,3 +101,18 @@ def test_same_program_same_log_outcomes_and_counts(both, program):
             getattr(run, name)(argument)
         results.append(run.result())
     assert results[0] == results[1]
+
+
+def test_sink_that_raises_is_a_failure_that_stops_all(open_pool):
+    failures = []
+
+    def fail(job):
+        raise LookupError("a bug of ours")
+
+    with open_pool(2, on_failure=failures.append) as pool:
+        job, _ = pool.make(int)
+        failing = type(job)(int, (), contextvars.copy_context(), sink=fail)
+        pool.registry.inject(failing)
+        pool.registry.join()
+        assert pool.registry.is_stopping
+    assert [str(error) for error in failures] == ["a bug of ours"]
