@@ -20,7 +20,7 @@ Layer: core. Imports: `job`, `latch`, `worker`.
 
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, cast
+from typing import Any, overload
 
 import outcome
 
@@ -32,15 +32,17 @@ from .worker import Worker, current_worker
 __all__ = ("join",)
 
 
-# A callable, or a tuple of a callable and its arguments.
-type Half[R] = Callable[[], R] | tuple[Callable[..., R], *tuple[Any, ...]]
-
-
-def join[A, B](f: Half[A], g: Half[B], /) -> tuple[A, B]:
+@overload
+def join[A, B](f: Callable[[], A], g: Callable[[], B], /) -> tuple[A, B]: ...
+@overload
+def join[X, A, Y, B](
+    f: Callable[[X], A], x: X, g: Callable[[Y], B], y: Y, /
+) -> tuple[A, B]: ...
+def join(*halves: Any) -> tuple[Any, Any]:
     """Return ``(f(), g())``, both called on workers, maybe at the same time.
 
-    Each half is a callable, or a tuple of a callable and its arguments: with
-    ``join((fib, n - 1), (fib, n - 2))`` no function has to be made for the call.
+    ``join(f, x, g, y)`` is for ``f(x)`` and ``g(y)``: it saves two lambdas, each of
+    which costs more than the fork.
 
     ``f`` runs here, ``g`` in a copy of the caller's context variables.
 
@@ -49,6 +51,7 @@ def join[A, B](f: Half[A], g: Half[B], /) -> tuple[A, B]:
       Whatever ``(f(), g())`` would raise. If both fail, the second failure is a note
         on the first. If ``f`` fails before ``g`` was stolen, ``g`` never begins.
     """
+    first, first_args, second, second_args = _split(halves)
     worker = current_worker()
     if worker is None:
         raise NotOnWorkerError(
@@ -57,23 +60,30 @@ def join[A, B](f: Half[A], g: Half[B], /) -> tuple[A, B]:
         )
     done = Latch()
     token = None if worker.job is None else worker.job.token
-    fn, args = _call_of(f)
-    fork = Job(*_call_of(g), copy_context(), token=token, sink=done.set)
+    fork = Job(second, second_args, copy_context(), token=token, sink=done.set)
     worker.push(fork)  # JOIN-1 push
-    first = outcome.capture(fn, *args)  # JOIN-2 run
+    result = outcome.capture(first, *first_args)  # JOIN-2 run
     is_back = _take_back(worker, fork)  # JOIN-3 take back
-    if is_back and isinstance(first, outcome.Value):
+    if is_back and isinstance(result, outcome.Value):
         fork.run()
     elif not is_back:
         done.wait()  # JOIN-4 wait
-    return _both(first, cast("outcome.Outcome[B] | None", fork.outcome))
+    return _both(result, fork.outcome)
 
 
-def _call_of[R](half: Half[R]) -> tuple[Callable[..., R], tuple[Any, ...]]:
-    """Return a half as a callable and its arguments."""
-    if type(half) is tuple:
-        return half[0], half[1:]
-    return cast("Callable[[], R]", half), ()
+def _split(
+    halves: tuple[Any, ...],
+) -> tuple[Any, tuple[Any, ...], Any, tuple[Any, ...]]:
+    """Return both callables, each with the tuple of its arguments."""
+    match halves:
+        case (f, g):
+            return f, (), g, ()
+        case (f, x, g, y):
+            return f, (x,), g, (y,)
+    raise TypeError(
+        "write join(f, g), or join(f, x, g, y) for f(x) and g(y); "
+        f"{len(halves)} arguments were given"
+    )
 
 
 def _take_back(worker: Worker, fork: Job) -> bool:

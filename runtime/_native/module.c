@@ -186,9 +186,8 @@ static PyMethodDef native_functions[] = {
     {"current_worker", current_worker, METH_NOARGS,
      PyDoc_STR("Return the worker whose thread this is; None outside of one.")},
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
-     PyDoc_STR("join($module, f, g, /)\n--\n\n"
-               "Return (f(), g()), both called on workers, maybe at the same time.\n\n"
-               "Each is a callable, or a tuple of a callable and its arguments.")},
+     PyDoc_STR("Return (f(), g()), both called on workers, maybe at the same time.\n\n"
+               "join(f, g) for f() and g(), join(f, x, g, y) for f(x) and g(y).")},
     {0},
 };
 

@@ -2,6 +2,7 @@
 
 import contextvars
 import threading
+from functools import partial
 
 import pytest
 from helpers import TIMEOUT
@@ -18,7 +19,10 @@ def fail(error):
 def fib(join, n):
     if n < 2:
         return n
-    a, b = join((fib, join, n - 1), lambda: fib(join, n - 2))
+    if n % 2:
+        a, b = join(lambda: fib(join, n - 1), lambda: fib(join, n - 2))
+    else:
+        a, b = join(partial(fib, join), n - 1, partial(fib, join), n - 2)
     return a + b
 
 
@@ -62,7 +66,7 @@ def test_join_first_failure_keeps_the_second_half_from_beginning(open_pool, core
     begun = []
     error = ValueError("first")
     with open_pool(1) as pool, pytest.raises(ValueError, match="first") as caught:
-        pool.run(core.join, (fail, error), (begun.append, 1))
+        pool.run(core.join, fail, error, begun.append, 1)
     assert caught.value is error
     assert begun == []
 
@@ -70,7 +74,7 @@ def test_join_first_failure_keeps_the_second_half_from_beginning(open_pool, core
 @pytest.mark.parametrize("workers", [1, 2])
 def test_join_second_failure_arrives(open_pool, core, workers):
     with open_pool(workers) as pool, pytest.raises(LookupError, match="second"):
-        pool.run(core.join, int, (fail, LookupError("second")))
+        pool.run(core.join, int, "5", fail, LookupError("second"))
 
 
 def test_join_two_failures_are_an_error_and_its_note(open_pool, core):
@@ -114,7 +118,7 @@ def test_join_runs_what_the_first_half_pushed_before_the_second(open_pool, core)
         order.append("first")
 
     with open_pool(1) as pool:
-        pool.run(core.join, (first, pool), (order.append, "second"))
+        pool.run(core.join, first, pool, order.append, "second")
     assert order == ["first", "pushed", "second"]
 
 
@@ -172,28 +176,29 @@ def test_join_job_of_a_stolen_half_is_the_joiner_s(open_pool, core):
         assert pool.run(outer)
 
 
-@pytest.mark.parametrize("half", [(), 5])
-def test_join_half_that_cannot_be_called_is_an_error(open_pool, core, half):
+@pytest.mark.parametrize("halves", [(int, 5), (5, int), (int,), (int, "1", int)])
+def test_join_misuse_is_an_error_and_nothing_else(open_pool, core, halves):
     with open_pool(1) as pool:
-        with pytest.raises((TypeError, IndexError)):
-            pool.run(core.join, int, half)
+        with pytest.raises(TypeError):
+            pool.run(core.join, *halves)
         assert pool.run(divmod, 7, 2) == (3, 1)
 
 
 @pytest.mark.slow
 def test_stress_joins_that_fail_at_random_lose_nothing(open_pool, core):
-    def tree(depth, path):
+    def tree(depth_and_path):
+        depth, path = depth_and_path
         if depth == 0:
             if path % 7 == 3:
                 raise KeyError(path)
             return 1
-        halves = [(tree, depth - 1, 2 * path), (tree, depth - 1, 2 * path + 1)]
+        left, right = (depth - 1, 2 * path), (depth - 1, 2 * path + 1)
         try:
-            a, b = core.join(*halves)
+            a, b = core.join(tree, left, tree, right)
         except KeyError:
             return 0
         return a + b
 
     with open_pool(4) as pool:
-        answers = {pool.run(tree, 9, 0) for _ in range(20)}
+        answers = {pool.run(tree, (9, 0)) for _ in range(20)}
     assert len(answers) == 1
