@@ -45,7 +45,7 @@ class CancelToken:
     __slots__ = ("is_set",)
 
     def __init__(self) -> None:
-        self.is_set = False  # atomic: a single store; never cleared
+        self.is_set: bool = False  # atomic: a single store; never cleared
 
 
 class Job:
@@ -88,17 +88,19 @@ class Job:
         sink: Callable[..., None] | None = None,
         lane: int = NORMAL_LANE,
     ) -> None:
-        self._claim = sync.Lock()  # atomic: acquire; locked means claimed
+        self._claim: sync.LockType = (
+            sync.Lock()
+        )  # atomic: acquire; locked means claimed
         # Owner: whoever won the claim; before the claim nobody writes.
         self.fn: Callable[..., object] | None = fn  # owner
         self.args: tuple[object, ...] | None = args  # owner
         self.context: Context | None = context  # owner
         self.outcome: outcome.Maybe[object] | None = None  # owner
-        self.phase = QUEUED  # owner
-        self.token = CancelToken() if token is None else token  # immutable
-        self.sink = sink  # immutable
-        self.lane = lane  # immutable
-        self.pushed_ns = 0  # owner: the pusher, before the push
+        self.phase: int = QUEUED  # owner
+        self.token: CancelToken = CancelToken() if token is None else token  # immutable
+        self.sink: Callable[[Job], None] | None = sink  # immutable
+        self.lane: int = lane  # immutable
+        self.pushed_ns: int = 0  # owner: the pusher, before the push
 
     def withdraw(self) -> bool:
         """Take the job back; True if it had not begun and now never will."""

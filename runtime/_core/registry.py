@@ -55,19 +55,21 @@ class Registry:
     ) -> None:
         assert worker_count >= 1, worker_count
         assert spin_rounds >= 1, spin_rounds
-        self.name = name  # immutable
-        self.spin_rounds = spin_rounds  # immutable
-        self.injector = Injector()  # immutable
-        self.sleep = Sleep()  # immutable
-        self.is_stopping = False  # atomic: a single store; never cleared
+        self.name: str = name  # immutable
+        self.spin_rounds: int = spin_rounds  # immutable
+        self.injector: Injector = Injector()  # immutable
+        self.sleep: Sleep = Sleep()  # immutable
+        self.is_stopping: bool = False  # atomic: a single store; never cleared
         self._on_failure = on_failure  # immutable
-        self._failed = sync.Lock()  # atomic: acquire; locked means it has failed
+        self._failed: sync.LockType = (
+            sync.Lock()
+        )  # atomic: acquire; locked means it has failed
         workers = [Worker(self, i, seed + i + 1) for i in range(worker_count)]
         stealers = [worker.deque.stealer() for worker in workers]
         for worker in workers:
             others = (s for i, s in enumerate(stealers) if i != worker.index)
             worker.set_victims(tuple(others))
-        self._workers = tuple(workers)  # immutable
+        self._workers: tuple[Worker, ...] = tuple(workers)  # immutable
         self._threads: list[sync.Thread] = []  # owner: whoever starts and joins
 
     @property

@@ -145,15 +145,15 @@ class WorkerCounters:
     )
 
     def __init__(self) -> None:
-        self.jobs_executed = 0  # owner
-        self.jobs_stolen = 0  # owner
-        self.steal_attempts = 0  # owner
-        self.parks = 0  # owner
-        self.wake_ups = 0  # owner
-        self.busy_ns = 0  # owner
-        self.idle_ns = 0  # owner
-        self.queue_latency = Histogram()  # immutable
-        self.run_time = Histogram()  # immutable
+        self.jobs_executed: int = 0  # owner
+        self.jobs_stolen: int = 0  # owner
+        self.steal_attempts: int = 0  # owner
+        self.parks: int = 0  # owner
+        self.wake_ups: int = 0  # owner
+        self.busy_ns: int = 0  # owner
+        self.idle_ns: int = 0  # owner
+        self.queue_latency: Histogram = Histogram()  # immutable
+        self.run_time: Histogram = Histogram()  # immutable
 
     def snapshot(self, worker_index: int) -> WorkerStatistics:
         """Return a frozen copy."""

@@ -63,15 +63,15 @@ class Worker:
     )
 
     def __init__(self, registry: "Registry", index: int, seed: int) -> None:
-        self.registry = registry  # immutable
-        self.index = index  # immutable
+        self.registry: Registry = registry  # immutable
+        self.index: int = index  # immutable
         self.deque: WorkDeque[Job] = WorkDeque()  # owner
-        self.parker = Parker()  # immutable
-        self.counters = WorkerCounters()  # owner
+        self.parker: Parker = Parker()  # immutable
+        self.counters: WorkerCounters = WorkerCounters()  # owner
         self.job: Job | None = None  # owner: the job that runs now
         self._victims: tuple[Stealer[Job], ...] = ()  # immutable once started
         self._prng = Prng(seed)  # owner
-        self._search_count = index  # owner
+        self._search_count: int = index  # owner
 
     def set_victims(self, victims: tuple[Stealer[Job], ...]) -> None:
         """Tell the worker whom to steal from; before its thread starts."""

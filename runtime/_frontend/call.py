@@ -92,7 +92,8 @@ class Call(Waiting, Job):
         "name",
     )
 
-    token: WorkToken
+    # Immutable, so a narrower type is sound.
+    token: WorkToken  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class Call(Waiting, Job):
         self._intake = intake  # immutable
         self._on_cancel = on_cancel  # immutable
         self._loan = loan  # immutable
-        self.name = callable_name(fn) if name is None else name  # immutable
+        self.name: str = callable_name(fn) if name is None else name  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
         # Locked means "decided", see CALL-2; None where nobody polls.
         self._handoff: sync.LockType | None = None  # atomic: acquire
@@ -196,7 +197,7 @@ class Call(Waiting, Job):
             try:
                 self._loan.give_back()
             except Exception as error:  # the user's limiter; its error is the answer
-                self.outcome = outcome.Error(error)
+                self.outcome: outcome.Maybe[object] | None = outcome.Error(error)
         self._intake.settle(self)
 
     def _take_answer(self) -> outcome.Maybe[object]:

@@ -49,7 +49,8 @@ class Job[R](_core.Job):
         "name",
     )
 
-    token: WorkToken
+    # Immutable, so a narrower type is sound.
+    token: WorkToken  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class Job[R](_core.Job):
             fn, args, copy_context(), token=WorkToken(intake), sink=Job._left, lane=lane
         )
         self._intake = intake  # immutable
-        self.name = callable_name(fn) if name is None else name  # immutable
+        self.name: str = callable_name(fn) if name is None else name  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
         self._holds_place = holds_place  # immutable
         self._done: trio.Event | None = None  # owner: the Trio thread
@@ -130,7 +131,7 @@ class Job[R](_core.Job):
         """End the job on somebody else's behalf: withdraw it or set its token."""
         if self._intake.registry.withdraw(self):
             self.token.request_stop(cause)
-            self.outcome = outcome.Error(JobCancelled())
+            self.outcome: outcome.Maybe[object] | None = outcome.Error(JobCancelled())
             self._finish()
         elif self.state is not JobState.WITHDRAWN:
             self.token.request_stop(cause)

@@ -73,12 +73,14 @@ class Intake:
         name: str,
         queue_capacity: int,
     ) -> None:
-        self.name = name  # immutable
-        self.port = CompletionPort()  # immutable
-        self.registry = make_registry(nursery, self._report_failure)  # immutable
-        self._nursery = nursery  # immutable
+        self.name: str = name  # immutable
+        self.port: CompletionPort = CompletionPort()  # immutable
+        self.registry: Registry = make_registry(
+            nursery, self._report_failure
+        )  # immutable
+        self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
-        self.lane = AsyncLane(  # immutable
+        self.lane: AsyncLane = AsyncLane(  # immutable
             nursery,
             limit=worker_count,
             capacity=queue_capacity,
@@ -86,14 +88,18 @@ class Intake:
             on_end=self._note_progress,
         )
         # A place for each queued job and one for each that runs.
-        self.places = Bound(queue_capacity + worker_count, self.check_open)  # immutable
+        self.places: Bound = Bound(
+            queue_capacity + worker_count, self.check_open
+        )  # immutable
         # All that follows belongs to the Trio thread.
         # Accepted and not settled; used as an ordered set.
         self.work: dict[Work, None] = {}  # owner
         self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
-        self.verdicts = Counter[Verdict]()  # owner: how settled work ended
+        self.verdicts: Counter[Verdict] = Counter[
+            Verdict
+        ]()  # owner: how settled work ended
         self._unretrieved: dict[Work, BaseException] = {}  # owner: jobs' errors
-        self.is_closing = False  # owner
+        self.is_closing: bool = False  # owner
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
         self._has_left = False  # owner: the block is over

@@ -34,7 +34,7 @@ class WorkToken(CancelToken):
 
     def __init__(self, intake: "Intake") -> None:
         super().__init__()
-        self.intake = intake  # immutable
+        self.intake: Intake = intake  # immutable
         # Who asked, in the words that end TaskCancelled's message; None: the
         # waiter's own cancel scope, or nobody.
         self.cause: str | None = None  # owner: the Trio thread
