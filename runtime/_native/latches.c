@@ -11,6 +11,7 @@
 /* How often a waiter looks before it sleeps: some 20 us, about what it costs to be
  * woken. Whoever waits for a short job meets its end here. */
 #define LATCH_LOOKS 1000
+#define LOOKS_PER_YIELD 32
 
 /* Ctrl-C does not end a wait; a waiter looks for it this often. Arbitrary. */
 #define SIGNAL_STEP_NS (NS_PER_S / 10)
@@ -106,6 +107,9 @@ latch_wait_method(PyObject *self, PyObject *args, PyObject *kwargs)
         Py_BEGIN_ALLOW_THREADS
         while (looks-- > 0 && !latch_probe(latch)) {
             cpu_relax();
+            if (looks % LOOKS_PER_YIELD == 0) {
+                sched_yield(); /* whoever is to set it may be waiting for this core */
+            }
         }
         is_set = latch_wait(latch, remaining < SIGNAL_STEP_NS ? remaining
                                                               : SIGNAL_STEP_NS);
