@@ -9,6 +9,7 @@ This file is long because the public docstrings are; there is little code in it.
 Layer: frontend. Imports: `runtime._backends`, `runtime._core`, trio.
 """
 
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -21,6 +22,7 @@ import trio
 from .. import _core
 from .._backends import choose_backend
 from .._core import Registry
+from .._errors import DeadlockError
 from .._util import available_cores, is_gil_enabled
 from .batch import BatchCall, Chunks, as_sequence, call_chunk, flatten
 from .call import Call, Poller
@@ -41,6 +43,7 @@ from .options import (
 )
 from .reports import PoolStatistics, ShutdownReport
 from .shutdown import shut_down
+from .token import accepted_by
 from .work import Verdict
 
 __all__ = ("WorkerPool", "open_worker_pool", "run_pool")
@@ -536,9 +539,18 @@ class WorkerPool:
 
         Args:
           grace: Seconds; `math.inf` waits for everything, 0 cancels at once.
+
+        Raises:
+          DeadlockError: ``grace`` is infinite, and the caller is itself work of the
+            pool: a task of `spawn`, or what a job asked for.
         """
         if not grace >= 0:
             raise ValueError(f"grace must be a number of seconds, not {grace!r}")
+        if grace == math.inf and accepted_by.get() is self._intake:
+            raise DeadlockError(
+                "shutdown(math.inf) called by work of the pool would wait for its "
+                "own end; give a finite grace, such as shutdown(5.0)"
+            )
         async with self._shutdown_lock:
             if self._shutdown_report is None:
                 self._shutdown_report = await shut_down(self._intake, grace)

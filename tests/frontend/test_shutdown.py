@@ -281,3 +281,16 @@ async def test_shutdown_of_the_inline_pool_withdraws_what_waits(inline):
     report = await inline.shutdown(0)
     assert report.withdrawn > 0
     assert calls == list(range(50 - report.withdrawn))
+
+
+async def test_misuse_endless_shutdown_by_the_pools_own_work(pool):
+    async def shut_down():
+        with pytest.raises(runtime.DeadlockError, match=r"give a finite grace"):
+            await pool.shutdown(math.inf)
+        seen.append("refused")
+
+    seen = []
+    await pool.spawn(shut_down)
+    await pool.spawn_cpu_work(runtime.from_worker.run, shut_down)
+    await trio.testing.wait_all_tasks_blocked()
+    assert seen == ["refused", "refused"]
