@@ -1,6 +1,7 @@
 """How Sphinx builds these pages; see contributing.md for the command."""
 
 import re
+from inspect import isasyncgenfunction, unwrap
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -60,7 +61,9 @@ nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend)\..*")]
 _MADE_FOR_USERS = {
     "runtime.HistogramSnapshot",
     "runtime.Job",
+    "runtime.JobState",
     "runtime.PoolStatistics",
+    "runtime.Priority",
     "runtime.ShutdownReport",
     "runtime.Straggler",
     "runtime.WorkerPool",
@@ -87,15 +90,29 @@ def mark_own_sections(
             lines[index] = line.lstrip()
 
 
-def hide_constructor(
-    _app: Sphinx, _what: str, name: str, *_rest: object
-) -> tuple[str, None] | None:
-    """Show no signature for a class that users receive and do not make."""
-    return ("", None) if name in _MADE_FOR_USERS else None
+def write_signature(
+    _app: Sphinx,
+    _what: str,
+    name: str,
+    obj: Any,
+    _options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Show what a caller sees: ``*Ts``, context managers, no useless constructors."""
+    if name in _MADE_FOR_USERS:
+        return "", None
+    if signature is not None:
+        signature = re.sub(r"~typing\.Unpack\[(.+?)\]", r"*\1", signature)
+    if returns is not None and isasyncgenfunction(unwrap(obj)):
+        returns = returns.replace(
+            "~collections.abc.AsyncIterator", "~contextlib.AbstractAsyncContextManager"
+        )
+    return signature, returns
 
 
 def setup(app: Sphinx) -> None:
     """Connect what is above."""
     # Before napoleon, which would take the rest of a section for a quotation.
     app.connect("autodoc-process-docstring", mark_own_sections, priority=400)
-    app.connect("autodoc-process-signature", hide_constructor)
+    app.connect("autodoc-process-signature", write_signature)

@@ -1,7 +1,7 @@
 """The scheduler's own objects, for those who build something else on it.
 
-They are synchronous and know nothing of Trio. Attributes:
-  core: Which build of the scheduler is in use: ``"python"``.
+They are synchronous and know nothing of Trio. ``core`` names the build of the
+scheduler that is in use: ``"python"``.
 """
 
 from ._core import (

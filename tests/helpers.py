@@ -86,4 +86,4 @@ async def wait_until(condition):
     """Wait, in Trio, for a fact that no event announces."""
     with trio.fail_after(TIMEOUT):
         while not condition():
-            await trio.sleep(0.001)
+            await trio.lowlevel.checkpoint()

@@ -129,7 +129,7 @@ class Batch[T, R]:
         assert worker is not None
         while start < stop and not self._token.is_set:
             if not worker.deque and stop - start > leaf_size:
-                middle = (start + leaf_size + stop + 1) // 2
+                middle = (start + leaf_size + stop) // 2
                 self._push(worker, middle, stop, leaf_size)
                 stop = middle
             leaf_stop = min(start + leaf_size, stop)

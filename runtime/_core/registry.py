@@ -5,6 +5,7 @@ Layer: core. Imports: `injector`, `job`, `sleep`, `stats`, `sync`, `worker`.
 
 from collections.abc import Callable, Collection, Sequence
 
+from .._errors import BrokenWorkerError
 from . import sync
 from .injector import Injector
 from .job import Job
@@ -78,17 +79,22 @@ class Registry:
         """Start the workers, one after another; call it once.
 
         Raises:
-          RuntimeError: a thread could not be started; those that were have
+          BrokenWorkerError: a thread could not be started; those that were have
             stopped again.
         """
-        try:
-            for worker in self._workers:
-                name = f"runtime-{self.name}-{worker.index}"
-                self._threads.append(sync.start_thread(worker.main, name))
-        except BaseException:
-            self.stop()
-            self.join()
-            raise
+        for worker in self._workers:
+            name = f"runtime-{self.name}-{worker.index}"
+            try:
+                thread = sync.start_thread(worker.main, name)
+            except (RuntimeError, MemoryError) as error:
+                self.stop()
+                self.join()
+                raise BrokenWorkerError(
+                    f"worker {worker.index} of pool {self.name!r} could not start: "
+                    f"{error}; the system allows no more threads or memory, so ask "
+                    "for fewer workers"
+                ) from error
+            self._threads.append(thread)
 
     def inject(self, job: Job) -> None:
         """Hand a job from outside to the workers."""

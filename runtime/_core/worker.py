@@ -143,11 +143,14 @@ class Worker:
         sleep.become_idle()  # SLEEP-1 idle
         while True:
             for _ in range(self.registry.spin_rounds):
+                # ORDER: the flag before the search; a job may be posted, and the
+                # order given, after a search that found nothing.
+                is_stopping = self.registry.is_stopping
                 job = self._find()
                 if job is not None:
                     sleep.become_active(self._sees_work)  # SLEEP-2 active
                     return job
-                if self.registry.is_stopping:
+                if is_stopping:
                     sleep.become_active(self._sees_work)  # SLEEP-2 active
                     return None
                 # Whoever is to bring the next job may be waiting for this core.

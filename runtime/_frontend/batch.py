@@ -142,6 +142,8 @@ class Chunks[T](Sequence[list[T]]):
     def __getitem__(self, index: int | slice) -> list[T] | list[list[T]]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"no chunk {index}")  # ends an iteration
         start = index * self._chunk_size
         return list(self._items[start : start + self._chunk_size])
 

@@ -39,7 +39,15 @@ class Job[R](_core.Job):
     thread.
     """
 
-    __slots__ = ("_done", "_holds_place", "_is_over", "_intake", "code", "name")
+    __slots__ = (
+        "_done",
+        "_early",
+        "_holds_place",
+        "_intake",
+        "_is_over",
+        "code",
+        "name",
+    )
 
     token: WorkToken
 
@@ -61,6 +69,8 @@ class Job[R](_core.Job):
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
         self._holds_place = holds_place  # immutable
         self._done: trio.Event | None = None  # owner: the Trio thread
+        # The pool's answer, if the job was left behind: its own will be dropped.
+        self._early: BaseException | None = None  # owner: the Trio thread
         # Set when the end was delivered; the outcome alone is there a little earlier.
         self._is_over = False  # owner: the Trio thread
 
@@ -104,7 +114,9 @@ class Job[R](_core.Job):
     def deliver(self) -> None:
         """Let the waiting tasks go on; in the Trio thread."""
         self._intake.settle(self, holds_place=self._holds_place)
-        if isinstance(self.outcome, outcome.Error) and not isinstance(
+        if self._early is not None:
+            self.outcome = None
+        elif isinstance(self.outcome, outcome.Error) and not isinstance(
             self.outcome.error, JobCancelled
         ):
             self._intake.note_unretrieved(self, self.outcome.error)
@@ -125,7 +137,7 @@ class Job[R](_core.Job):
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
-        self.outcome = outcome.Error(error)
+        self._early = error
         self._finish()
 
     def _left(self) -> None:
@@ -138,6 +150,8 @@ class Job[R](_core.Job):
             self._done.set()
 
     def _answer(self) -> R:
+        if self._early is not None:
+            raise self._early
         result = self.outcome
         assert result is not None
         if isinstance(result, outcome.Value):

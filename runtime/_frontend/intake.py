@@ -18,12 +18,13 @@ Layer: frontend. Imports: `runtime._core`, trio.
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import trio
 
 from .._core import Job, Registry, current_worker
-from .._errors import InternalError, PoolClosedError
+from .._errors import InternalError, JobCancelled, PoolClosedError
 from .bound import Bound
 from .lane import AsyncLane
 from .port import CompletionPort
@@ -92,7 +93,8 @@ class Intake:
         self.verdicts = Counter[Verdict]()  # owner: how settled work ended
         self._unretrieved: dict[Work, Exception] = {}  # owner: jobs' errors
         self.is_closing = False  # owner
-        self._is_cancelled = False  # owner: closing, and not gracefully
+        # Closing, and not gracefully. Written in the Trio thread, read by workers.
+        self._is_cancelled = False  # atomic: a single store; never cleared
         self._has_left = False  # owner: the block is over
         self._failure: InternalError | None = None  # owner
         self._progress = trio.lowlevel.ParkingLot()  # owner: who drains
@@ -121,13 +123,27 @@ class Intake:
         return worker is not None and worker.registry is self.registry
 
     def adopt(self, job: Job) -> None:
-        """Accept a job from inside a job: to the worker's own deque, at no place."""
+        """Accept a job from inside a job: to the worker's own deque, at no place.
+
+        Raises:
+          JobCancelled: the pool is being cancelled; else jobs that submit their
+            successors would keep it open for ever.
+        """
+        # RACE: the pool may be cancelled just after; then `track_adopted` stops it.
+        if self._is_cancelled:
+            raise JobCancelled
         worker = current_worker()
         assert worker is not None
         # ORDER: the pool learns of the job before the job can end, because the
         # port delivers in the order of posts.
         self.port.post(_Adoption(self, job))
         worker.push(job)
+
+    def track_adopted(self, work: Work) -> None:
+        """Count work that `adopt` accepted; in the Trio thread."""
+        self.work.add(work)
+        if self._is_cancelled:
+            work.stop("the end of its pool")
 
     # The way out
 
@@ -208,7 +224,8 @@ class Intake:
             errors.insert(0, self._failure)
         if not errors:
             return
-        if together_with is not None and together_with is not self._failure:
+        # An error matters more than that the block was cancelled because of it.
+        if not isinstance(together_with, (trio.Cancelled, InternalError, NoneType)):
             errors.insert(0, together_with)
         if errors == [self._failure]:
             raise errors[0]
@@ -242,7 +259,7 @@ class _Adoption:
         self._work = work
 
     def deliver(self) -> None:
-        self._intake.track(self._work)
+        self._intake.track_adopted(self._work)
 
 
 class _Failure:

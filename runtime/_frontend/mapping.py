@@ -151,6 +151,7 @@ class MapStream[T, R](AsyncIterator[R]):
         self._errors: list[BaseException] = []  # owner: what the items raised
         self._final_error: BaseException | None = None  # owner: the source's, ours
         self._is_exhausted = False  # owner: no more items will come
+        self._is_given_up = False  # owner: what still comes back is dropped
         self._changed = trio.lowlevel.ParkingLot()  # owner: who waits for a change
 
     # The consumer
@@ -208,6 +209,7 @@ class MapStream[T, R](AsyncIterator[R]):
                 item = await anext(items)
             except StopAsyncIteration:
                 return
+            self.intake.check_open()  # its block may be over by now
             self._room -= 1
             self._open.append(item)  # MAP-1 pull
             self._send()
@@ -235,6 +237,8 @@ class MapStream[T, R](AsyncIterator[R]):
 
     def take_back(self, block: _Block) -> None:
         """Take a block's results when it is their turn; send what is due."""
+        if self._is_given_up:
+            return
         self._sent_count -= 1  # MAP-3 return
         if self._ordered:
             while self._sent and self._sent[0].is_back:
@@ -271,6 +275,7 @@ class MapStream[T, R](AsyncIterator[R]):
 
     def fail(self, error: BaseException) -> None:
         """End the results with an error of the runtime's own; nothing comes back."""
+        self._is_given_up = True
         self._final_error = error
         self._sent_count = 0
         self._sent.clear()

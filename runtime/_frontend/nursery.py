@@ -24,11 +24,14 @@ async def open_nursery() -> AsyncIterator[trio.Nursery]:
             try:
                 yield nursery
             except BaseException as error:
+                # Kept out of the nursery, which would wrap it, and would rebuild it
+                # if it is a group itself.
                 body_error = error
-                raise
+                nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        if body_error is None or group.exceptions != (body_error,):
-            raise
+        if body_error is None or isinstance(body_error, trio.Cancelled):
+            raise  # cancelled because of these errors, or less important than they
+        raise group.derive([body_error, *group.exceptions]) from None
     if body_error is not None:
         # Outside of the handler, so that the group does not become its context.
         try:

@@ -80,7 +80,7 @@ async def open_worker_pool(
 
     Raises:
       BackendUnavailableError: this interpreter cannot provide the backend.
-      RuntimeError: a worker's thread could not be started.
+      BrokenWorkerError: a worker's thread could not be started.
     """
     if worker_count is None:
         worker_count = available_cores()
@@ -298,6 +298,8 @@ class WorkerPool:
         Raises:
           trio.WouldBlock: ``queue_capacity`` jobs wait already.
           PoolClosedError: the pool was closed.
+          JobCancelled: called inside a job of a pool that is being cancelled. Let
+            it pass.
         """
         check_sync_callable(fn, "submit_nowait")
         check_priority(priority)

@@ -1,0 +1,4 @@
+import mandelbrot
+
+for line in range(mandelbrot.HEIGHT):
+    print(mandelbrot.row(line))

@@ -1,0 +1,69 @@
+"""Every program in docs/examples runs, prints what the pages say, and is shown.
+
+An example's expected output stands beside it, in a file that the page includes.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+PROGRAMS = sorted(
+    path.stem for path in EXAMPLES.glob("*.py") if "trio.run(" in path.read_text()
+)
+# Their numbers differ from run to run.
+MEASURING = {"tutorial_statistics"}
+
+
+def run_python(*args: str | Path) -> str:
+    """Run Python in the folder of the examples; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *args],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def pages() -> str:
+    """Return the text of all pages and the README."""
+    paths = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    return "\n".join(path.read_text() for path in paths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*PROGRAMS, "tutorial_loop"])
+def test_example_prints_what_the_page_says(name):
+    expected = (EXAMPLES / f"{name}.out").read_text()
+    printed = run_python(f"{name}.py")
+    if name in MEASURING:
+        expected, printed = (re.sub(r"\d+", "N", text) for text in (expected, printed))
+    assert printed == expected
+
+
+@pytest.mark.slow
+def test_example_test_passes_under_pytest():
+    printed = run_python(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_gallery.py"
+    )
+    assert "1 passed" in printed
+
+
+def test_examples_and_their_outputs_are_all_shown():
+    text = pages()
+    files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    shown = {name for name in files if f"examples/{name}" in text}
+    assert files - shown == {"readme.out"}
+
+
+def test_readme_shows_the_readme_example():
+    assert (EXAMPLES / "readme.py").read_text() in (ROOT / "README.md").read_text()

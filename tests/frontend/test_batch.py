@@ -1,0 +1,295 @@
+import contextvars
+import threading
+
+import outcome
+import pytest
+import trio
+import trio.testing
+from helpers import wait_until
+
+import runtime
+from runtime._frontend.batch import Chunks
+
+variable = contextvars.ContextVar("variable", default="unset")
+
+
+def double(x):
+    return 2 * x
+
+
+def odd_fails(x):
+    if x % 2:
+        raise ValueError(x)
+    return x
+
+
+# Results
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 1000, 20_000])
+async def test_batch_returns_results_in_input_order(pool, size):
+    assert await pool.spawn_parallel_batch(range(size), double) == [
+        2 * n for n in range(size)
+    ]
+
+
+async def test_batch_calls_fn_once_for_each_item(pool):
+    calls = []
+    await pool.spawn_parallel_batch(range(2000), calls.append)
+    assert sorted(calls) == list(range(2000))
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, set, dict.fromkeys])
+async def test_batch_takes_any_iterable(pool, make):
+    assert await pool.spawn_parallel_batch(make([1, 2, 3]), double) == [2, 4, 6]
+
+
+async def test_batch_with_one_worker(single):
+    assert sum(await single.spawn_parallel_batch(range(5000), double)) == 24_995_000
+
+
+async def test_batch_in_the_inline_pool(inline):
+    assert await inline.spawn_parallel_batch(range(100), double) == [
+        2 * n for n in range(100)
+    ]
+
+
+async def test_batch_uses_all_workers(pool):
+    """Both workers meet at a barrier, which one worker alone could not pass."""
+    barrier = threading.Barrier(2)
+
+    def meet(_item):
+        barrier.wait(30)
+        return threading.current_thread().name
+
+    names = await pool.spawn_parallel_batch(range(2), meet)
+    assert set(names) == {"runtime-test-0", "runtime-test-1"}
+
+
+async def test_batch_is_a_checkpoint(pool):
+    with trio.testing.assert_checkpoints():
+        await pool.spawn_parallel_batch([], double)
+    with trio.testing.assert_checkpoints():
+        await pool.spawn_chunked_parallel([1], 1, list)
+
+
+async def test_batch_context_is_the_callers_and_changes_stay_inside(pool):
+    variable.set("mine")
+    assert set(
+        await pool.spawn_parallel_batch(range(100), lambda _: variable.get())
+    ) == {"mine"}
+    await pool.spawn_parallel_batch(range(100), variable.set)
+    assert variable.get() == "mine"
+
+
+async def test_batch_takes_one_place_however_long():
+    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+        assert len(await pool.spawn_parallel_batch(range(10_000), double)) == 10_000
+
+
+# Errors
+
+
+async def test_batch_single_error_arrives_in_a_group(pool):
+    with pytest.raises(ExceptionGroup, match="batch of 2 x odd_fails: 1 item") as info:
+        await pool.spawn_parallel_batch([0, 1], odd_fails)
+    (error,) = info.value.exceptions
+    assert isinstance(error, ValueError)
+    assert error.args == (1,)
+
+
+async def test_batch_several_errors_arrive_together_in_input_order(pool):
+    barrier = threading.Barrier(2)
+
+    def fail(item):
+        barrier.wait(30)
+        raise ValueError(item)
+
+    with pytest.raises(ExceptionGroup, match="2 items failed") as info:
+        await pool.spawn_parallel_batch([0, 1], fail)
+    assert [error.args for error in info.value.exceptions] == [(0,), (1,)]
+
+
+async def test_batch_first_failure_stops_the_rest(single):
+    calls = []
+
+    def fail_early(item):
+        calls.append(item)
+        if item == 3:
+            raise ValueError(item)
+
+    with pytest.raises(ExceptionGroup):
+        await single.spawn_parallel_batch(range(1_000_000), fail_early)
+    assert len(calls) < 1_000_000
+
+
+async def test_batch_on_error_return_gives_outcomes(pool):
+    values = await pool.spawn_parallel_batch(range(4), odd_fails, "return")
+    assert [type(value) for value in values] == [outcome.Value, outcome.Error] * 2
+    assert [value.unwrap() for value in values[::2]] == [0, 2]
+    with pytest.raises(ValueError, match="3"):
+        values[3].unwrap()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+async def test_batch_control_flow_error_arrives_in_a_group(single, kind):
+    def fail(_item):
+        raise kind
+
+    with pytest.raises(BaseExceptionGroup) as info:
+        await single.spawn_parallel_batch([1], fail, on_error="return")
+    assert [type(error) for error in info.value.exceptions] == [kind]
+    assert await single.spawn_cpu_work(double, 1) == 2
+
+
+async def test_batch_whose_item_asks_to_end_raises_task_cancelled(pool):
+    def end(_item):
+        raise runtime.JobCancelled
+
+    with pytest.raises(runtime.TaskCancelled, match="by one of its items"):
+        await pool.spawn_parallel_batch(range(3), end)
+
+
+# Misuse
+
+
+async def test_misuse_batch_arguments(pool):
+    async def async_fn(_item):
+        pass
+
+    with pytest.raises(TypeError, match="async_fn is async"):
+        await pool.spawn_parallel_batch([1], async_fn)
+    with pytest.raises(ValueError, match="on_error must be 'raise' or 'return'"):
+        await pool.spawn_parallel_batch([1], double, "skip")
+    with pytest.raises(TypeError, match="priority must be"):
+        await pool.spawn_parallel_batch([1], double, priority=1)
+    with pytest.raises(ValueError, match="chunk_size must be at least 1, not 0"):
+        await pool.spawn_chunked_parallel([1], 0, list)
+    with pytest.raises(TypeError, match="chunk_size must be an int"):
+        await pool.spawn_chunked_parallel([1], 1.5, list)
+
+
+@pytest.mark.parametrize("verb", ["spawn_parallel_batch", "spawn_chunked_parallel"])
+async def test_batch_items_that_cannot_be_listed_take_no_place(verb):
+    def broken():
+        yield 1
+        raise ValueError("no more")
+
+    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+        arguments = (double,) if verb == "spawn_parallel_batch" else (2, list)
+        for _ in range(3):  # more than there are places
+            with pytest.raises(ValueError, match="no more"):
+                await getattr(pool, verb)(broken(), *arguments)
+        assert await pool.spawn_cpu_work(double, 1) == 2
+
+
+# Cancellation
+
+
+async def test_cancel_queued_batch_calls_nothing(single, gate):
+    calls = []
+    single.submit_nowait(gate.hold)
+    await gate.wait_entered()
+    with trio.move_on_after(0.001) as scope:
+        await single.spawn_parallel_batch(range(10), calls.append)
+    assert scope.cancelled_caught
+    gate.open()
+    await wait_until(lambda: single.statistics().in_flight == 0)
+    assert calls == []
+    assert single.statistics().jobs_withdrawn == 1
+
+
+async def test_cancel_running_batch_stops_and_waits(single, gate):
+    calls = []
+
+    def work(item):
+        calls.append(item)
+        gate.hold()
+
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not ended
+        gate.open()
+
+    ended = []
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            await single.spawn_parallel_batch(range(1000), work)
+        ended.append(True)
+    assert scope.cancelled_caught
+    assert len(calls) < 1000
+
+
+async def test_cancel_batch_at_its_last_item_returns_the_results(single, gate):
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+        gate.open()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            assert await single.spawn_parallel_batch(["last"], gate.hold) == ["last"]
+    assert not scope.cancelled_caught
+
+
+async def test_cancel_reaches_check_cancelled_in_a_batch(single, gate):
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            await single.spawn_parallel_batch(
+                [runtime.check_cancelled], gate.hold_while
+            )
+    assert scope.cancelled_caught
+
+
+# Chunks
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 1000])
+async def test_chunked_returns_a_flat_list_in_input_order(pool, size):
+    lengths = []
+
+    def double_all(chunk):
+        assert type(chunk) is list
+        lengths.append(len(chunk))
+        return map(double, chunk)
+
+    results = await pool.spawn_chunked_parallel(range(size), 10, double_all)
+    assert results == [2 * n for n in range(size)]
+    assert all(length == 10 for length in sorted(lengths)[1:])
+    assert sum(lengths) == size
+
+
+@pytest.mark.parametrize(("returned", "number"), [([], 0), ([1, 2, 3], 3)])
+async def test_chunked_wrong_number_of_results_is_an_error(pool, returned, number):
+    def wrong(_chunk):
+        return returned
+
+    with pytest.raises(ExceptionGroup) as info:
+        await pool.spawn_chunked_parallel([1, 2], 2, wrong)
+    (error,) = info.value.exceptions
+    assert f"returned {number} results for a chunk of 2 items" in str(error)
+
+
+async def test_chunked_error_arrives_in_a_group(pool):
+    def fail(chunk):
+        raise ValueError(chunk)
+
+    with pytest.raises(ExceptionGroup, match="1 item failed") as info:
+        await pool.spawn_chunked_parallel([1, 2], 5, fail)
+    assert info.value.exceptions[0].args == ([1, 2],)
+
+
+def test_chunks_can_be_sliced():
+    chunks = Chunks(range(10), 4)
+    assert len(chunks) == 3
+    assert list(chunks) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert chunks[1:] == [[4, 5, 6, 7], [8, 9]]

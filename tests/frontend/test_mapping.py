@@ -1,0 +1,394 @@
+import contextvars
+import itertools
+import threading
+
+import outcome
+import pytest
+import trio
+import trio.testing
+from helpers import TIMEOUT, wait_until
+
+import runtime
+
+variable = contextvars.ContextVar("variable", default="unset")
+
+
+def double(x):
+    return 2 * x
+
+
+def fail_at_3(x):
+    if x == 3:
+        raise ValueError(x)
+    return x
+
+
+async def async_range(stop):
+    for number in range(stop):
+        await trio.lowlevel.checkpoint()
+        yield number
+
+
+async def collect(results):
+    return [result async for result in results]
+
+
+# Results
+
+
+@pytest.mark.parametrize("source", [range, async_range])
+@pytest.mark.parametrize("size", [0, 1, 2, 3000])
+async def test_map_ordered_gives_results_in_input_order(pool, source, size):
+    async with pool.map(double, source(size)) as results:
+        assert await collect(results) == [2 * n for n in range(size)]
+
+
+@pytest.mark.parametrize("max_in_flight", [1, 2, 1000])
+async def test_map_any_room_gives_every_result(pool, max_in_flight):
+    async with pool.map(double, range(500), max_in_flight=max_in_flight) as results:
+        assert await collect(results) == [2 * n for n in range(500)]
+
+
+async def test_map_unordered_gives_every_result_once(pool):
+    async with pool.map(double, range(3000), ordered=False) as results:
+        assert sorted(await collect(results)) == [2 * n for n in range(3000)]
+
+
+async def test_map_unordered_does_not_wait_for_a_slow_item(pool, gate):
+    def work(item):
+        return gate.hold(item) if item == "slow" else item
+
+    async with pool.map(work, ["slow", "quick"], ordered=False) as results:
+        assert await anext(results) == "quick"
+        gate.open()
+        assert await anext(results) == "slow"
+
+
+async def test_map_ordered_waits_for_a_slow_item(pool, gate):
+    def work(item):
+        return gate.hold(item) if item == "slow" else item
+
+    async with pool.map(work, ["slow", "quick"]) as results:
+        with trio.move_on_after(0.01) as scope:
+            await anext(results)
+        assert scope.cancelled_caught
+        gate.open()
+        assert await collect(results) == ["slow", "quick"]
+
+
+async def test_map_with_one_worker_and_in_the_inline_pool(single, inline):
+    for pool in (single, inline):
+        async with pool.map(double, range(200)) as results:
+            assert await collect(results) == [2 * n for n in range(200)]
+
+
+async def test_map_each_result_is_a_checkpoint(pool):
+    async with pool.map(double, range(3)) as results:
+        for _ in range(3):
+            with trio.testing.assert_checkpoints():
+                await anext(results)
+        with trio.testing.assert_checkpoints(), pytest.raises(StopAsyncIteration):
+            await anext(results)
+
+
+async def test_map_context_is_the_callers_and_changes_stay_inside(pool):
+    variable.set("mine")
+    async with pool.map(lambda _: variable.get(), range(20)) as results:
+        assert set(await collect(results)) == {"mine"}
+    async with pool.map(variable.set, range(20)) as results:
+        await collect(results)
+    assert variable.get() == "mine"
+
+
+# Bounded memory
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_map_of_an_endless_source_never_pulls_ahead(pool, ordered):
+    pulled = itertools.count(1)
+    last = 0
+
+    def source():
+        nonlocal last
+        for number in pulled:
+            last = number
+            yield number
+
+    async with pool.map(double, source(), max_in_flight=8, ordered=ordered) as results:
+        handed_out = 0
+        async for _ in results:
+            assert last - handed_out <= 8
+            handed_out += 1
+            if handed_out == 2000:
+                break
+        await trio.testing.wait_all_tasks_blocked()
+        assert last - handed_out <= 8
+
+
+async def test_map_source_is_not_pulled_before_there_is_room(pool):
+    pulled = []
+
+    def source():
+        for number in itertools.count():
+            pulled.append(number)
+            yield number
+
+    async with pool.map(double, source(), max_in_flight=3) as results:
+        await wait_until(lambda: pool.statistics().jobs_completed >= 3)
+        await trio.testing.wait_all_tasks_blocked()
+        assert pulled == [0, 1, 2]
+        await anext(results)
+        await trio.testing.wait_all_tasks_blocked()
+        assert pulled == [0, 1, 2, 3]
+
+
+async def test_map_item_of_a_slow_source_starts_at_once(pool):
+    send, receive = trio.open_memory_channel(0)
+    async with send, pool.map(double, receive) as results:
+        for number in range(5):
+            await send.send(number)
+            assert await anext(results) == 2 * number
+
+
+async def test_map_long_sync_source_lets_other_tasks_run(pool):
+    ticks = []
+
+    async def tick():
+        while True:
+            ticks.append(1)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tick)
+        async with pool.map(double, range(20_000), max_in_flight=20_000) as results:
+            assert len(await collect(results)) == 20_000
+        nursery.cancel_scope.cancel()
+    assert len(ticks) > 20
+
+
+# Errors
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_map_error_arrives_in_a_group_and_stops_the_rest(pool, ordered):
+    calls = itertools.count()
+
+    def work(item):
+        next(calls)
+        return fail_at_3(item)
+
+    with pytest.raises(ExceptionGroup, match=r"map of .*work: 1 item") as info:
+        async with pool.map(work, itertools.count(), ordered=ordered) as results:
+            await collect(results)
+    assert info.value.exceptions[0].args == (3,)
+    assert next(calls) < 1000
+
+
+async def test_map_error_comes_after_the_results_before_it(pool):
+    seen = []
+    with pytest.raises(ExceptionGroup):
+        async with pool.map(fail_at_3, range(100)) as results:
+            async for result in results:
+                seen.append(result)  # noqa: PERF401  # needed when it raises
+    assert seen == [0, 1, 2]
+
+
+async def test_map_on_error_return_gives_outcomes(pool):
+    async with pool.map(fail_at_3, range(6), on_error="return") as results:
+        values = await collect(results)
+    assert [type(value) for value in values] == [
+        *[outcome.Value] * 3,
+        outcome.Error,
+        *[outcome.Value] * 2,
+    ]
+    with pytest.raises(ValueError, match="3"):
+        values[3].unwrap()
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_map_source_error_is_raised_as_it_is_after_the_results(pool, is_async):
+    error = KeyError("the source's")
+
+    def source():
+        yield from range(3)
+        raise error
+
+    async def async_source():
+        for number in range(3):
+            yield number
+        raise error
+
+    seen = []
+    with pytest.raises(KeyError) as info:
+        async with pool.map(
+            double, (async_source if is_async else source)()
+        ) as results:
+            async for result in results:
+                seen.append(result)  # noqa: PERF401  # needed when it raises
+    assert info.value is error
+    assert seen == [0, 2, 4]
+
+
+async def test_map_body_error_leaves_the_block_as_it_is(pool):
+    with pytest.raises(KeyError, match="the body's"):
+        async with pool.map(double, itertools.count()) as results:
+            await anext(results)
+            raise KeyError("the body's")
+
+
+async def test_map_iteration_after_an_error_raises_again_or_ends(pool):
+    async with pool.map(fail_at_3, [3]) as results:
+        with pytest.raises(ExceptionGroup):
+            await anext(results)
+        with pytest.raises((ExceptionGroup, StopAsyncIteration)):
+            await anext(results)
+
+
+async def test_misuse_map_arguments(pool):
+    async def async_fn(_item):
+        pass
+
+    with pytest.raises(TypeError, match="async_fn is async"):
+        pool.map(async_fn, [])
+    with pytest.raises(ValueError, match="max_in_flight must be at least 1"):
+        pool.map(double, [], max_in_flight=0)
+    with pytest.raises(ValueError, match="on_error must be"):
+        pool.map(double, [], on_error="ignore")
+    with pytest.raises(TypeError, match="not iterable"):
+        async with pool.map(double, 3) as results:
+            await collect(results)
+
+
+# Early ends
+
+
+async def test_map_left_early_withdraws_and_waits(single, gate):
+    calls = []
+
+    def work(item):
+        calls.append(item)
+        gate.hold()
+
+    async def open_when_blocked():
+        await trio.testing.wait_all_tasks_blocked()
+        gate.open()
+
+    async with trio.open_nursery() as nursery, single.map(work, itertools.count()):
+        await gate.wait_entered()
+        nursery.start_soon(open_when_blocked)
+    assert gate.opened.is_set()
+    assert calls == [0]
+    assert single.statistics().in_flight == 0
+
+
+async def test_map_left_early_closes_the_source(pool):
+    closed = []
+
+    def source():
+        try:
+            yield from itertools.count()
+        finally:
+            closed.append(True)
+
+    async with pool.map(double, source()) as results:
+        await anext(results)
+    assert closed == [True]
+
+
+async def test_map_cancelled_tells_its_items(single, gate):
+    def work(_item):
+        gate.hold_while(runtime.check_cancelled)
+
+    async def cancel(scope):
+        await gate.wait_entered()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel, scope)
+            async with single.map(work, itertools.count()) as results:
+                await collect(results)
+    assert scope.cancelled_caught
+    assert not gate.opened.is_set()
+
+
+async def test_map_stopped_by_the_pool_raises_task_cancelled(gate):
+    def work(_item):
+        gate.hold_while(runtime.check_cancelled)
+
+    async with runtime.open_worker_pool(1) as pool, trio.open_nursery() as nursery:
+
+        async def stop():
+            await gate.wait_entered()
+            await pool.shutdown(0)
+
+        nursery.start_soon(stop)
+        with pytest.raises(runtime.TaskCancelled, match=r"map of .* by shutdown\(\)"):
+            async with pool.map(work, itertools.count()) as results:
+                await collect(results)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_map_with_a_stuck_item_is_left_behind_by_shutdown(gate, ordered):
+    """What comes back after the stream was given up must do no harm."""
+    async with runtime.open_worker_pool(2) as pool, trio.open_nursery() as nursery:
+
+        async def stop():
+            await gate.wait_entered()
+            report = await pool.shutdown(0)
+            assert [s.name for s in report.still_running][:1] == ["map of Gate.hold"]
+            gate.open()
+
+        nursery.start_soon(stop)
+        with pytest.raises(runtime.TaskCancelled):
+            async with pool.map(gate.hold, range(9), ordered=ordered) as results:
+                await collect(results)
+        # The stuck blocks come home while Trio still runs.
+        await wait_until(lambda: pool.statistics().running == 0)
+        for _ in range(5):
+            await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_map_that_outlives_its_pools_block_ends_with_an_error():
+    send, receive = trio.open_memory_channel(0)
+    errors = []
+
+    async with trio.open_nursery() as nursery, send:
+        async with runtime.open_worker_pool(1) as pool:
+
+            async def consume():
+                with pytest.raises(runtime.PoolClosedError) as info:
+                    async with pool.map(double, receive) as results:
+                        await collect(results)
+                errors.append(info.value)
+
+            nursery.start_soon(consume)
+            await send.send(1)
+            await trio.testing.wait_all_tasks_blocked()
+        await send.send(2)
+    assert len(errors) == 1
+
+
+async def test_map_on_a_closed_pool_is_refused():
+    async with runtime.open_worker_pool(1) as pool:
+        pass
+    with pytest.raises(runtime.PoolClosedError):
+        pool.map(double, [])
+
+
+async def test_map_two_at_once_share_the_workers(pool):
+    names = set()
+
+    def work(item):
+        names.add(threading.current_thread().name)
+        return item
+
+    async def run(size):
+        async with pool.map(work, range(size)) as results:
+            assert await collect(results) == list(range(size))
+
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, 1000)
+            nursery.start_soon(run, 500)
+    assert names <= {"runtime-test-0", "runtime-test-1"}

@@ -1,0 +1,261 @@
+import logging
+import math
+
+import pytest
+import trio
+import trio.testing
+from helpers import wait_until
+
+import runtime
+
+
+def double(x):
+    return 2 * x
+
+
+async def test_shutdown_of_an_idle_pool_reports_nothing(pool):
+    assert await pool.shutdown() == runtime.ShutdownReport(0, 0, 0, 0, ())
+
+
+async def test_shutdown_closes_the_pool(pool):
+    await pool.shutdown()
+    with pytest.raises(runtime.PoolClosedError):
+        await pool.spawn_cpu_work(double, 1)
+
+
+@pytest.mark.parametrize("grace", [5.0, math.inf])
+async def test_shutdown_waits_for_what_was_accepted(single, gate, grace):
+    jobs = [single.submit_nowait(gate.hold), single.submit_nowait(double, 1)]
+    await gate.wait_entered()
+    async with trio.open_nursery() as nursery:
+
+        async def open_gate():
+            await trio.testing.wait_all_tasks_blocked()
+            gate.open()
+
+        nursery.start_soon(open_gate)
+        report = await single.shutdown(grace)
+    assert report == runtime.ShutdownReport(2, 0, 0, 0, ())
+    assert [await job.wait() for job in jobs] == [None, 2]
+
+
+async def test_shutdown_without_grace_withdraws_and_cancels(single, gate):
+    calls = []
+    running = single.submit_nowait(gate.hold_while, runtime.check_cancelled)
+    queued = [single.submit_nowait(calls.append, number) for number in range(3)]
+    await gate.wait_entered()
+    report = await single.shutdown(0)
+    assert report == runtime.ShutdownReport(
+        completed=0, withdrawn=3, cancelled=1, abandoned=0, still_running=()
+    )
+    assert calls == []
+    for job in (running, *queued):
+        with pytest.raises(runtime.TaskCancelled, match=r"by shutdown\(\)"):
+            await job.wait()
+
+
+async def test_shutdown_names_and_leaves_behind_what_does_not_end(gate, caplog):
+    ended = []
+
+    def stubborn():
+        gate.hold()
+        ended.append(True)
+        raise ValueError("dropped")
+
+    line = stubborn.__code__.co_firstlineno
+    with caplog.at_level(logging.WARNING, logger="runtime"):
+        async with runtime.open_worker_pool(1, name="mine") as pool:
+            job = pool.submit_nowait(stubborn, name="the stubborn one")
+            await gate.wait_entered()
+            report = await pool.shutdown(0)
+            with pytest.raises(runtime.TaskCancelled):
+                await job.wait()
+    # The block was left while the job still runs.
+    assert ended == []
+    (straggler,) = report.still_running
+    assert straggler == runtime.Straggler("the stubborn one", __file__, line)
+    assert str(straggler) == f"the stubborn one ({__file__}:{line})"
+    assert f"pool 'mine' leaves a job behind: {straggler}" in caplog.text
+    gate.open()  # and the fixture no_leaks sees the thread end
+
+
+async def test_shutdown_of_a_builtin_that_does_not_end_names_it_alone(gate):
+    async with runtime.open_worker_pool(1) as pool:
+        pool.submit_nowait(gate.hold)
+        pool.submit_nowait(gate.opened.wait)  # queued, not stuck
+        lock_wait = pool.submit_nowait(len, ())
+        await gate.wait_entered()
+        report = await pool.shutdown(0)
+        assert [s.name for s in report.still_running] == ["Gate.hold"]
+        assert report.withdrawn == 2
+        assert lock_wait.state is runtime.JobState.WITHDRAWN
+        gate.open()
+    assert str(runtime.Straggler("len", None, None)) == "len"
+
+
+async def test_shutdown_drops_a_left_behind_jobs_outcome(gate):
+    """It may even end before the block does: nobody hears of it."""
+
+    def stubborn():
+        gate.hold()
+        raise ValueError("dropped")
+
+    async with runtime.open_worker_pool(1) as pool:
+        job = pool.submit_nowait(stubborn)
+        await gate.wait_entered()
+        await pool.shutdown(0)
+        gate.open()
+        await wait_until(lambda: pool.statistics().running == 0)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(runtime.TaskCancelled):
+            await job.wait()
+
+
+async def test_shutdown_ends_the_wait_of_a_call_that_is_left_behind(single, gate):
+    errors = []
+
+    async def ask():
+        with pytest.raises(runtime.TaskCancelled) as info:
+            await single.spawn_cpu_work(gate.hold)
+        errors.append(info.value)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await gate.wait_entered()
+        await single.shutdown(0)
+    assert errors[0].job_name == "Gate.hold"
+    assert errors[0].cause == "shutdown()"
+    gate.open()
+
+
+async def test_shutdown_refuses_who_waits_at_the_bound(gate):
+    refused = []
+
+    async def late():
+        with pytest.raises(runtime.PoolClosedError):
+            await pool.submit(double, 1)
+        refused.append(True)
+
+    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+        pool.submit_nowait(gate.hold)
+        await gate.wait_entered()
+        pool.submit_nowait(double, 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(late)
+            nursery.start_soon(late)
+            await trio.testing.wait_all_tasks_blocked()
+            await pool.shutdown(0)
+            # The stuck job still holds its place, and they are refused even so.
+        assert refused == [True, True]
+        gate.open()
+
+
+async def test_shutdown_counts_abandoned_jobs(single, gate):
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+
+            async def cancel():
+                await gate.wait_entered()
+                scope.cancel()
+
+            nursery.start_soon(cancel)
+            await single.spawn_cpu_work(
+                gate.hold_while, lambda: None, on_cancel="abandon"
+            )
+
+        async def open_gate():
+            await trio.testing.wait_all_tasks_blocked()
+            gate.open()
+
+        nursery.start_soon(open_gate)
+        report = await single.shutdown()
+    assert report == runtime.ShutdownReport(1, 0, 0, 1, ())
+
+
+async def test_shutdown_twice_gives_the_same_report(single):
+    single.submit_nowait(double, 1)
+    first = await single.shutdown()
+    assert await single.shutdown(0) is first
+
+
+async def test_shutdown_from_two_tasks_gives_both_the_same_report(single, gate):
+    reports = []
+
+    async def shut_down():
+        reports.append(await single.shutdown())
+
+    single.submit_nowait(gate.hold)
+    await gate.wait_entered()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shut_down)
+        nursery.start_soon(shut_down)
+        await trio.testing.wait_all_tasks_blocked()
+        assert reports == []
+        gate.open()
+    assert reports[0] is reports[1]
+    assert reports[0].completed == 1
+
+
+async def test_shutdown_from_inside_a_job_names_that_job(single):
+    def shut_down():
+        return runtime.from_worker.run(single.shutdown, 0)
+
+    with pytest.raises(runtime.TaskCancelled):
+        await single.spawn_cpu_work(shut_down, name="the caller")
+    (straggler,) = (await single.shutdown()).still_running
+    assert straggler.name == "the caller"
+
+
+async def test_shutdown_from_the_lane_cancels_the_lane_and_ends():
+    ended = []
+    async with runtime.open_worker_pool(1) as pool:
+
+        async def shut_down():
+            try:
+                await pool.shutdown(0)
+            finally:
+                ended.append(True)
+
+        await pool.spawn(shut_down)
+        await trio.testing.wait_all_tasks_blocked()
+    assert ended == [True]
+
+
+async def test_shutdown_cancels_the_lane_after_the_grace(single):
+    cancelled = []
+
+    async def wait():
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.append(True)
+
+    await single.spawn(wait)
+    await single.shutdown(0)
+    assert cancelled == [True]
+
+
+async def test_shutdown_cancelled_can_be_called_again(single, gate):
+    single.submit_nowait(gate.hold)
+    await gate.wait_entered()
+    with trio.move_on_after(0.001) as scope:
+        await single.shutdown()
+    assert scope.cancelled_caught
+    gate.open()
+    await wait_until(lambda: single.statistics().in_flight == 0)
+    assert (await single.shutdown()).still_running == ()
+
+
+@pytest.mark.parametrize("grace", [-1, math.nan])
+async def test_misuse_shutdown_grace(pool, grace):
+    with pytest.raises(ValueError, match="grace must be a number of seconds, not"):
+        await pool.shutdown(grace)
+
+
+async def test_shutdown_of_the_inline_pool_withdraws_what_waits(inline):
+    calls = []
+    for number in range(50):  # it runs one for each step of the Trio loop
+        inline.submit_nowait(calls.append, number)
+    report = await inline.shutdown(0)
+    assert report.withdrawn > 0
+    assert calls == list(range(50 - report.withdrawn))
