@@ -2,9 +2,9 @@
  *
  * Spin tries every interleaving of the steps below. A step is one statement or one
  * `atomic` block, and touches what others see once; the labels are those of SLEEP.md.
- * Errors are: a job that lies in a queue with nobody responsible for it, a count that
- * is not what it means, a second token in a parker, and a process that never ends
- * although the order to stop was given.
+ * Errors are: a job that lies in a queue with nobody responsible for it, or that is left
+ * there when all workers have stopped, a count that is not what it means, a second token
+ * in a parker, and a process that never ends although the order to stop was given.
  *
  *     spin -a runtime/_core/SLEEP.pml && cc -O2 -DSAFETY -o pan pan.c && ./pan
  *
@@ -43,7 +43,7 @@ bool in_sleepers[WORKERS];
 bool token[WORKERS];
 
 /* What the properties speak of; the protocol never reads it. */
-mtype = { ACTIVE, SEARCHING, SLEEPY, SLEEPING };
+mtype = { ACTIVE, SEARCHING, SLEEPY, SLEEPING, STOPPED };
 mtype phase[WORKERS];        /* written by the worker itself */
 byte num_waiting;            /* jobs that wait for other jobs */
 byte num_posting;            /* posters between POST-1 and POST-3 */
@@ -70,6 +70,9 @@ byte children = CHILDREN;    /* not yet pushed */
 #define A_WAKE_UP_IS_LOST                                                         \
     (NUM_QUEUED > 0 && COUNT(phase, SLEEPING) > 0 && !is_stopping                 \
      && !SOMEBODY_IS_RESPONSIBLE)
+/* Who gives the order to stop relies on what was posted before it being run. */
+#define A_JOB_IS_LEFT                                                             \
+    (NUM_QUEUED > 0 && COUNT(phase, STOPPED) == WORKERS)
 /* Idle are those who search, and those who were taken from `sleepers`. */
 #define NUM_IDLE_MEANS                                                            \
     (COUNT(phase, SEARCHING) + COUNT(phase, SLEEPY) + COUNT(phase, SLEEPING)      \
@@ -224,7 +227,7 @@ inline run_job()
 proctype Worker(byte me)
 {
     byte at, woken = NOBODY;
-    bool got_one, sees_work, is_last;
+    bool got_one, sees_work, is_last, is_told;
 
 next_job:
     find();
@@ -234,13 +237,21 @@ next_job:
     fi;
     atomic { num_idle++; phase[me] = SEARCHING }; /* SLEEP-1 idle */
 search:
+    /* The flag before the search: a job may be posted, and the order given, after a
+     * search that found nothing. */
+#ifndef BREAK_STOP_ORDER
+    is_told = is_stopping;
+#endif
     find();
+#ifdef BREAK_STOP_ORDER
+    is_told = is_stopping;
+#endif
     if
-    :: got_one -> become_active(); run_job(); goto next_job
+    :: got_one -> is_told = false; become_active(); run_job(); goto next_job
     :: else
     fi;
     if
-    :: is_stopping -> become_active(); goto stopped
+    :: is_told -> become_active(); goto stopped
     :: else
     fi;
 #ifdef BREAK_SLEEP_4_ORDER
@@ -279,9 +290,10 @@ search:
     };
     goto search;
 stopped:
-    skip
+    phase[me] = STOPPED
 }
 
+/* Posts one job, unless the order to stop is faster: nothing is posted after it. */
 proctype Poster()
 {
     byte woken = NOBODY;
@@ -289,11 +301,14 @@ proctype Poster()
 #ifdef BREAK_POST_ORDER
     choose(false);
 #endif
-    atomic { queue[INJECTOR]++; num_posting++ }; /* POST-1 injector */
+    if
+    :: atomic { !is_stopping -> queue[INJECTOR]++; num_posting++ }; /* POST-1 injector */
 #ifndef BREAK_POST_ORDER
-    choose(false);
+       choose(false);
 #endif
-    atomic { wake(); num_posting-- }
+       atomic { wake(); num_posting-- }
+    :: is_stopping
+    fi
 }
 
 /* Gives the order to stop, at any time. */
@@ -311,16 +326,25 @@ proctype Stopper()
     od
 }
 
-/* Looks at every state. */
+/* Looks at every state; a failed assertion says by its name what is wrong. */
 proctype Watch()
 {
+    bool wake_up_is_lost, job_is_left, num_idle_is_wrong;
+
 end:
-    atomic {
-        A_WAKE_UP_IS_LOST || num_idle != NUM_IDLE_MEANS;
-        assert(!A_WAKE_UP_IS_LOST);
-        assert(num_idle >= 0);
-        assert(num_idle == NUM_IDLE_MEANS)
-    }
+    if
+    :: atomic {
+        A_WAKE_UP_IS_LOST -> wake_up_is_lost = true; assert(!wake_up_is_lost)
+       }
+    :: atomic {
+        A_JOB_IS_LEFT -> job_is_left = true; assert(!job_is_left)
+       }
+    :: atomic {
+        num_idle != NUM_IDLE_MEANS || num_idle < 0 ->
+        num_idle_is_wrong = true;
+        assert(!num_idle_is_wrong)
+       }
+    fi
 }
 
 init
