@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ("Facts", "core_count", "is_claim_machine", "machine_facts")
 
-DISTRIBUTIONS = ("trio", "trio-parallel", "anyio")
+DISTRIBUTIONS = ("trio", "trio-parallel", "anyio", "hypertile")
 
 type Facts = dict[str, str | int | bool]
 
