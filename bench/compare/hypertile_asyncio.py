@@ -7,7 +7,9 @@ between the rounds. The pool is process-wide: its size is set once.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 __all__ = ("NAME", "HypertilePeer", "is_installed", "open_peer")
 
@@ -22,45 +24,42 @@ def is_installed() -> bool:
 class HypertilePeer:
     """What a user of hypertile writes, each in one run of the loop."""
 
-    def __init__(self, runner: asyncio.Runner) -> None:
+    def __init__(self, hypertile: Any, runner: asyncio.Runner) -> None:
+        self._hypertile = hypertile
         self._runner = runner
 
-    async def one_by_one[R](self, fn: Callable[[int], R], items: Sequence[int]) -> list[R]:
+    async def one_by_one[R](
+        self, fn: Callable[[int], R], items: Sequence[int]
+    ) -> list[R]:
         """Await one call after another."""
-        return self._runner.run(_one_by_one(fn, items))
+
+        async def main() -> list[R]:
+            return [await self._hypertile.to_thread(fn, item) for item in items]
+
+        return self._runner.run(main())
 
     async def each[R](self, fn: Callable[[int], R], items: Sequence[int]) -> list[R]:
         """Await all calls at once, by `asyncio.gather`."""
-        return self._runner.run(_each(fn, items))
+
+        async def main() -> list[R]:
+            calls = [self._hypertile.to_thread(fn, item) for item in items]
+            return list(await asyncio.gather(*calls))
+
+        return self._runner.run(main())
 
     async def batch[R](self, fn: Callable[[int], R], items: Sequence[int]) -> list[R]:
         """Run `hypertile.gather_to_thread` once over all items."""
-        return self._runner.run(_batch(fn, items))
 
+        async def main() -> list[R]:
+            return list(await self._hypertile.gather_to_thread(fn, items))
 
-async def _one_by_one[R](fn: Callable[[int], R], items: Sequence[int]) -> list[R]:
-    import hypertile
-
-    return [await hypertile.to_thread(fn, item) for item in items]
-
-
-async def _each[R](fn: Callable[[int], R], items: Sequence[int]) -> list[R]:
-    import hypertile
-
-    return list(await asyncio.gather(*(hypertile.to_thread(fn, i) for i in items)))
-
-
-async def _batch[R](fn: Callable[[int], R], items: Sequence[int]) -> list[R]:
-    import hypertile
-
-    return list(await hypertile.gather_to_thread(fn, items))
+        return self._runner.run(main())
 
 
 @contextmanager
 def open_peer(worker_count: int) -> Iterator[HypertilePeer]:
     """Set the size of the pool, start a loop, and end it on the way out."""
-    import hypertile
-
+    hypertile = import_module("hypertile")
     hypertile.configure(worker_count)
     with asyncio.Runner() as runner:
-        yield HypertilePeer(runner)
+        yield HypertilePeer(hypertile, runner)

@@ -49,8 +49,8 @@ def run(settings: Settings) -> Report:
         name="core_submit",
         title="submit a job that does nothing from a plain thread, and wait for it",
         notes=[
-            f"{our_core.NAME}: Registry, Job and Latch of runtime.lowlevel; us is per job",
-            f"parked first: each job is submitted {NAP * 1e3:.0f} ms after the last one",
+            f"{our_core.NAME}: Registry, Job and Latch of runtime.lowlevel",
+            f"us is per job; parked first: {NAP * 1e3:.0f} ms pass before each job",
         ],
         table=_table(samples),
         samples=samples,
@@ -121,7 +121,11 @@ async def _measure(settings: Settings) -> Samples:
 
 
 async def _seconds_per_job(
-    who: str, run_jobs: _Run, submit: _Submit, job_count: int, settle: Callable[[], None]
+    who: str,
+    run_jobs: _Run,
+    submit: _Submit,
+    job_count: int,
+    settle: Callable[[], None],
 ) -> float:
     gc.collect()
     settle()
