@@ -189,6 +189,10 @@ class PoolLife:
         self._end = self._dice.choice(["leave", "leave", "cancel", "shutdown"])
 
     async def run(self):
+        with trio.fail_after(TIMEOUT):  # a call that nobody wakes a worker for
+            await self._live()
+
+    async def _live(self):
         workers, capacity = self._dice.randint(1, 4), self._dice.choice([1, 5, 1000])
         with trio.CancelScope() as scope:
             async with (
