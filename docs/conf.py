@@ -54,6 +54,8 @@ intersphinx_mapping = {
 nitpick_ignore = [
     *(("py:class", name) for name in ("R", "T", "Worker")),
     *(("py:obj", f"typing.{name}") for name in ("R", "T", "Ts")),
+    # Overloads are shown as written, without the module.
+    ("py:class", "AbstractAsyncContextManager"),
 ]
 nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend)\..*")]
 

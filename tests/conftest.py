@@ -1,6 +1,8 @@
 """What every test gets: a time limit, and a look at what it left behind."""
 
+import functools
 import inspect
+import math
 import os
 import sys
 import threading
@@ -25,6 +27,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "obj", None)):
             item.fixturenames.append("time_limit")
+            item.obj = refuse_stray_cancelled(item.obj)
+
+
+def refuse_stray_cancelled(test):
+    """Fail a test that a `trio.Cancelled` leaves; pytest-trio would swallow it."""
+
+    @functools.wraps(test)
+    async def checked(**fixtures):
+        try:
+            await test(**fixtures)
+        except trio.Cancelled as error:
+            if trio.current_effective_deadline() == -math.inf:
+                raise  # the time limit, or a fixture that failed
+            raise AssertionError("the test's scope was not cancelled") from error
+
+    return checked
 
 
 @pytest.fixture

@@ -3,15 +3,18 @@
 A batch enters the scheduler as a single job for all its items. Whoever runs a
 piece works through it leaf by leaf from the front. Before each leaf it looks at
 its own deque: if that is empty, somebody stole the last half it offered (or it
-never offered one), so it pushes the upper half of what is left. Fine pieces
-arise only where there is demand, the entries in the queues are few whatever the
-number of items, and nobody has to choose a chunk size.
+never offered one), so it pushes the upper half of what is left, then the upper
+half of the rest, and so on, keeping no more than the leaf. Thieves take the
+largest piece; what nobody takes comes back smallest first, and is worked through
+without another cut. Fine pieces arise only where there is demand, the entries
+in a deque grow with the logarithm of the number of items, and nobody has to choose
+a chunk size.
 
 A leaf is a plain loop. Its length adapts to `LEAF_NS` of run time, so the cost
 of scheduling disappears for cheap items and balance is kept for dear ones.
 
-    piece [start ........ stop)        deque: empty
-          [leaf][ keep ..][ pushed half )
+    piece  [start ............................ stop)       deque: empty
+           [leaf][ 3rd ][ 2nd push ][    1st push  )
 
 Between leaves a piece makes way for work that waits outside, and looks at its
 token.
@@ -128,20 +131,27 @@ class Batch[T, R]:
         worker = current_worker()
         assert worker is not None
         while start < stop and not self._token.is_set:
-            if not worker.deque and stop - start > leaf_size:
-                middle = (start + leaf_size + stop) // 2
-                self._push(worker, middle, stop, leaf_size)
-                stop = middle
+            if not worker.deque:
+                stop = self._share(worker, start, stop, leaf_size)
             leaf_stop = min(start + leaf_size, stop)
             begin_ns = sync.clock_ns()
             self._run_leaf(start, leaf_stop)
             elapsed_ns = sync.clock_ns() - begin_ns
             leaf_size = _next_leaf_size(leaf_stop - start, elapsed_ns)
             start = leaf_stop
-            if start < stop and worker.registry.injector:
-                self._push(worker, start, stop, leaf_size)
+            if worker.registry.injector:
                 worker.look_outside_next()
+                if start < stop:
+                    self._push(worker, start, stop, leaf_size)
                 return
+
+    def _share(self, worker: Worker, start: int, stop: int, leaf_size: int) -> int:
+        """Push all but the next leaf, the largest piece first; return its end."""
+        while stop - start > leaf_size:
+            middle = max(start + leaf_size, (start + stop) // 2)
+            self._push(worker, middle, stop, leaf_size)
+            stop = middle
+        return stop
 
     def _push(self, worker: Worker, start: int, stop: int, leaf_size: int) -> None:
         self._pieces.increment()
@@ -183,9 +193,14 @@ class Batch[T, R]:
         if is_complete:
             self._complete()
         sink = self._sink
-        # The user's objects, not ours to keep; and the sink would close a cycle.
-        del self._call, self._items, self._context, self._sink
+        self.drop_call()
+        del self._sink  # else it closes a cycle
         sink(self)
+
+    def drop_call(self) -> None:
+        """Let go of the user's objects; also if the first piece was withdrawn."""
+        for name in ("_call", "_items", "_context"):
+            vars(self).pop(name, None)
 
     def _complete(self) -> None:
         """Make the batch's result out of the items' results."""

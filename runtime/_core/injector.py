@@ -80,8 +80,21 @@ class Injector:
             if 2 * self._withdrawn[job.lane] <= len(lane):
                 return []
             self._withdrawn[job.lane] = 0
-            removed = [entry for entry in lane if entry.phase == WITHDRAWN]
-            kept = [entry for entry in lane if entry.phase != WITHDRAWN]
-            lane.clear()
-            lane.extend(kept)
-            return removed
+            return _compact(lane)
+
+
+def _compact(lane: "sync.Deque[Job]") -> list[Job]:
+    """Remove the empty entries from a lane and return them; under the lock."""
+    removed: list[Job] = []
+    kept: list[Job] = []
+    # ORDER: one look at each phase; an entry that is withdrawn between two looks
+    # would be in neither list, and lost.
+    for entry in lane:
+        (removed if entry.phase == WITHDRAWN else kept).append(entry)
+    old_count = len(lane)
+    # ORDER: add before removing; a worker that looks without the lock must not
+    # find a lane empty that has a job, and go to sleep.
+    lane.extend(kept)
+    for _ in range(old_count):
+        lane.popleft()
+    return removed

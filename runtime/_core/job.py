@@ -4,9 +4,9 @@
        |
        +------run()------> RUNNING --> DONE    outcome stored, then delivered
 
-The step out of QUEUED is one atomic claim. A worker and a canceller may both try;
-the lock in `Job._claim` is free exactly once, so one of them wins and the other
-learns that it lost. There is no third case. After that step only the winner
+The step out of QUEUED is one atomic claim, **CLAIM-1**. A worker and a canceller may
+both try; the lock in `Job._claim` is free exactly once, so one of them wins and the
+other learns that it lost. There is no third case. After that step only the winner
 writes to the job.
 
 An entry always leaves the scheduler through its `sink`, exactly once: after its
@@ -85,7 +85,7 @@ class Job:
         context: Context,
         *,
         token: CancelToken | None = None,
-        sink: "Callable[[Job], None] | None" = None,
+        sink: Callable[..., None] | None = None,
         lane: int = NORMAL_LANE,
     ) -> None:
         self._claim = sync.Lock()  # atomic: acquire; locked means claimed
@@ -93,7 +93,7 @@ class Job:
         self.fn: Callable[..., object] | None = fn  # owner
         self.args: tuple[object, ...] | None = args  # owner
         self.context: Context | None = context  # owner
-        self.outcome: outcome.Outcome[object] | None = None  # owner
+        self.outcome: outcome.Maybe[object] | None = None  # owner
         self.phase = QUEUED  # owner
         self.token = CancelToken() if token is None else token  # immutable
         self.sink = sink  # immutable

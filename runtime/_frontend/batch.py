@@ -91,7 +91,7 @@ class BatchCall(Waiting):
     def stop(self, cause: str) -> None:
         """End the batch on somebody else's behalf."""
         self.token.request_stop(cause)
-        if self._intake.registry.withdraw(self.first_piece):
+        if self._withdraw():
             self.fail(TaskCancelled(self.name, cause))
 
     def fail(self, error: BaseException) -> None:
@@ -104,7 +104,14 @@ class BatchCall(Waiting):
     @override
     def _cancelled(self) -> bool:
         self.token.request_stop(None)
-        return self._intake.registry.withdraw(self.first_piece)
+        return self._withdraw()
+
+    def _withdraw(self) -> bool:
+        """Take the batch back; True if no item had begun and now none will."""
+        if not self._intake.registry.withdraw(self.first_piece):
+            return False
+        self.batch.drop_call()
+        return True
 
     def _answer(self) -> list[object]:
         raise_cancel, self._raise_cancel = self._raise_cancel, None

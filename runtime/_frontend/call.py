@@ -174,6 +174,7 @@ class Call(Waiting, Job):
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
+        self.token.host = None  # the task leaves; it runs nothing more for the job
         self._end(error)
 
     @override
@@ -198,7 +199,7 @@ class Call(Waiting, Job):
                 self.outcome = outcome.Error(error)
         self._intake.settle(self)
 
-    def _take_answer(self) -> outcome.Outcome[object]:
+    def _take_answer(self) -> outcome.Maybe[object]:
         """Return what the task gets, and keep none of it."""
         answer, self.outcome = self.outcome, None
         raise_cancel, self._raise_cancel = self._raise_cancel, None

@@ -19,7 +19,7 @@ import outcome
 import trio
 
 from .._core import Latch, current_worker
-from .._errors import DeadlockError, NotOnWorkerError
+from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
 from .token import WorkToken, accepted_by
 
 __all__ = ("Request", "run", "run_sync")
@@ -37,8 +37,10 @@ def run[*Ts, R](async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
     Raises:
       NotOnWorkerError: called outside a job.
       trio.RunFinishedError: the Trio run is over.
-      trio.Cancelled: the job's waiter was cancelled, or the pool was, while
-        ``async_fn`` ran. Let it pass.
+      trio.Cancelled: the job's waiter was cancelled while ``async_fn`` ran in its
+        task. Let it pass.
+      JobCancelled: the job was asked to stop while ``async_fn`` ran in a task of its
+        own. Let it pass.
     """
     return _ask("runtime.from_worker.run", async_fn, args)
 
@@ -100,7 +102,7 @@ class Request:
         self._context = copy_context()  # immutable
         self._context.run(accepted_by.set, token.intake)
         self._done = Latch()  # immutable
-        self._outcome: outcome.Outcome[object] | None = None  # owner: until BACK-3
+        self._outcome: outcome.Maybe[object] | None = None  # owner: until BACK-3
 
     def ask(self) -> object:
         """Post the request, wait, and return or raise what came of it."""
@@ -114,7 +116,9 @@ class Request:
     def deliver(self) -> None:
         """Choose the task that runs the request."""
         host = self._token.host
-        if host is None or not host.resume_for(self):  # BACK-2 choose
+        if host is not None:
+            host.resume_for(self)  # BACK-2 choose
+        else:
             self._token.intake.start_child(self)
 
     def refuse(self, error: BaseException) -> None:
@@ -123,6 +127,29 @@ class Request:
 
     async def run_in_this_task(self) -> None:
         """Run the request in the calling task, with the job's context variables."""
+        self._answer(await self._run())
+
+    async def run_in_child_task(self) -> None:
+        """Run the request in a task of its own, cancelled with its job."""
+        token = self._token
+        token.scopes = scopes = token.scopes or set()
+        result: outcome.Maybe[object] = outcome.Error(JobCancelled())
+        with trio.CancelScope() as scope:
+            scopes.add(scope)
+            if token.is_set:
+                scope.cancel()
+            try:
+                result = await self._run()
+            finally:
+                scopes.discard(scope)
+        if isinstance(result, outcome.Error) and isinstance(
+            result.error, trio.Cancelled
+        ):
+            # It speaks of this task's scope, which nobody above the job knows.
+            result = outcome.Error(JobCancelled())
+        self._answer(result)
+
+    async def _run(self) -> outcome.Maybe[object]:
         task = trio.lowlevel.current_task()
         own_context, task.context = task.context, self._context
         # A task's new context takes effect with its next step.
@@ -130,22 +157,9 @@ class Request:
         result = await outcome.acapture(_unprotected, self._async_fn, self._args)
         task.context = own_context
         await trio.lowlevel.cancel_shielded_checkpoint()
-        self._answer(result)
+        return result
 
-    async def run_in_child_task(self) -> None:
-        """Run the request in a task of its own, cancelled with its job."""
-        token = self._token
-        token.scopes = scopes = token.scopes or set()
-        with trio.CancelScope() as scope:
-            scopes.add(scope)
-            if token.is_set:
-                scope.cancel()
-            try:
-                await self.run_in_this_task()
-            finally:
-                scopes.discard(scope)
-
-    def _answer(self, result: outcome.Outcome[object]) -> None:
+    def _answer(self, result: outcome.Maybe[object]) -> None:
         # ORDER: the outcome first; the latch lets the worker read it.
         self._outcome = result
         self._done.set()  # BACK-3 answer

@@ -88,10 +88,11 @@ class Intake:
         # A place for each queued job and one for each that runs.
         self.places = Bound(queue_capacity + worker_count, self.check_open)  # immutable
         # All that follows belongs to the Trio thread.
-        self.work: set[Work] = set()  # owner: accepted and not settled
+        # Accepted and not settled; used as an ordered set.
+        self.work: dict[Work, None] = {}  # owner
         self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
         self.verdicts = Counter[Verdict]()  # owner: how settled work ended
-        self._unretrieved: dict[Work, Exception] = {}  # owner: jobs' errors
+        self._unretrieved: dict[Work, BaseException] = {}  # owner: jobs' errors
         self.is_closing = False  # owner
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
@@ -110,11 +111,11 @@ class Intake:
 
     def track(self, work: Work) -> None:
         """Count a piece of work as accepted."""
-        self.work.add(work)
+        self.work[work] = None
 
     def inject(self, work: Work, job: Job) -> None:
         """Count a piece of work as accepted and hand its job to the workers."""
-        self.work.add(work)
+        self.work[work] = None
         self.registry.inject(job)
 
     def is_inside_job(self) -> bool:
@@ -122,7 +123,7 @@ class Intake:
         worker = current_worker()
         return worker is not None and worker.registry is self.registry
 
-    def adopt(self, job: Job) -> None:
+    def adopt(self, work: Work, job: Job) -> None:
         """Accept a job from inside a job: to the worker's own deque, at no place.
 
         Raises:
@@ -136,12 +137,12 @@ class Intake:
         assert worker is not None
         # ORDER: the pool learns of the job before the job can end, because the
         # port delivers in the order of posts.
-        self.port.post(_Adoption(self, job))
+        self.port.post(_Adoption(self, work))
         worker.push(job)
 
     def track_adopted(self, work: Work) -> None:
         """Count work that `adopt` accepted; in the Trio thread."""
-        self.work.add(work)
+        self.work[work] = None
         if self._is_cancelled:
             work.stop("the end of its pool")
 
@@ -153,7 +154,7 @@ class Intake:
             self.places.give_back()
         if work not in self.work:
             return  # left behind by a shutdown or a failure
-        self.work.remove(work)
+        del self.work[work]
         self.abandoned.discard(work)
         self.verdicts[work.verdict()] += 1
         if self.is_closing:
@@ -163,7 +164,7 @@ class Intake:
         """Count a running job whose waiter has left."""
         self.abandoned.add(work)
 
-    def note_unretrieved(self, work: Work, error: Exception) -> None:
+    def note_unretrieved(self, work: Work, error: BaseException) -> None:
         """Keep the error of a job that nobody has waited for yet."""
         self._unretrieved[work] = error
 
@@ -208,12 +209,14 @@ class Intake:
         """End everything that was accepted; accept nothing more from anyone."""
         self.is_closing = self._is_cancelled = True
         self.lane.cancel()
-        for work in list(self.work):
+        # ORDER: newest first; else the end of what runs lets begin what is to be
+        # withdrawn.
+        for work in reversed(list(self.work)):
             work.stop(cause)
 
     def leave_behind(self, work: Work, error: BaseException) -> None:
         """Give up on work that does not end; its outcome will be dropped."""
-        self.work.discard(work)
+        self.work.pop(work, None)
         work.fail(error)
         self._note_progress()
 

@@ -69,8 +69,8 @@ def check_sync_callable(fn: object, call: str) -> None:
     code = getattr(fn, "__code__", None)
     if code is not None and code.co_flags & inspect.CO_COROUTINE:
         raise TypeError(
-            f"{call} needs a sync function, but {fn.__qualname__} is async; "
-            f"write instead: await pool.spawn({fn.__qualname__}, ...)"
+            f"{call} needs a sync function, but {callable_name(fn)} is async; "
+            f"write instead: await pool.spawn({callable_name(fn)}, ...)"
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import cast
+from typing import Literal, cast, overload
 
 import outcome
 import trio
@@ -306,7 +306,7 @@ class WorkerPool:
         intake = self._intake
         if intake.is_inside_job():
             job = Job(intake, fn, args, lane=priority, name=name, holds_place=False)
-            intake.adopt(job)
+            intake.adopt(job, job)
             return job
         if not intake.places.try_take():
             raise trio.WouldBlock
@@ -325,6 +325,24 @@ class WorkerPool:
 
     # Many items
 
+    @overload
+    async def spawn_parallel_batch[T, R](
+        self,
+        items: Iterable[T],
+        fn: Callable[[T], R],
+        on_error: Literal["raise"] = "raise",
+        *,
+        priority: Priority = Priority.NORMAL,
+    ) -> list[R]: ...
+    @overload
+    async def spawn_parallel_batch[T, R](
+        self,
+        items: Iterable[T],
+        fn: Callable[[T], R],
+        on_error: Literal["return"],
+        *,
+        priority: Priority = Priority.NORMAL,
+    ) -> list[outcome.Maybe[R]]: ...
     @trio.lowlevel.enable_ki_protection
     async def spawn_parallel_batch[T, R](
         self,
@@ -333,7 +351,7 @@ class WorkerPool:
         on_error: OnError = "raise",
         *,
         priority: Priority = Priority.NORMAL,
-    ) -> list[R] | list[outcome.Outcome[R]]:
+    ) -> list[R] | list[outcome.Maybe[R]]:
         """Call ``fn(item)`` for each item, on all workers, and wait for all.
 
         The scheduler cuts the items into pieces while it runs; there is no chunk
@@ -375,7 +393,7 @@ class WorkerPool:
             lane=priority,
         )
         self._intake.inject(batch, batch.first_piece)
-        return cast("list[R]", await batch.park())
+        return cast("list[R] | list[outcome.Maybe[R]]", await batch.park())
 
     @trio.lowlevel.enable_ki_protection
     async def spawn_chunked_parallel[T, R](
@@ -427,6 +445,26 @@ class WorkerPool:
         self._intake.inject(batch, batch.first_piece)
         return cast("list[R]", await batch.park())
 
+    @overload
+    def map[T, R](
+        self,
+        fn: Callable[[T], R],
+        iterable: Iterable[T] | AsyncIterable[T],
+        *,
+        max_in_flight: int = 64,
+        ordered: bool = True,
+        on_error: Literal["raise"] = "raise",
+    ) -> AbstractAsyncContextManager[AsyncIterator[R]]: ...
+    @overload
+    def map[T, R](
+        self,
+        fn: Callable[[T], R],
+        iterable: Iterable[T] | AsyncIterable[T],
+        *,
+        max_in_flight: int = 64,
+        ordered: bool = True,
+        on_error: Literal["return"],
+    ) -> AbstractAsyncContextManager[AsyncIterator[outcome.Maybe[R]]]: ...
     def map[T, R](
         self,
         fn: Callable[[T], R],
@@ -435,7 +473,10 @@ class WorkerPool:
         max_in_flight: int = 64,
         ordered: bool = True,
         on_error: OnError = "raise",
-    ) -> AbstractAsyncContextManager[AsyncIterator[R]]:
+    ) -> (
+        AbstractAsyncContextManager[AsyncIterator[R]]
+        | AbstractAsyncContextManager[AsyncIterator[outcome.Maybe[R]]]
+    ):
         """Stream items through ``fn``; results come out of an async iterator::
 
             async with pool.map(fn, source) as results:

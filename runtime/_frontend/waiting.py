@@ -23,35 +23,39 @@ class Waiting:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ()
+    if not TYPE_CHECKING:
+        __slots__ = ()  # the classes that mix it in have slots for what follows
 
     _task: trio.lowlevel.Task | None
     _raise_cancel: trio.lowlevel.RaiseCancelT | None
     _request: "Request | None"
-    _early: outcome.Outcome[object] | None
+    _early: outcome.Maybe[object] | None
 
     def _init_waiting(self) -> None:
         # The parked task; None before, after, and while it runs a request.
         self._task = None  # owner: the Trio thread
         # Set when a cancellation came but the work has to be waited for.
         self._raise_cancel = None  # owner: the Trio thread
-        # What the task was resumed for, if not for the answer.
+        # What the task is to run before it waits on for the answer.
         self._request = None  # owner: the Trio thread
         # An answer that came while the task was not parked.
         self._early = None  # owner: the Trio thread
 
     async def park(self) -> object:
         """Wait for the answer, running what the job asks for meanwhile."""
-        while self._early is None:
+        while True:
+            request, self._request = self._request, None
+            if request is not None:
+                await request.run_in_this_task()
+                continue
+            if self._early is not None:
+                return self._early.unwrap()
             self._task = trio.lowlevel.current_task()
             answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
                 self._abort
             )
-            request, self._request = self._request, None
-            if request is None:
+            if self._request is None:
                 return answer
-            await request.run_in_this_task()
-        return self._early.unwrap()
 
     def _abort(self, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
         """React to the cancellation of the parked task."""
@@ -65,14 +69,12 @@ class Waiting:
         """Ask the work to end; return whether the task may leave at once."""
         raise NotImplementedError
 
-    def resume_for(self, request: "Request") -> bool:
-        """Have the parked task run a request; return whether there is one."""
-        if self._task is None:
-            return False
+    def resume_for(self, request: "Request") -> None:
+        """Have the waiting task run a request, now or when it comes to park."""
         self._request = request
-        return self._resume(outcome.Value(None))
+        self._resume(outcome.Value(None))
 
-    def _resume(self, answer: outcome.Outcome[object]) -> bool:
+    def _resume(self, answer: outcome.Maybe[object]) -> bool:
         """Let the task go on with an answer, if it is parked; return whether it was."""
         task, self._task = self._task, None
         if task is None:

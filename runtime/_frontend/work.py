@@ -25,16 +25,12 @@ class Verdict(enum.IntEnum):
 class Work(Protocol):
     """A piece of accepted work. All methods belong to the Trio thread."""
 
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-
-    @property
-    def code(self) -> CodeType | None:
-        """Where its function is defined; None for a builtin."""
+    name: str  # what reports call it
+    code: CodeType | None  # where its function is defined; None for a builtin
 
     def verdict(self) -> Verdict:
         """Tell how it ended; before its end, how it would if it ended now."""
+        raise NotImplementedError
 
     def stop(self, cause: str) -> None:
         """End it on somebody else's behalf: withdraw it or set its token."""

@@ -160,7 +160,7 @@ def test_no_piece_is_empty(lone, fine, monkeypatch):
 
 def test_huge_batch_has_few_entries_in_the_queue(lone, fine):
     depths = run(lone, lambda _: len(current_worker().deque), range(50_000)).results()
-    assert max(depths) <= 1
+    assert max(depths) <= 16  # as often as 50,000 can be halved
 
 
 def test_items_are_sliced_and_never_listed(lone):
@@ -201,11 +201,11 @@ def test_outside_job_waits_for_the_leaf_it_met(lone, calls, monkeypatch):
 
     def use(item):
         order.append(item)
-        if item == 3:
+        if item == 5:
             calls.inject(lone, order.append, "outside")
 
     run(lone, use, range(64))
-    # Leaves are 1, 2, 4, ... items long: 3 is the first of the third.
+    # The piece from 4 to 8 begins with leaves of 1 and 2: 5 is the first of two.
     assert order.index("outside") == 7
 
 
@@ -349,6 +349,18 @@ def test_items_that_cannot_be_sliced_are_an_error(lone):
     assert [type(error) for error in batch.errors()] == [TypeError]
 
 
+def test_piece_that_fails_by_itself_fails_the_batch(lone, monkeypatch):
+    """No item's fault: there is no memory for the results, say."""
+
+    def fail(self, start, stop):
+        raise MemoryError
+
+    monkeypatch.setattr(Batch, "_run_leaf", fail)
+    batch = run(lone, str, range(10))
+    assert not batch.is_complete
+    assert [type(error) for error in batch.errors()] == [MemoryError]
+
+
 # Stopping
 
 
@@ -457,6 +469,19 @@ def test_leak_closed_batch_keeps_neither_function_nor_items(lone, wait_for, fail
         return not any(ref() for ref in refs)
 
     wait_for(all_dead)
+
+
+def test_leak_closed_batch_lets_go_of_its_sink(lone, wait_for):
+    this = Run(str, range(20))
+    batch, ref = this.on(lone), weakref.ref(this)
+    del this
+
+    def is_dead():
+        gc.collect()
+        return ref() is None
+
+    wait_for(is_dead)
+    assert batch.is_complete
 
 
 def test_leak_results_are_kept_by_the_batch_alone(lone, wait_for):

@@ -6,7 +6,7 @@ import pytest
 from helpers import run_threaded
 
 from runtime._core.injector import LANE_COUNT, Injector
-from runtime._core.job import Job
+from runtime._core.job import QUEUED, WITHDRAWN, Job
 
 
 def numbered(number, lane=1):
@@ -200,6 +200,37 @@ def pop_all_numbers(injector):
     """Pop everything; return the numbers of those that were not withdrawn."""
     jobs = list(iter(injector.pop, None))
     return [number_of(job) for job in jobs if job.args is not None]
+
+
+def test_race_compaction_vs_withdraw_keeps_the_entry(injector):
+    """An entry is withdrawn while its lane is compacted.
+
+    1. the compaction reads its phase: queued;
+    2. a canceller withdraws it;
+    3. the compaction reads no phase twice, so the entry stays for a worker.
+    """
+
+    class WithdrawnWhenLookedAt(Job):
+        __slots__ = ("looks",)
+
+        @property
+        def phase(self):
+            self.looks += 1
+            return QUEUED if self.looks == 1 else WITHDRAWN
+
+        @phase.setter
+        def phase(self, value):
+            self.looks = 0
+
+    racing = WithdrawnWhenLookedAt(int, (), contextvars.Context())
+    withdrawn = [numbered(number) for number in range(2)]
+    injector.push_many([racing, *withdrawn])
+    out = []
+    for job in withdrawn:
+        job.withdraw()
+        out += injector.note_withdrawn(job)
+    out += iter(injector.pop, None)
+    assert sorted(map(id, out)) == sorted(map(id, [racing, *withdrawn]))
 
 
 def test_compaction_leaves_other_lanes_alone(injector):

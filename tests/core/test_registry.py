@@ -380,6 +380,13 @@ def test_start_names_its_threads(open_registry, calls):
     assert {call.wait() for call in names} == {"runtime-files-0", "runtime-files-1"}
 
 
+@pytest.mark.parametrize("worker_count", [1, 3])
+def test_start_has_as_many_threads_as_workers(open_registry, worker_count):
+    registry = open_registry(worker_count)
+    assert registry.worker_count == worker_count == len(registry._threads)
+    assert len(registry.statistics()) == worker_count
+
+
 @pytest.mark.parametrize("refused", [0, 1, 2])
 def test_start_thread_that_cannot_start_stops_those_that_did(monkeypatch, refused):
     real, started = sync.start_thread, []

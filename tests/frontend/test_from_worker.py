@@ -49,6 +49,24 @@ async def test_run_runs_in_the_waiting_task(pool):
     assert task is trio.lowlevel.current_task()
 
 
+async def test_run_asked_for_during_the_poll_runs_in_the_waiting_task(
+    pool, monkeypatch
+):
+    """The request comes before its task has parked.
+
+    1. the task injects its job and polls for long; 2. the job asks and waits; 3. the
+    poll ends without an answer, and the task finds the request.
+    """
+    monkeypatch.setattr("runtime._core.Registry.is_anyone_idle", lambda _: True)
+    monkeypatch.setattr("runtime._frontend.call.MAX_POLLS", 5000)
+
+    async def current():
+        return trio.lowlevel.current_task()
+
+    task = await pool.spawn_cpu_work(from_worker.run, current)
+    assert task is trio.lowlevel.current_task()
+
+
 async def test_run_several_times_in_one_job(pool):
     def work():
         return [from_worker.run(async_double, number) for number in range(20)]
@@ -159,6 +177,32 @@ async def test_run_in_a_child_task_is_cancelled_with_its_job(pool, gate, kind):
                 await pool.spawn_parallel_batch([1], work)
         assert scope.cancelled_caught
     assert seen[0] == "ended"
+
+
+def test_run_in_a_job_that_was_cancelled_before_ends_the_job_at_once(gate):
+    """No `trio.Cancelled` may reach who did not cancel a scope.
+
+    Not an async test: pytest-trio would swallow it.
+    """
+    ended = []
+
+    def work():
+        gate.hold()
+        from_worker.run(trio.sleep_forever)
+
+    async def main():
+        async with runtime.open_worker_pool(1) as pool:
+            job = await pool.submit(work)
+            await gate.wait_entered()
+            job.cancel()
+            gate.open()
+            with pytest.raises(runtime.TaskCancelled):
+                await job.wait()
+            ended.append("waited for")
+        ended.append("left")
+
+    trio.run(main)
+    assert ended == ["waited for", "left"]
 
 
 async def test_run_in_an_abandoned_job_gets_a_task_of_its_own(pool, gate):

@@ -226,6 +226,25 @@ async def test_submit_nowait_in_a_chain_ends_when_the_block_is_cancelled():
     assert scope.cancelled_caught
 
 
+async def test_submit_nowait_inside_a_job_of_a_cancelled_pool_ends_the_job(gate):
+    refused = []
+    with pytest.raises(KeyError):
+        async with runtime.open_worker_pool(1) as pool:
+
+            def parent():
+                try:
+                    gate.hold_while(runtime.check_cancelled)
+                except runtime.JobCancelled:
+                    with pytest.raises(runtime.JobCancelled):
+                        pool.submit_nowait(double, 1)
+                    refused.append(True)
+
+            pool.submit_nowait(parent)
+            await gate.wait_entered()
+            raise KeyError
+    assert refused == [True]
+
+
 async def test_submit_nowait_to_another_pool_from_inside_a_job_is_refused_a_thread():
     async with (
         runtime.open_worker_pool(1) as outer,
@@ -282,19 +301,20 @@ async def test_submit_cancelled_at_the_bound_gives_nothing_up(gate):
 async def test_submit_waiting_at_the_bound_when_the_block_ends_is_refused(gate):
     refused = []
 
-    async with trio.open_nursery() as nursery:
-        async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+    async def late(pool):
+        with pytest.raises(runtime.PoolClosedError):
+            await pool.submit(double, 1)
+        refused.append(True)
 
-            async def late():
-                with pytest.raises(runtime.PoolClosedError):
-                    await pool.submit(double, 1)
-                refused.append(True)
-
-            pool.submit_nowait(gate.hold)
-            pool.submit_nowait(double, 1)
-            nursery.start_soon(late)
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.start_soon(trio.to_thread.run_sync, gate.open)
+    async with (
+        trio.open_nursery() as nursery,
+        runtime.open_worker_pool(1, queue_capacity=1) as pool,
+    ):
+        pool.submit_nowait(gate.hold)
+        pool.submit_nowait(double, 1)
+        nursery.start_soon(late, pool)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(trio.to_thread.run_sync, gate.open)
     assert refused == [True]
 
 

@@ -152,6 +152,15 @@ async def test_map_item_of_a_slow_source_starts_at_once(pool):
 
 async def test_map_long_sync_source_lets_other_tasks_run(pool):
     ticks = []
+    seen_by_source = 0
+
+    def source():
+        nonlocal seen_by_source
+        for number in range(200_000):
+            if len(ticks) > 10:
+                break
+            yield number
+        seen_by_source = len(ticks)
 
     async def tick():
         while True:
@@ -160,10 +169,11 @@ async def test_map_long_sync_source_lets_other_tasks_run(pool):
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tick)
-        async with pool.map(double, range(20_000), max_in_flight=20_000) as results:
-            assert len(await collect(results)) == 20_000
+        async with pool.map(double, source(), max_in_flight=200_000) as results:
+            await wait_until(lambda: seen_by_source)
+            await anext(results)
         nursery.cancel_scope.cancel()
-    assert len(ticks) > 20
+    assert seen_by_source > 10
 
 
 # Errors
@@ -191,6 +201,21 @@ async def test_map_error_comes_after_the_results_before_it(pool):
             async for result in results:
                 seen.append(result)  # noqa: PERF401  # needed when it raises
     assert seen == [0, 1, 2]
+
+
+async def test_map_error_keeps_back_the_results_after_it(pool, gate):
+    def work(item):
+        if item == "good":
+            return gate.open()
+        gate.hold()
+        raise ValueError(item)
+
+    seen = []
+    with pytest.raises(ExceptionGroup):
+        async with pool.map(work, ["bad", "good"]) as results:
+            async for result in results:
+                seen.append(result)  # noqa: PERF401  # needed when it raises
+    assert seen == []
 
 
 async def test_map_on_error_return_gives_outcomes(pool):

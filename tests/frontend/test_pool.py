@@ -161,6 +161,23 @@ async def test_pool_block_left_by_an_error_withdraws_and_tells(gate):
         await queued.wait()
 
 
+async def test_pool_cancel_stops_the_newest_work_first(manual):
+    """Else the end of what runs would let a queued job begin, and run."""
+    order = []
+
+    class FakeWork:
+        def stop(self, cause):
+            order.append(self)
+
+    intake = manual.pool._intake
+    works = [FakeWork() for _ in range(5)]
+    for work in works:
+        intake.track(work)
+    intake.cancel("the test")
+    intake.work.clear()
+    assert order == works[::-1]
+
+
 async def test_pool_block_cancelled_withdraws_and_tells(gate):
     calls = []
     with trio.CancelScope() as scope:

@@ -25,7 +25,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -349,6 +349,14 @@ class _Deque(collections.deque[Any]):
     def popleft(self) -> Any:
         self.play.step()
         return super().popleft()
+
+    def clear(self) -> None:
+        self.play.step()
+        super().clear()
+
+    def extend(self, items: Iterable[Any]) -> None:
+        self.play.step()
+        super().extend(items)
 
     def __len__(self) -> int:
         self.play.step()

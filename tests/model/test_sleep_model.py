@@ -227,6 +227,34 @@ def test_model_sleep_stop_wakes_every_worker():
     explore(story, preemptions=1)
 
 
+def test_model_sleep_compaction_does_not_hide_the_jobs_that_stay():
+    """A lane is compacted while a worker looks into it.
+
+    1. a worker is idle, so the poster of a job wakes nobody;
+    2. two other jobs are withdrawn, and their lane is compacted;
+    3. the worker's looks fall into the compaction: were the lane empty for a
+       moment, the worker would sleep and the job wait for ever.
+    """
+
+    def story(play: Play):
+        registry = Registry(1)
+        registry.start()
+        done = Latch()
+
+        def post():
+            stays, *goes = (job_that_sets(Latch()) for _ in range(3))
+            stays.sink = done.set
+            registry.inject_many([stays, *goes])
+            for job in goes:
+                registry.withdraw(job)
+            done.wait()
+            registry.stop()
+
+        play.thread(post, "poster")
+
+    explore(story, preemptions=2)
+
+
 def test_model_stop_right_after_a_post_leaves_no_job():
     """A job is injected and the order to stop follows at once.
 

@@ -1,0 +1,105 @@
+import threading
+
+import pytest
+import trio
+import trio.testing
+from helpers import run_threaded, wait_until
+
+from runtime._frontend.port import CompletionPort
+
+
+class Note:
+    """A delivery that notes that it was made."""
+
+    def __init__(self, notes, name):
+        self.notes = notes
+        self.name = name
+
+    def deliver(self):
+        self.notes.append(self.name)
+
+
+class FakeToken:
+    """A Trio token that only counts; the test drains."""
+
+    def __init__(self):
+        self.wake_ups = 0
+
+    def run_sync_soon(self, fn):
+        self.wake_ups += 1
+
+
+async def test_port_delivers_in_the_trio_thread_in_the_order_of_posts():
+    notes = []
+    port = CompletionPort()
+    for number in range(5):
+        assert port.post(Note(notes, number))
+    assert notes == []
+    await trio.testing.wait_all_tasks_blocked()
+    assert notes == [0, 1, 2, 3, 4]
+
+
+async def test_port_burst_costs_one_wake_up():
+    port = CompletionPort()
+    port._trio_token = FakeToken()
+    notes = []
+    for number in range(100):
+        port.post(Note(notes, number))
+    assert port._trio_token.wake_ups == 1
+    port.drain()
+    assert notes == list(range(100))
+    port.post(Note(notes, "next"))
+    assert port._trio_token.wake_ups == 2
+
+
+async def test_port_post_during_the_drain_asks_for_another():
+    """PORT-3 comes before PORT-4, so what comes late is not left behind."""
+    port = CompletionPort()
+    port._trio_token = FakeToken()
+    notes = []
+
+    class PostsAnother(Note):
+        def deliver(self):
+            super().deliver()
+            port.post(Note(notes, "late"))
+
+    port.post(PostsAnother(notes, "first"))
+    port.drain()
+    assert port._trio_token.wake_ups == 2
+    port.drain()
+    assert notes == ["first", "late"]
+
+
+async def test_port_many_posters_lose_nothing():
+    notes = []
+    port = CompletionPort()
+
+    def post(poster):
+        for number in range(500):
+            assert port.post(Note(notes, (poster, number)))
+
+    await trio.to_thread.run_sync(
+        run_threaded, lambda: post(0), lambda: post(1), lambda: post(2)
+    )
+    await wait_until(lambda: len(notes) == 1500)
+    for poster in range(3):
+        assert [n for p, n in notes if p == poster] == list(range(500))
+
+
+def test_port_after_the_run_says_so_and_keeps_nothing():
+    ports = []
+
+    async def main():
+        ports.append(CompletionPort())
+
+    trio.run(main)
+    (port,) = ports
+    for _ in range(2):
+        assert not port.post(Note([], "too late"))
+    assert not port._pending
+
+
+def test_port_is_made_in_the_trio_thread():
+    assert threading.current_thread() is threading.main_thread()
+    with pytest.raises(RuntimeError):
+        CompletionPort()
