@@ -15,6 +15,7 @@ import trio
 
 from ..core_costs import core_name, fork_seconds, submit_seconds
 from ..harness import Settings, interleave
+from ..machine import is_native
 from ..quantiles import paired_ratios, quantile, spread
 from ..report import Report, Samples, Target
 
@@ -27,7 +28,7 @@ AT_LEAST = 3.0
 
 def run(settings: Settings) -> Report:
     """Measure the situation."""
-    if core_name() != "native":
+    if not is_native():
         return Report(
             name="core_compare",
             title="the native core against the Python core",

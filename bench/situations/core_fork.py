@@ -14,6 +14,7 @@ import trio
 from ..compare.our_core import OurCore, open_core
 from ..forks import fib, fib_by_join
 from ..harness import Settings, check_equal, interleave, timed
+from ..machine import is_native
 from ..quantiles import paired_ratios, spread
 from ..report import Report, Samples, Target, ratio_table
 
@@ -39,7 +40,7 @@ def run(settings: Settings) -> Report:
         ),
         samples=samples,
         sample_unit="seconds",
-        targets=[_target(who, samples) for who in LIMITS],
+        targets=[_target(who, samples) for who in LIMITS if is_native()],
     )
 
 

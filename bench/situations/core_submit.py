@@ -19,6 +19,7 @@ import trio
 from ..compare import our_core, thread_pool
 from ..compare.our_core import OurCore, open_core
 from ..harness import Settings, check_equal, interleave
+from ..machine import is_native
 from ..quantiles import paired_ratios, quantile, spread
 from ..report import Report, Samples, Target
 from ..work import echo
@@ -55,7 +56,7 @@ def run(settings: Settings) -> Report:
         table=_table(samples),
         samples=samples,
         sample_unit="seconds per job",
-        targets=[_target(case, samples) for case in PROMISES],
+        targets=[_target(case, samples) for case in PROMISES if is_native()],
     )
 
 

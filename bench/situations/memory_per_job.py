@@ -27,6 +27,7 @@ import runtime
 from ..compare import our_core
 from ..compare.our_core import open_core
 from ..harness import Settings, interleave
+from ..machine import is_native
 from ..quantiles import spread
 from ..report import Report, Target
 from ..work import echo
@@ -43,7 +44,7 @@ def run(settings: Settings) -> Report:
     job_count = 5_000 if settings.is_quick else 50_000
     samples = trio.run(_measure, settings, job_count)
     targets = [_target("memory per queued job", samples[OURS], LIMIT_BYTES)]
-    if runtime.lowlevel.core == "native":
+    if is_native():
         targets.append(
             _target(
                 "memory per queued job, native core alone",
