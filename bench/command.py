@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         options.rounds,
         options.quick,
         Neighbours(is_avoided=options.quiet),
+        options.record,
     )
     facts = machine_facts(settings.worker_count)
     print(_head(facts, settings), flush=True)
@@ -93,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="order inside the rounds")
     parser.add_argument(
         "--quick", action="store_true", help="small sizes: does it run? not for claims"
+    )
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="replace the recorded instruction counts by those of this run",
     )
     parser.add_argument(
         "--quiet",

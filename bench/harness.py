@@ -50,6 +50,8 @@ class Settings:
     """Cut sizes: does it run at all? Not for claims."""
     neighbours: Neighbours
     """Who else uses the cores."""
+    is_recording: bool = False
+    """Replace the recorded counts that later runs are compared with."""
 
     def rounds_or(self, default: int) -> int:
         """Return the rounds asked for, else 3 when quick, else `default`."""

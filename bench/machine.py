@@ -11,9 +11,15 @@ import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ("Facts", "core_count", "is_claim_machine", "machine_facts")
+__all__ = (
+    "Facts",
+    "core_count",
+    "is_claim_machine",
+    "is_native",
+    "machine_facts",
+)
 
-DISTRIBUTIONS = ("trio", "trio-parallel", "anyio")
+DISTRIBUTIONS = ("trio", "trio-parallel", "anyio", "hypertile")
 
 type Facts = dict[str, str | int | bool]
 
@@ -43,6 +49,13 @@ def is_claim_machine(facts: Facts) -> bool:
         and not facts["is_gil_enabled"]
         and facts["core_count"] == facts["worker_count"] == 2
     )
+
+
+def is_native() -> bool:
+    """Return whether the native core is in use; some targets are for it alone."""
+    import runtime
+
+    return runtime.lowlevel.core == "native"
 
 
 def core_count() -> int:

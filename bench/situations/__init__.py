@@ -21,6 +21,11 @@ NAMES = (
     "memory_per_job",
     "idle_pool",
     "loop_lag",
+    "core_submit",
+    "core_fork",
+    "core_compare",
+    "core_instructions",
+    "hypertile",
 )
 
 

@@ -24,7 +24,10 @@ import trio.testing
 
 import runtime
 
+from ..compare import our_core
+from ..compare.our_core import open_core
 from ..harness import Settings, interleave
+from ..machine import is_native
 from ..quantiles import spread
 from ..report import Report, Target
 from ..work import echo
@@ -33,19 +36,22 @@ __all__ = ("run",)
 
 OURS = "ours: submit_nowait"
 LIMIT_BYTES = 1024
+NATIVE_LIMIT_BYTES = 300  # of the core alone
 
 
 def run(settings: Settings) -> Report:
     """Measure the situation."""
     job_count = 5_000 if settings.is_quick else 50_000
     samples = trio.run(_measure, settings, job_count)
-    ours = spread(samples[OURS])
-    target = Target(
-        "memory per queued job",
-        f"<= {LIMIT_BYTES} bytes",
-        f"{ours.median:.0f} bytes",
-        ours.median <= LIMIT_BYTES,
-    )
+    targets = [_target("memory per queued job", samples[OURS], LIMIT_BYTES)]
+    if is_native():
+        targets.append(
+            _target(
+                "memory per queued job, native core alone",
+                samples[our_core.NAME],
+                NATIVE_LIMIT_BYTES,
+            )
+        )
     return Report(
         name="memory_per_job",
         title=f"memory per queued job, {job_count:,} jobs behind blocked workers",
@@ -54,7 +60,17 @@ def run(settings: Settings) -> Report:
         + [_row(name, figures) for name, figures in samples.items()],
         samples=samples,
         sample_unit="bytes",
-        targets=[target],
+        targets=targets,
+    )
+
+
+def _target(situation: str, samples: list[float], limit_bytes: int) -> Target:
+    median = spread(samples).median
+    return Target(
+        situation,
+        f"<= {limit_bytes} bytes",
+        f"{median:.0f} bytes",
+        median <= limit_bytes,
     )
 
 
@@ -66,6 +82,7 @@ def _row(name: str, figures: list[float]) -> list[str]:
 async def _measure(settings: Settings, job_count: int) -> dict[str, list[float]]:
     queues = {
         "ThreadPoolExecutor: submit": _queue_on_thread_pool,
+        our_core.NAME: _queue_on_core,
         OURS: _queue_on_ours,
         "a Trio task that only waits (floor)": _queue_tasks,
         "trio.to_thread in a nursery": _queue_on_trio_thread,
@@ -100,6 +117,21 @@ def _queue_on_thread_pool(worker_count: int, job_count: int) -> float:
         futures += [executor.submit(echo, 1) for _ in range(job_count)]
         growth = _resident_bytes() - before
         del futures
+    return growth / job_count
+
+
+def _queue_on_core(worker_count: int, job_count: int) -> float:
+    with open_core(worker_count) as core, _Blockade() as blockade:
+        held = [core.submit(_hold, *blockade.ends) for _ in range(worker_count)]
+        blockade.wait_until_held(worker_count)
+        for _ in range(job_count):
+            core.post(echo, 1)
+        before = _resident_bytes()
+        for _ in range(job_count):
+            core.post(echo, 1)
+        growth = _resident_bytes() - before
+    for ticket in held:
+        ticket.result()
     return growth / job_count
 
 

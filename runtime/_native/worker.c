@@ -267,8 +267,11 @@ worker_next_entry(native_state_t *state, WorkerObject *self)
     for (;;) {
         long rounds = self->registry->spin_rounds;
         for (;;) {
+            /* ORDER: the flag before the search; a job may be posted, and the order
+             * given, after a search that found nothing. */
+            bool is_stopping = atomic_load(&self->registry->is_stopping);
             entry = worker_find(self);
-            if (entry != NULL || atomic_load(&self->registry->is_stopping)) {
+            if (entry != NULL || is_stopping) {
                 worker_become_active(self);
                 return entry;
             }
