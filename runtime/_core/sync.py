@@ -22,6 +22,7 @@ __all__ = (
     "Thread",
     "clock_ns",
     "get_ident",
+    "pause",
     "start_thread",
     "yield_core",
 )
@@ -34,6 +35,7 @@ Deque = collections.deque
 get_ident = threading.get_ident
 clock_ns = time.perf_counter_ns
 yield_core = os.sched_yield
+pause = time.sleep
 
 
 def start_thread(target: Callable[[], None], name: str) -> Thread:

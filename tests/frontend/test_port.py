@@ -5,6 +5,7 @@ import trio
 import trio.testing
 from helpers import run_threaded, wait_until
 
+from runtime._frontend import port as port_module
 from runtime._frontend.port import CompletionPort
 
 
@@ -103,3 +104,18 @@ def test_port_is_made_in_the_trio_thread():
     assert threading.current_thread() is threading.main_thread()
     with pytest.raises(RuntimeError):
         CompletionPort()
+
+
+async def test_port_poster_pauses_while_trio_is_kept_out(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(port_module.sync, "pause", pauses.append)
+    port = CompletionPort()
+    port._trio_token = FakeToken()
+    for number in range(port_module.BACKLOG - 1):
+        port.post(Note([], number))
+    assert pauses == []
+    port.post(Note([], "behind the others"))
+    assert pauses == [port_module.PAUSE]
+    port.drain()
+    port.post(Note([], "after the drain"))
+    assert len(pauses) == 1
