@@ -14,6 +14,7 @@ import sysconfig
 import runtime
 
 from .. import _backends, lowlevel
+from .._core.selected import why_not_native
 from .._util import available_cores, cgroup_quota, is_gil_enabled
 from .console import show
 from .exits import OK
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("GIL now", _gil()),
         ("cores", _cores()),
         ("runtime", runtime.__version__),
-        ("core", f"{lowlevel.core}"),
+        ("core", _core()),
         *(_backend(name) for name in _backends.BACKENDS),
         *((name, _version(name)) for name in ("trio", "outcome", "rich")),
         *((f"import {name}", _import_effect(name)) for name in arguments.imports),
@@ -70,6 +71,12 @@ def _cores() -> str:
         "no quota" if quota is None else f"a quota of {quota:g}",
     ]
     return f"{available_cores()} usable: {', '.join(limits)}"
+
+
+def _core() -> str:
+    if why_not_native is None:
+        return f"{lowlevel.core}: the scheduler in C"
+    return f"{lowlevel.core}: the scheduler in plain Python; {why_not_native}"
 
 
 def _backend(name: str) -> tuple[str, str]:

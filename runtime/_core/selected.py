@@ -1,10 +1,8 @@
 """The scheduler's objects in use: those of this package, or their twins in C.
 
-``RUNTIME_CORE`` in the environment chooses: ``python``, the default, or ``native``,
-which is an error where the extension was not built.
-
-The native core is not the default yet: it passes the same tests, but one call's round
-trip from Trio is slower on it than on this one, which nobody has explained so far.
+The native core is used where it was built, this one elsewhere. ``RUNTIME_CORE`` in the
+environment forces one: ``python``, or ``native``, which is then an error where the
+extension cannot be loaded.
 
 Layer: core. Imports: `deque`, `injector`, `job`, `join`, `latch`, `parker`, `registry`,
 `worker`, or `runtime._native`.
@@ -27,33 +25,46 @@ __all__ = (
     "core",
     "current_worker",
     "join",
+    "why_not_native",
 )
 
 _CHOICES = ("python", "native")
 
 
-def _choose() -> str:
-    """Return the name of the core to use.
+def _choose() -> tuple[str, str | None]:
+    """Return the name of the core to use, and why that is not the native one.
 
     Raises:
       ValueError: ``RUNTIME_CORE`` names no core.
-      ImportError: the native core was asked for and is not there.
+      ImportError: the native core was asked for and cannot be loaded.
     """
-    choice = os.environ.get("RUNTIME_CORE") or "python"
-    if choice not in _CHOICES:
+    choice = os.environ.get("RUNTIME_CORE")
+    if choice and choice not in _CHOICES:
         raise ValueError(f"RUNTIME_CORE must be 'python' or 'native', not {choice!r}")
-    if choice == "native":
-        try:
-            from .._native import scheduler  # noqa: F401
-        except ImportError as error:
+    if choice == "python":
+        return "python", "RUNTIME_CORE=python asks for this one"
+    try:
+        from .._native.scheduler import Registry  # noqa: F401
+    except ImportError as error:
+        reason = _explain(error)
+        if choice == "native":
             raise ImportError(
-                "RUNTIME_CORE=native, but the native core was not built: reinstall "
-                "trio-runtime where there is a C compiler, or unset RUNTIME_CORE"
+                f"RUNTIME_CORE=native, but the native core {reason}; or unset "
+                "RUNTIME_CORE"
             ) from error
-    return choice
+        return "python", f"the native core {reason}"
+    return "native", None
 
 
-core = _choose()
+def _explain(error: ImportError) -> str:
+    """Say why the extension is not there, and what helps."""
+    remedy = "reinstall trio-runtime where there is a C compiler"
+    if isinstance(error, ModuleNotFoundError):
+        return f"was not built: {remedy}"
+    return f"cannot be loaded ({error}): {remedy}"
+
+
+core, why_not_native = _choose()
 
 if TYPE_CHECKING or core == "python":
     from .deque import Stealer, WorkDeque

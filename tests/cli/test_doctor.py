@@ -1,11 +1,15 @@
 """End to end: ``python -m runtime doctor``."""
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+from importlib.util import find_spec
 
 import pytest
 
+from runtime import lowlevel
 from runtime._cli import doctor
 from runtime._util import available_cores
 
@@ -25,7 +29,58 @@ def test_doctor_tells_build_gil_and_cores(run_cli):
     assert told["GIL now"].startswith("on" if sys._is_gil_enabled() else "off")
     assert told["cores"].split()[0] == str(available_cores())
     assert told["backend threads"] == "available"
-    assert told["core"] in ("python", "native")
+    assert told["core"].split(":")[0] == lowlevel.core
+
+
+def doctor_on_core(choice, spoil="pass"):
+    """Run the command with RUNTIME_CORE set, after a statement that spoils things."""
+    source = (
+        f"import runpy, sys; sys.argv = ['runtime', 'doctor']; {spoil}; "
+        "runpy.run_module('runtime', run_name='__main__')"
+    )
+    return answers(
+        subprocess.run(
+            [sys.executable, "-c", source],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "RUNTIME_CORE": choice},
+        )
+    )["core"]
+
+
+@pytest.mark.skipif(
+    find_spec("runtime._native.scheduler") is None, reason="the native core is absent"
+)
+def test_doctor_tells_the_native_core():
+    assert doctor_on_core("") == "native: the scheduler in C"
+
+
+def test_doctor_tells_that_the_python_core_was_asked_for():
+    assert doctor_on_core("python") == (
+        "python: the scheduler in plain Python; RUNTIME_CORE=python asks for this one"
+    )
+
+
+def test_doctor_tells_that_the_native_core_was_not_built():
+    told = doctor_on_core("", "sys.modules['runtime._native.scheduler'] = None")
+
+    assert told == (
+        "python: the scheduler in plain Python; the native core was not built: "
+        "reinstall trio-runtime where there is a C compiler"
+    )
+
+
+def test_doctor_tells_that_the_native_core_does_not_load(tmp_path):
+    """An extension of the right name that is no extension stands in its way."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    (tmp_path / f"scheduler{suffix}").write_text("no shared object\n")
+    told = doctor_on_core(
+        "", f"import runtime._native as n; n.__path__[:] = [{str(tmp_path)!r}]"
+    )
+
+    assert told.startswith("python: ")
+    assert "the native core cannot be loaded" in told
 
 
 def test_doctor_sees_the_affinity(user_directory):
@@ -69,15 +124,31 @@ def test_import_tells_what_becomes_of_the_gil(run_cli):
     assert told["import user"] == f"leaves the GIL {state}"
 
 
-def test_import_that_turns_the_gil_on_is_told(monkeypatch):
-    """No extension at hand does it on every build; the child's answer is made up."""
+SAYS_NOTHING_OF_THE_GIL = """
+#include <Python.h>
+static PyModuleDef_Slot slots[] = {{0}};
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "unaware", .m_slots = slots};
+PyMODINIT_FUNC PyInit_unaware(void) { return PyModuleDef_Init(&module); }
+"""
 
-    def answer(command, **_options):
-        return subprocess.CompletedProcess(command, 0, "chatter\nGIL False True\n", "")
 
-    monkeypatch.setattr("subprocess.run", answer)
+@pytest.mark.skipif(sys._is_gil_enabled(), reason="needs a build without the GIL")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_import_that_turns_the_gil_on_is_told(run_cli, user_directory):
+    target = user_directory / f"unaware{sysconfig.get_config_var('EXT_SUFFIX')}"
+    include = f"-I{sysconfig.get_path('include')}"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", include, "-x", "c", "-", "-o", target],
+        input=SAYS_NOTHING_OF_THE_GIL,
+        text=True,
+        check=True,
+    )
 
-    assert doctor._import_effect("bad").startswith("turns the GIL on")
+    told = answers(run_cli("doctor", "--import", "unaware", "--import", "trio"))
+
+    assert told["import unaware"].startswith("turns the GIL on")
+    assert told["import trio"] == "leaves the GIL off"
 
 
 def test_import_that_fails_is_told(run_cli):

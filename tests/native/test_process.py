@@ -28,10 +28,20 @@ def said(code, **environment):
 SHOW = "import runtime.lowlevel; print(runtime.lowlevel.core)"
 
 
+ABSENT = "import sys; sys.modules['runtime._native.scheduler'] = None\n"
+
+
 def test_core_is_what_the_environment_says(native):
     assert said(SHOW, RUNTIME_CORE="python") == "python"
     assert said(SHOW, RUNTIME_CORE="native") == "native"
-    assert said(SHOW, RUNTIME_CORE="") == "python"
+
+
+def test_core_is_native_where_it_was_built(native):
+    assert said(SHOW, RUNTIME_CORE="") == "native"
+
+
+def test_core_is_python_where_native_was_not_built():
+    assert said(ABSENT + SHOW, RUNTIME_CORE="") == "python"
 
 
 def test_core_of_another_name_is_refused():
@@ -40,9 +50,9 @@ def test_core_of_another_name_is_refused():
 
 
 def test_core_that_was_not_built_says_what_to_do():
-    absent = "import sys; sys.modules['runtime._native.scheduler'] = None\n"
-    result = python(absent + SHOW, RUNTIME_CORE="native")
-    assert "the native core was not built" in result.stderr
+    result = python(ABSENT + SHOW, RUNTIME_CORE="native")
+    assert "the native core was not built: reinstall" in result.stderr
+    assert "or unset RUNTIME_CORE" in result.stderr
 
 
 def test_import_keeps_the_gil_off(native):
