@@ -82,7 +82,11 @@ add_types(PyObject *module, native_state_t *state)
            && add_type(module, &work_deque_spec, &state->work_deque_type)
            && add_type(module, &stealer_spec, &state->stealer_type)
            && add_type(module, &worker_spec, &state->worker_type)
-           && add_type(module, &registry_spec, &state->registry_type);
+           && add_type(module, &registry_spec, &state->registry_type)
+           && add_type(module, &frame_spec, &state->frame_type)
+           && add_type(module, &encoded_job_spec, &state->encoded_job_type)
+           && add_type(module, &shared_queues_spec, &state->shared_queues_type)
+           && add_type(module, &shared_worker_spec, &state->shared_worker_type);
 }
 
 /* Evaluate one expression in a namespace of its own. */
@@ -136,6 +140,10 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->stealer_type);
     Py_VISIT((PyObject *)state->worker_type);
     Py_VISIT((PyObject *)state->registry_type);
+    Py_VISIT((PyObject *)state->frame_type);
+    Py_VISIT((PyObject *)state->encoded_job_type);
+    Py_VISIT((PyObject *)state->shared_queues_type);
+    Py_VISIT((PyObject *)state->shared_worker_type);
     Py_VISIT((PyObject *)state->coroutine_type);
     Py_VISIT(state->outcome_value);
     Py_VISIT(state->outcome_error);
@@ -158,6 +166,10 @@ native_clear(PyObject *module)
     Py_CLEAR(state->stealer_type);
     Py_CLEAR(state->worker_type);
     Py_CLEAR(state->registry_type);
+    Py_CLEAR(state->frame_type);
+    Py_CLEAR(state->encoded_job_type);
+    Py_CLEAR(state->shared_queues_type);
+    Py_CLEAR(state->shared_worker_type);
     Py_CLEAR(state->coroutine_type);
     Py_CLEAR(state->outcome_value);
     Py_CLEAR(state->outcome_error);

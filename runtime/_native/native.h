@@ -34,6 +34,10 @@ typedef struct {
     PyTypeObject *stealer_type;
     PyTypeObject *worker_type;
     PyTypeObject *registry_type;
+    PyTypeObject *frame_type;
+    PyTypeObject *encoded_job_type;
+    PyTypeObject *shared_queues_type;
+    PyTypeObject *shared_worker_type;
     /* Objects from elsewhere, imported when first needed; see module.c. */
     PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
@@ -213,5 +217,12 @@ entry_is_fork(void *entry)
 
 void fork_execute(native_state_t *state, WorkerObject *thief, void *entry);
 PyObject *native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+
+/* encoded.c and shared.c, for pools of interpreters; see SHARED.md */
+
+extern PyType_Spec frame_spec;
+extern PyType_Spec encoded_job_spec;
+extern PyType_Spec shared_queues_spec;
+extern PyType_Spec shared_worker_spec;
 
 #endif

@@ -31,7 +31,7 @@ def run(target, *arguments):
 SANITIZERS = {
     "threads": ["-fsanitize=thread"],
     "memory": ["-fsanitize=address,undefined", "-fno-sanitize-recover"],
-    "portable": ["-fsanitize=thread", "-DRUNTIME_NO_FUTEX"],
+    "portable": ["-fsanitize=thread", "-DRUNTIME_NO_FUTEX", "-DRUNTIME_NO_EVENTFD"],
 }
 
 
@@ -48,6 +48,9 @@ SANITIZERS = {
         ("sleep_stress", 8),
         ("injector_stress", 4),
         ("parker_stress", 2),
+        ("shared_stress", 2),
+        ("shared_stress", 4),
+        ("shared_stress", 8),
     ],
 )
 def test_stress_under_a_sanitizer(program, threads, sanitizer, tmp_path):

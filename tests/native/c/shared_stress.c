@@ -1,0 +1,154 @@
+/* One home thread and workers at shared queues: jobs are injected, withdrawn, cut and
+ * stolen; lent parcels come home; every entry comes back once. */
+#define DEQUE_FIRST_CAPACITY 2
+#include "shared_worker.h"
+
+#include "check.h"
+
+#ifndef RUNTIME_HAS_FUTEX
+DEFINE_WORD_WAITERS;
+#endif
+DEFINE_SHARED_TABLE;
+
+#include <poll.h>
+
+enum { WORKS = 20000, FRAMES = 8 };
+
+#ifndef HANG_SECONDS
+#define HANG_SECONDS 60
+#endif
+
+static shared_t *shared;
+static int worker_count;
+static int lenders[WORKS + 1];
+static _Atomic int frames_run;
+static int frames_withdrawn;
+static int lent_home;
+
+static void *
+work_at_seat(uint32_t index)
+{
+    shared_t *mine = shared_find(shared->handle);
+    seat_t *seat = shared_take_seat(mine, index);
+    CHECK(seat != NULL && shared_take_seat(mine, index) == NULL);
+    encoded_t *job;
+    while ((job = seat_next(mine, seat)) != NULL) {
+        while (job->stop - job->start > 1) {
+            CHECK(seat_share(mine, seat, (job->start + job->stop) / 2));
+        }
+        parcel_t *view = parcel_acquire(job->work->parcel);
+        CHECK(view->frames[job->start].data[0] == (unsigned char)job->start);
+        atomic_fetch_add(&frames_run, 1);
+        if (job->work->id % 7 == 0) {
+            shared_leave_seat(mine, seat); /* as if the interpreter had died */
+            seat = shared_take_seat(mine, index);
+        }
+        else {
+            parcel_t *reply = parcel_new(1, frame_room(4));
+            parcel_fill(reply, 0, "done", 4);
+            seat_finish(mine, seat, ANSWER_VALUE, reply);
+        }
+        parcel_release(view); /* a view may outlive its job */
+    }
+    shared_leave_seat(mine, seat);
+    shared_release(mine);
+    return NULL;
+}
+
+static encoded_t *
+send(uint64_t id)
+{
+    unsigned char content[FRAMES] = {0, 1, 2, 3, 4, 5, 6, 7};
+    parcel_t *parcel = parcel_new(FRAMES + 1, FRAMES * FRAME_ALIGNMENT);
+    for (size_t i = 0; i < FRAMES; i++) {
+        parcel_fill(parcel, i, &content[i], 1);
+    }
+    parcel_lend(parcel, FRAMES, &lenders[id], sizeof(int), false);
+    if (id % 2 == 0) {
+        lenders[id] = 1;
+        shared_set_lender(shared, parcel, &lenders[id]);
+    }
+    work_t *work = work_new(id, parcel);
+    encoded_t *job = encoded_new(work, 0, FRAMES, (int)(id % LANE_COUNT));
+    work_release(work);
+    encoded_acquire(job);
+    CHECK(shared_inject(shared, job));
+    return job;
+}
+
+/* Take what came back; returns how many pieces of work are over. */
+static int
+drain(void)
+{
+    int over = 0;
+    message_t *message = outbox_take_all(&shared->outbox);
+    while (message != NULL) {
+        message_t *next = message->next;
+        if (message->kind == MESSAGE_PARCEL) {
+            parcel_t *parcel = (parcel_t *)message;
+            CHECK(*(int *)parcel->lender == 1);
+            *(int *)parcel->lender = 0;
+            lent_home += 1;
+            free(parcel);
+        }
+        else {
+            encoded_t *job = (encoded_t *)message;
+            over += atomic_fetch_sub(&job->work->open_jobs, 1) == 1;
+            if (job->answer == ANSWER_NONE) {
+                frames_withdrawn += (int)(job->stop - job->start);
+            }
+            else {
+                CHECK((job->answer == ANSWER_BROKEN) == (job->work->id % 7 == 0));
+                CHECK((job->reply == NULL) == (job->answer == ANSWER_BROKEN));
+            }
+            encoded_release(job);
+        }
+        message = next;
+    }
+    return over;
+}
+
+static void *
+be_home(void)
+{
+    int over = 0;
+    for (uint64_t id = 1; id <= WORKS; id++) {
+        encoded_t *job = send(id);
+        if (id % 3 == 0) {
+            shared_withdraw(shared, job);
+        }
+        encoded_release(job);
+        over += drain();
+    }
+    while (over < WORKS || lent_home < WORKS / 2) {
+        struct pollfd bell = {.fd = shared->outbox.bell_out, .events = POLLIN};
+        poll(&bell, 1, -1); /* a bell that does not ring is a hang */
+        over += drain();
+    }
+    shared_stop(shared);
+    return NULL;
+}
+
+static void *
+body(void *index)
+{
+    return (long)index == worker_count ? be_home() : work_at_seat((uint32_t)(long)index);
+}
+
+int
+main(int argc, char **argv)
+{
+    CHECK(argc == 2);
+    alarm(HANG_SECONDS); /* a hang ends here, by a signal */
+    worker_count = atoi(argv[1]) - 1;
+    shared = shared_open((uint32_t)worker_count, 2);
+    CHECK(shared != NULL);
+    uint64_t handle = shared->handle;
+    run_threads(worker_count + 1, body);
+    CHECK(drain() == 0 && shared_take_any(shared) == NULL);
+    CHECK(atomic_load(&frames_run) + frames_withdrawn == WORKS * FRAMES);
+    CHECK(sleep_num_sleeping(&shared->sleep) == 0);
+    shared_release(shared);
+    CHECK(shared_find(handle) == NULL);
+    return 0;
+}
