@@ -1,5 +1,6 @@
 """The queues that several interpreters share, with interpreters at them."""
 
+import _interpreters
 import gc
 import os
 import select
@@ -8,7 +9,6 @@ import threading
 import weakref
 from pathlib import Path
 
-import _interpreters
 import pytest
 from helpers import TIMEOUT
 
