@@ -104,7 +104,7 @@ class Worker:
         try:
             self.execute(job)
         finally:
-            del _workers[sync.get_ident()]
+            del job, _workers[sync.get_ident()]
         return True
 
     def execute(self, job: Job) -> None:
@@ -121,6 +121,7 @@ class Worker:
                 counters.busy_ns += end_ns - start_ns
         self.job = outer
         job.leave()
+        del job  # for the same reason as in Job.run
 
     def push(self, job: Job) -> None:
         """Put a job into the own deque, where others may steal it."""

@@ -2,7 +2,7 @@
 
 Each method makes a piece of work, has the pool's `Intake` accept it, and waits or
 returns a handle. What becomes of the work is followed in `intake` (bookkeeping and
-the end), `call`, `batch`, `handle` and `mapping` (one kind of work each).
+the end), `call`, `batch`, `submission` and `mapping` (one kind of work each).
 
 This file is long because the public docstrings are; there is little code in it.
 
@@ -43,6 +43,7 @@ from .options import (
 )
 from .reports import PoolStatistics, ShutdownReport
 from .shutdown import shut_down
+from .submission import Submission
 from .token import accepted_by
 from .work import Verdict
 
@@ -308,9 +309,11 @@ class WorkerPool:
         check_priority(priority)
         intake = self._intake
         if intake.is_inside_job():
-            job = Job(intake, fn, args, lane=priority, name=name, holds_place=False)
-            intake.adopt(job, job)
-            return job
+            submission = Submission(
+                intake, fn, args, lane=priority, name=name, holds_place=False
+            )
+            intake.adopt(submission, submission)
+            return Job(submission)
         if not intake.places.try_take():
             raise trio.WouldBlock
         return self._submit(fn, args, priority, name)
@@ -322,9 +325,11 @@ class WorkerPool:
         priority: Priority,
         name: str | None,
     ) -> Job[R]:
-        job = Job(self._intake, fn, args, lane=priority, name=name, holds_place=True)
-        self._intake.inject(job, job)
-        return job
+        submission = Submission(
+            self._intake, fn, args, lane=priority, name=name, holds_place=True
+        )
+        self._intake.inject(submission, submission)
+        return Job(submission)
 
     # Many items
 
