@@ -50,7 +50,7 @@ go_to_sleep(parker_t *parker)
 #endif
     sleep_become_sleepy(&state, parker);
 #ifndef WITHOUT_LAST_LOOK
-    if (sees_work() && sleep_stay_awake(&state, parker)) {
+    if (sees_work() && sleep_stay_awake(&state, parker, false)) {
         return;
     }
 #endif
