@@ -11,6 +11,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import from_worker, lowlevel, testing
+    from ._core.interrupt import uninterruptible
     from ._core.stats import HistogramSnapshot, WorkerStatistics
     from ._errors import (
         BackendUnavailableError,
@@ -63,6 +64,7 @@ _HOMES = {
     "open_worker_pool": "_frontend.pool",
     "spawn_cpu_work": "_frontend.defaults",
     "testing": "testing",
+    "uninterruptible": "_core.interrupt",
 }
 _MODULES = {"from_worker", "lowlevel", "testing"}
 
@@ -96,6 +98,7 @@ __all__ = (
     "open_worker_pool",
     "spawn_cpu_work",
     "testing",
+    "uninterruptible",
 )
 
 

@@ -6,6 +6,7 @@ It imports nothing above `runtime._errors` and `runtime._util`, and never Trio.
 How workers sleep is written in SLEEP.md, how a job lives in `job`.
 """
 
+from . import interrupt
 from .batch import Batch, captured
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
@@ -48,5 +49,6 @@ __all__ = (
     "captured",
     "core",
     "current_worker",
+    "interrupt",
     "join",
 )
