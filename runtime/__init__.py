@@ -12,6 +12,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import from_worker, lowlevel, testing
     from ._core.interrupt import uninterruptible
+    from ._core.selected import check_cancelled
     from ._core.stats import HistogramSnapshot, WorkerStatistics
     from ._errors import (
         BackendUnavailableError,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         TaskCancelled,
         TaskFailed,
     )
-    from ._frontend.cancel import check_cancelled
     from ._frontend.defaults import spawn_cpu_work
     from ._frontend.handle import Job
     from ._frontend.options import JobState, Priority
@@ -58,7 +58,7 @@ _HOMES = {
     "TaskFailed": "_errors",
     "WorkerPool": "_frontend.pool",
     "WorkerStatistics": "_core.stats",
-    "check_cancelled": "_frontend.cancel",
+    "check_cancelled": "_core.selected",
     "from_worker": "from_worker",
     "lowlevel": "lowlevel",
     "open_worker_pool": "_frontend.pool",

@@ -6,8 +6,8 @@ which is an error where the extension was not built.
 The native core is not the default yet: it passes the same tests, but one call's round
 trip from Trio is slower on it than on this one, which nobody has explained so far.
 
-Layer: core. Imports: `deque`, `injector`, `job`, `join`, `latch`, `parker`, `registry`,
-`worker`, or `runtime._native`.
+Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `parker`,
+`registry`, `worker`, or `runtime._native`.
 """
 
 import os
@@ -24,6 +24,7 @@ __all__ = (
     "Stealer",
     "WorkDeque",
     "Worker",
+    "check_cancelled",
     "core",
     "current_worker",
     "join",
@@ -56,6 +57,7 @@ def _choose() -> str:
 core = _choose()
 
 if TYPE_CHECKING or core == "python":
+    from .cancel import check_cancelled
     from .deque import Stealer, WorkDeque
     from .injector import Injector
     from .job import CancelToken, Job
@@ -76,6 +78,7 @@ else:
         Stealer,
         WorkDeque,
         Worker,
+        check_cancelled,
         current_worker,
         join,
     )

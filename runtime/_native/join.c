@@ -238,25 +238,6 @@ join_run(native_state_t *state, WorkerObject *self, half_t first, fork_t *fork,
     return true;
 }
 
-static void
-raise_not_on_worker(void)
-{
-    PyObject *errors = PyImport_ImportModule("runtime._errors");
-    PyObject *type =
-        errors == NULL ? NULL : PyObject_GetAttrString(errors, "NotOnWorkerError");
-    PyObject *error = type == NULL ? NULL
-                                   : PyObject_CallFunction(
-                                         type, "ss", "runtime.lowlevel.join()",
-                                         "await pool.spawn_cpu_work(fn), with the join "
-                                         "inside fn");
-    if (error != NULL) {
-        PyErr_SetObject(type, error);
-    }
-    Py_XDECREF(error);
-    Py_XDECREF(type);
-    Py_XDECREF(errors);
-}
-
 PyObject *
 native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -279,7 +260,8 @@ native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     if (self == NULL) {
-        raise_not_on_worker();
+        raise_not_on_worker("runtime.lowlevel.join()",
+                            "await pool.spawn_cpu_work(fn), with the join inside fn");
         return NULL;
     }
     if (Py_EnterRecursiveCall(" in join")) {
@@ -288,8 +270,7 @@ native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     fork_t fork = {
         .half = second,
         .context = PyContext_CopyCurrent(),
-        .job = (JobObject *)(atomic_load_explicit(&self->job, memory_order_relaxed)
-                             & ~(uintptr_t)1),
+        .job = worker_own_job(self),
     };
     PyObject *value = NULL, *pair = NULL;
     if (fork.context != NULL && join_run(state, self, first, &fork, &value)) {

@@ -169,6 +169,15 @@ WorkerObject *worker_new(native_state_t *state, RegistryObject *registry,
 bool worker_push(WorkerObject *self, JobObject *job);
 /* Look at every arrival path of SLEEP.md, in its order, taking nothing. */
 bool worker_sees_work(WorkerObject *self);
+/* The job that runs now, borrowed; NULL if none does. On the worker's own thread. */
+static inline JobObject *
+worker_own_job(WorkerObject *self)
+{
+    /* The lowest bit is another thread's that takes a reference. */
+    return (JobObject *)(atomic_load_explicit(&self->job, memory_order_relaxed)
+                         & ~(uintptr_t)1);
+}
+
 /* The job that runs now, a new reference; NULL if none does. From any thread. */
 JobObject *worker_running_job(WorkerObject *self);
 /* Run one entry of a queue; false: a sink failed, with its exception set. */
@@ -235,6 +244,11 @@ PyObject *registry_start_thread(RegistryObject *self, WorkerObject *worker);
 bool registry_retire(RegistryObject *self, WorkerObject *spare);
 PyObject *worker_begin_wait(PyObject *worker, PyObject *ignored);
 PyObject *worker_end_wait(PyObject *worker, PyObject *ignored);
+
+/* cancel.c */
+
+void raise_not_on_worker(const char *function, const char *instead);
+PyObject *native_check_cancelled(PyObject *module, PyObject *ignored);
 
 /* join.c */
 
