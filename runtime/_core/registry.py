@@ -14,7 +14,7 @@ from .job import Job
 from .parker import Parker
 from .sleep import Sleep
 from .stats import WorkerStatistics
-from .worker import Worker
+from .worker import Worker, forget_workers
 
 __all__ = ("SPARE_LIMIT", "Registry")
 
@@ -49,6 +49,7 @@ class Registry:
         "_threads",
         "_workers",
         "injector",
+        "is_forked",
         "is_stopping",
         "name",
         "sleep",
@@ -76,8 +77,9 @@ class Registry:
         self.spare_limit: int = spare_limit  # immutable
         self.spin_rounds: int = spin_rounds  # immutable
         self.injector: Injector = Injector()  # immutable
-        self.sleep: Sleep = Sleep()  # immutable
+        self.sleep: Sleep = Sleep()  # immutable, but for a fork
         self.is_stopping: bool = False  # atomic: a single store; never cleared
+        self.is_forked: bool = False  # owner: the only thread of a forked child
         self._on_failure = on_failure  # immutable
         self._failed: sync.LockType = (
             sync.Lock()
@@ -162,6 +164,17 @@ class Registry:
         if self._failed.acquire(blocking=False) and self._on_failure is not None:
             self._on_failure(error)
         self.stop()
+
+    def after_fork(self) -> None:
+        """Give up everything in a forked child, where there are no workers.
+
+        A job that forked goes on in the child, too; its thread takes no other.
+        """
+        self.is_forked = self.is_stopping = True
+        self.sleep = Sleep()  # threads that are gone may have held these locks
+        self._lock = sync.Lock()
+        self._threads = []
+        forget_workers()
 
     def is_anyone_idle(self) -> bool:
         """Return whether some worker had nothing to do a moment ago (a hint)."""

@@ -47,6 +47,11 @@ def current_worker() -> "Worker | None":
     return _workers.get(sync.get_ident())
 
 
+def forget_workers() -> None:
+    """Let no thread be a worker any more; in a forked child."""
+    _workers.clear()
+
+
 class Worker:
     """One execution lane of a registry.
 
@@ -93,12 +98,13 @@ class Worker:
             while job is not None:
                 self.execute(job)
                 del job  # else the last job lives while the worker sleeps
-                job = self._next_job()
+                # What is queued belongs to the process that was forked.
+                job = None if self.registry.is_forked else self._next_job()
         except BaseException as error:
             # Jobs keep their own errors, so this one is ours.
             self.registry.fail(error)
         finally:
-            del _workers[sync.get_ident()]
+            _workers.pop(sync.get_ident(), None)  # a fork may have forgotten it
 
     def run_one(self) -> bool:
         """Run one job on the calling thread, if there is one, and return.

@@ -162,6 +162,8 @@ typedef struct {
 
 extern PyType_Spec worker_spec;
 
+/* Let the calling thread be no worker any more. */
+void worker_forget(void);
 /* The worker whose thread this is, in this module; borrowed, NULL outside of one. */
 WorkerObject *worker_current(native_state_t *state);
 WorkerObject *worker_new(native_state_t *state, RegistryObject *registry,
@@ -213,6 +215,7 @@ struct RegistryObject {
     PyMutex threads_lock;     /* before the lock of `sleep`; no user code under it */
     PyObject *threads;        /* guarded by: threads_lock; by index */
     bool has_started;         /* owner: whoever starts */
+    bool is_forked;           /* owner: the only thread of a forked child */
 };
 
 extern PyType_Spec registry_spec;

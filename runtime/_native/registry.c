@@ -310,6 +310,23 @@ registry_join_method(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+registry_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    RegistryObject *self = as_registry(op);
+    PyObject *threads = PyList_New(0);
+    if (threads == NULL) {
+        return NULL;
+    }
+    self->is_forked = true;
+    atomic_store(&self->is_stopping, true);
+    sleep_after_fork(self->sleep);
+    self->threads_lock = (PyMutex){0};
+    Py_SETREF(self->threads, threads);
+    worker_forget();
+    Py_RETURN_NONE;
+}
+
 void
 registry_fail(RegistryObject *self)
 {
@@ -449,6 +466,8 @@ static PyMethodDef registry_methods[] = {
                "Wait until the workers have stopped, but for the indices given.")},
     {"fail", registry_fail_method, METH_O,
      PyDoc_STR("Stop because of a bug of ours; reported once.")},
+    {"after_fork", registry_after_fork, METH_NOARGS,
+     PyDoc_STR("Give up everything in a forked child, where there are no workers.")},
     {"is_anyone_idle", registry_is_anyone_idle, METH_NOARGS,
      PyDoc_STR("Return whether some worker had nothing to do a moment ago.")},
     {"is_everyone_asleep", registry_is_everyone_asleep, METH_NOARGS,

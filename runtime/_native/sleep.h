@@ -63,6 +63,17 @@ sleep_init(sleep_state_t *sleep, size_t capacity)
     return true;
 }
 
+/* Begin anew in a forked child: threads that are gone may have held the lock. */
+static inline void
+sleep_after_fork(sleep_state_t *sleep)
+{
+    short_lock_init(&sleep->lock);
+    atomic_store(&sleep->counts, 0);
+    atomic_store(&sleep->excess, 0);
+    atomic_store(&sleep->num_away, 0);
+    sleep->in_reserve = 0;
+}
+
 static inline void
 sleep_destroy(sleep_state_t *sleep)
 {

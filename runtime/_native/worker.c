@@ -33,6 +33,12 @@ untagged(uintptr_t job)
     return job & ~(uintptr_t)1;
 }
 
+void
+worker_forget(void)
+{
+    current = NULL;
+}
+
 WorkerObject *
 worker_current(native_state_t *state)
 {
@@ -334,6 +340,9 @@ worker_main(PyObject *op, PyObject *Py_UNUSED(ignored))
             /* Jobs keep their own errors, so this one is ours. */
             registry_fail(self->registry);
             break;
+        }
+        if (self->registry->is_forked) {
+            break; /* what is queued belongs to the process that was forked */
         }
         if (--until_visit == 0) {
             until_visit = VISIT_INTERVAL;
