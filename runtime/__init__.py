@@ -29,10 +29,12 @@ if TYPE_CHECKING:
         TaskCancelled,
         TaskFailed,
     )
+    from ._frontend.blocking import blocking
     from ._frontend.defaults import spawn_cpu_work
     from ._frontend.handle import Job
+    from ._frontend.opening import open_worker_pool
     from ._frontend.options import JobState, Priority
-    from ._frontend.pool import WorkerPool, open_worker_pool
+    from ._frontend.pool import WorkerPool
     from ._frontend.reports import PoolStatistics, ShutdownReport, Straggler
 
 _HOMES = {
@@ -58,10 +60,11 @@ _HOMES = {
     "TaskFailed": "_errors",
     "WorkerPool": "_frontend.pool",
     "WorkerStatistics": "_core.stats",
+    "blocking": "_frontend.blocking",
     "check_cancelled": "_core.selected",
     "from_worker": "from_worker",
     "lowlevel": "lowlevel",
-    "open_worker_pool": "_frontend.pool",
+    "open_worker_pool": "_frontend.opening",
     "spawn_cpu_work": "_frontend.defaults",
     "testing": "testing",
     "uninterruptible": "_core.interrupt",
@@ -92,6 +95,7 @@ __all__ = (
     "WorkerPool",
     "WorkerStatistics",
     "__version__",
+    "blocking",
     "check_cancelled",
     "from_worker",
     "lowlevel",

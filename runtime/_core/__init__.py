@@ -10,6 +10,7 @@ from . import interrupt
 from .batch import Batch, captured
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
+from .registry import SPARE_LIMIT
 from .selected import (
     CancelToken,
     CountLatch,
@@ -32,6 +33,7 @@ __all__ = (
     "LANE_COUNT",
     "QUEUED",
     "RUNNING",
+    "SPARE_LIMIT",
     "WITHDRAWN",
     "Batch",
     "CancelToken",

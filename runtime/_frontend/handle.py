@@ -5,6 +5,7 @@ Layer: frontend. Imports: `submission`.
 
 from typing import cast
 
+from .from_worker import ask
 from .options import JobState
 from .submission import Submission
 
@@ -46,6 +47,8 @@ class Job[R]:
         same result, or the same error.
 
         Raises:
+          DeadlockError: the wait is part of a job's request to Trio, and this job
+            waits for that one.
           TaskCancelled: the job was ended by `cancel` or by the pool. If it was
             the waiting task that was cancelled, it gets `trio.Cancelled`, and the
             job goes on.
@@ -57,11 +60,30 @@ class Job[R]:
             # An error's traceback keeps this frame, and the submission the error.
             del self
 
+    def result(self) -> R:
+        """Wait for the job inside another job; elsewhere use `wait`.
+
+        The other job waits as in `runtime.from_worker.run`: a spare thread works in its
+        place, and it is woken if it is asked to stop.
+
+        Raises:
+          NotOnWorkerError: called outside a job.
+          DeadlockError: this job waits for the one that calls, or no spare thread is
+            left.
+          What `wait` raises.
+        """
+        try:
+            return ask("job.result()", self.wait, instead="await job.wait()")
+        finally:
+            del self  # as in `wait`
+
     def cancel(self) -> None:
         """Ask for the job's end.
 
         A queued job is withdrawn: its function is never called. A running one has
-        its token set, which it sees in `runtime.check_cancelled`. A job that is over
+        its token set, which it sees in `runtime.check_cancelled`, and is interrupted
+        if it was submitted with ``on_cancel="interrupt"``. A job that is over
         stays as it is. Returns at once; `wait` tells what became of it.
         """
         self._submission.stop("Job.cancel()")
+        self._submission.interrupt()

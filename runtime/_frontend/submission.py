@@ -16,9 +16,10 @@ import trio
 
 from .._core import WITHDRAWN, Job
 from .._errors import JobCancelled, TaskCancelled
-from .options import callable_name
-from .token import WorkToken
-from .work import Verdict, verdict_of
+from .options import OnCancelMany, callable_name
+from .token import ENDED, WorkToken
+from .waits import check_wait, waiting_for
+from .work import Verdict, are_over, verdict_of
 
 if TYPE_CHECKING:
     from .intake import Intake
@@ -52,6 +53,7 @@ class Submission(Job):
         fn: Callable[..., object],
         args: tuple[object, ...],
         *,
+        on_cancel: OnCancelMany,
         lane: int,
         name: str | None,
         holds_place: bool,
@@ -60,7 +62,7 @@ class Submission(Job):
             fn,
             args,
             copy_context(),
-            token=WorkToken(intake),
+            token=WorkToken(intake, may_interrupt=on_cancel == "interrupt"),
             sink=Submission._left,
             lane=lane,
         )
@@ -81,9 +83,11 @@ class Submission(Job):
         if self._is_over:
             await trio.lowlevel.checkpoint()
             return
+        check_wait(self.token)
         if self._done is None:
             self._done = trio.Event()
-        await self._done.wait()
+        with waiting_for(self.token):
+            await self._done.wait()
 
     def retrieve(self) -> outcome.Maybe[object]:
         """Return a new outcome for one more waiter, after the end."""
@@ -95,7 +99,7 @@ class Submission(Job):
         if type(result) is outcome.Value:
             return outcome.Value(result.value)
         assert isinstance(result, outcome.Error)
-        if isinstance(result.error, JobCancelled):
+        if isinstance(result.error, ENDED):
             cause = self.token.cause or "itself"
             return outcome.Error(TaskCancelled(self.name, cause))
         return outcome.Error(result.error.with_traceback(self._traceback))
@@ -106,7 +110,7 @@ class Submission(Job):
         if self._early is not None:
             self.outcome = None
         elif type(self.outcome) is outcome.Error and not isinstance(
-            self.outcome.error, JobCancelled
+            self.outcome.error, ENDED
         ):
             self._traceback = self.outcome.error.__traceback__
             self._intake.note_unretrieved(self, self.outcome.error)
@@ -124,6 +128,11 @@ class Submission(Job):
             self._finish()
         elif self.phase != WITHDRAWN:
             self.token.request_stop(cause)
+
+    def interrupt(self) -> None:
+        """Have the job interrupted, if its caller allowed that."""
+        if self.phase != WITHDRAWN:
+            self.token.request_interrupt(are_over([self]))
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""

@@ -46,7 +46,7 @@ async def test_job_wait_gives_each_waiter_the_jobs_own_traceback(pool):
 
 def test_job_shows_what_users_may_call_and_nothing_else():
     public = [name for name in dir(runtime.Job) if not name.startswith("_")]
-    assert public == ["cancel", "name", "state", "wait"]
+    assert public == ["cancel", "name", "result", "state", "wait"]
 
 
 async def test_job_wait_and_submit_are_checkpoints(pool):
