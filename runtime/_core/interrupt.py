@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ("Interrupt", "interrupt", "nudge", "raise_cancelled", "uninterruptible")
 
-# How long to wait for the start of a line, then for the end of a `finally` (SAFE-6).
-# Loops that have lines reach one within microseconds. Arbitrary.
-LINE_PATIENCE_NS = 3_000_000
-CLEANUP_PATIENCE_NS = 50_000_000
+# How many instructions to let pass for the start of a line, then for the end of a
+# `finally` (SAFE-6). Not a time: the thread may be without a core for most of it.
+# A look takes about a microsecond. Arbitrary.
+LINE_PATIENCE = 1_000
+CLEANUP_PATIENCE = 20_000
 
 # Whose frames are never interrupted themselves (SAFE-3), by top-level package.
 _UNTOUCHED = frozenset(
@@ -85,14 +86,14 @@ class Interrupt(probe.Probe):
     Thread safety: as `Probe`.
     """
 
-    __slots__ = ("_first_look_ns", "_is_over", "is_possible")
+    __slots__ = ("_looks", "_is_over", "is_possible")
 
     def __init__(self, token: CancelToken, is_over: Callable[[], bool]) -> None:
         super().__init__(token)
         self._is_over = is_over  # immutable
         self.is_possible: bool = False  # owner: who asked
-        # By thread: when it was first seen between two instructions.
-        self._first_look_ns: dict[int, int] = {}  # atomic: one thread per key
+        # By thread: how many instructions of the job were looked at.
+        self._looks: dict[int, int] = {}  # atomic: one thread per key
 
     @override
     def is_over(self) -> bool:
@@ -114,10 +115,10 @@ class Interrupt(probe.Probe):
         points = _points_of(frame.f_code)
         if offset in points.never:  # SAFE-5 handlers
             return False
-        patience_ns = self._patience_ns(thread)  # SAFE-6 patience
-        if patience_ns < LINE_PATIENCE_NS and offset not in points.line_starts:
+        self._looks[thread] = looks = self._looks.get(thread, 0) + 1
+        if looks < LINE_PATIENCE and offset not in points.line_starts:  # SAFE-6
             return False
-        may_clean_up = patience_ns >= CLEANUP_PATIENCE_NS
+        may_clean_up = looks >= CLEANUP_PATIENCE
         if offset in points.cleanup and not may_clean_up:
             return False
         return self._may_leave(frame, may_clean_up=may_clean_up)
@@ -128,11 +129,6 @@ class Interrupt(probe.Probe):
         return frame.f_lasti not in points.cleanup and self._may_leave(
             frame, may_clean_up=False
         )
-
-    def _patience_ns(self, thread: int) -> int:
-        """Return since when the job was seen running Python on this thread."""
-        now_ns = sync.clock_ns()
-        return now_ns - self._first_look_ns.setdefault(thread, now_ns)
 
     def _may_leave(self, frame: FrameType, *, may_clean_up: bool) -> bool:
         """Return whether every frame of the job may be left by an exception now."""

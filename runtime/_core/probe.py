@@ -23,11 +23,11 @@ __all__ = ("Probe", "add", "nudge", "pending")
 # one of them may come after us.
 TOOL_IDS = (4, 3, 5, 2)
 
-# Seconds that events are on at a time: first long enough that a worker without a core
-# gets one, then short; and off in between, at most. Measured in bench interrupt.
-FIRST_WINDOW = 0.02
-WINDOW = 0.005
-FIRST_REST = 0.01
+# Seconds that events are on at a time, so long that a worker gets a core meanwhile where
+# several threads want each; and off in between, first and at most. Arbitrary.
+FIRST_WINDOW = 0.05
+WINDOW = 0.02
+FIRST_REST = 0.005
 MAX_REST = 0.5
 
 _logger = logging.getLogger("runtime")
