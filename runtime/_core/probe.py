@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from types import CodeType, FrameType
 
 from . import sync
@@ -23,8 +24,8 @@ __all__ = ("Probe", "add", "nudge", "pending")
 # one of them may come after us.
 TOOL_IDS = (4, 3, 5, 2)
 
-# Seconds that events are on at a time, so long that a worker gets a core meanwhile where
-# several threads want each; and off in between, first and at most. Arbitrary.
+# Seconds that events are on at a time, so long that a worker gets a core meanwhile
+# where several threads want each; and off in between, first and at most. Arbitrary.
 FIRST_WINDOW = 0.05
 WINDOW = 0.02
 FIRST_REST = 0.005
@@ -212,28 +213,50 @@ class _Monitor:
     def _watch(self) -> None:
         """Keep events on for short times only, as long as there are probes."""
         rest = FIRST_REST
-        while True:
-            with self._lock:
-                self._drop_those_over()
-                if not self._probes:
-                    self._disarm()  # it may all have been over before the first window
-                    self._is_watched = False
-                    return
-                is_fresh, self._is_fresh = self._is_fresh, False
-                for probes in self._probes.values():
-                    self._expected.update(probes)
-                self._arm()
-            self._alarm.park(FIRST_WINDOW if is_fresh else WINDOW)
-            with self._lock:
-                self._disarm()  # PROBE-4 window over
-                has_new = self._is_fresh
-            rest = FIRST_REST if is_fresh or has_new else min(2 * rest, MAX_REST)
-            if not has_new:
-                self._alarm.park(rest)  # PROBE-5 rest
+        while (window := self._open_window()) is not None:
+            if window == FIRST_WINDOW:
+                rest = FIRST_REST
+            self._wait(window, self._is_window_over)
+            if not self._is_fresh:  # RACE: stale; then the rest is over at once
+                with self._lock:
+                    self._disarm()  # PROBE-4 window over
+                self._wait(rest, self._is_rest_over)  # PROBE-5 rest
+                rest = min(2 * rest, MAX_REST)
+
+    def _open_window(self) -> float | None:
+        """Arm, and return for how long; None if there are no probes any more."""
+        with self._lock:
+            self._drop_those_over()
+            if not self._probes:
+                self._disarm()  # it may all have been over before the first window
+                self._is_watched = False
+                return None
+            for probes in self._probes.values():
+                self._expected.update(probes)
+            self._arm()
+            is_fresh, self._is_fresh = self._is_fresh, False
+        return FIRST_WINDOW if is_fresh else WINDOW
+
+    def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        """Wait, looking at each alarm whether it is over before its time."""
+        deadline_ns = sync.clock_ns() + int(seconds * 1e9)
+        while not is_over() and (left_ns := deadline_ns - sync.clock_ns()) > 0:
+            self._alarm.park(left_ns / 1e9)
+
+    def _is_window_over(self) -> bool:
+        with self._lock:
+            self._drop_those_over()
+            return self._is_fresh or not self._expected
+
+    def _is_rest_over(self) -> bool:
+        with self._lock:
+            self._drop_those_over()
+            return self._is_fresh or not self._probes
 
     def _drop_those_over(self) -> None:
         for token, probes in list(self._probes.items()):
             left = tuple(probe for probe in probes if not probe.is_over())
+            self._expected.difference_update(set(probes).difference(left))
             if left:
                 self._probes[token] = left
             else:
