@@ -77,7 +77,7 @@ class Registry:
         self.spare_limit: int = spare_limit  # immutable
         self.spin_rounds: int = spin_rounds  # immutable
         self.injector: Injector = Injector()  # immutable
-        self.sleep: Sleep = Sleep()  # immutable, but for a fork
+        self.sleep: Sleep = Sleep(worker_count)  # immutable, but for a fork
         self.is_stopping: bool = False  # atomic: a single store; never cleared
         self.is_forked: bool = False  # owner: the only thread of a forked child
         self._on_failure = on_failure  # immutable
@@ -171,7 +171,8 @@ class Registry:
         A job that forked goes on in the child, too; its thread takes no other.
         """
         self.is_forked = self.is_stopping = True
-        self.sleep = Sleep()  # threads that are gone may have held these locks
+        # Threads that are gone may have held these locks.
+        self.sleep = Sleep(self.worker_count)
         self._lock = sync.Lock()
         self._threads = []
         forget_workers()

@@ -16,12 +16,26 @@ __all__ = ("Sleep",)
 class Sleep:
     """What the workers of one registry know about each other's sleep.
 
+    Args:
+      worker_count: How many workers are to be present.
+
     Thread safety: internally synchronized.
     """
 
-    __slots__ = ("_lock", "_num_idle", "_reserve", "_sleepers", "excess", "num_away")
+    __slots__ = (
+        "_lock",
+        "_num_idle",
+        "_num_joining",
+        "_num_present",
+        "_reserve",
+        "_sleepers",
+        "_worker_count",
+        "excess",
+        "num_away",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, worker_count: int = 1) -> None:
+        self._worker_count = worker_count  # immutable
         # No user code runs under this lock, and no other lock is taken.
         self._lock = sync.Lock()  # atomic: acquire, release
         self._num_idle = 0  # guarded by: self._lock
@@ -30,7 +44,9 @@ class Sleep:
         self._reserve: list[Parker] = []  # guarded by: self._lock
         # RACE: workers read it without the lock; a stale answer lets one job begin
         # too early, and the next search sees it.
-        self.excess: int = 0  # guarded by: self._lock
+        self.excess: bool = False  # guarded by: self._lock
+        self._num_present = worker_count  # guarded by: self._lock
+        self._num_joining = 0  # guarded by: self._lock
         self.num_away: int = 0  # guarded by: self._lock
 
     def is_anyone_idle(self) -> bool:
@@ -57,7 +73,7 @@ class Sleep:
         while True:
             with self._lock:
                 if self._reserve:
-                    self.excess += 1
+                    self._count(1)
                     self._sleepers.append(self._reserve.pop())
                 parker = self._take_sleeper()  # POST-2 choose
             if parker is None:
@@ -88,8 +104,8 @@ class Sleep:
     def become_sleepy(self, parker: Parker) -> None:
         """Announce that the calling worker will sleep unless the last look helps."""
         with self._lock:
-            if self.excess > 0:
-                self.excess -= 1  # SPARE-5 step down
+            if self.excess:
+                self._count(-1)  # SPARE-5 step down
                 _enlist(self._reserve, parker)
             else:
                 _enlist(self._sleepers, parker)  # SLEEP-3 sleepy
@@ -115,7 +131,7 @@ class Sleep:
                 return False
             if is_stopping:
                 self._reserve.remove(parker)
-                self.excess += 1
+                self._count(1)
                 self._num_idle += 1
                 return True
         self.work_posted()  # SPARE-6 for somebody else
@@ -142,8 +158,8 @@ class Sleep:
         with self._lock:
             if fresh is not None:
                 _enlist(self._reserve, fresh)
-            if self.excess > 0:
-                self.excess -= 1  # SPARE-1 leave
+            if self.excess:
+                self._count(-1)  # SPARE-1 leave
             elif self._reserve:
                 self._sleepers.insert(0, self._reserve.pop())
             else:
@@ -158,7 +174,34 @@ class Sleep:
             if self._sleepers:
                 _enlist(self._reserve, self._sleepers.pop(0))  # SPARE-4 come back
             else:
-                self.excess += 1
+                self._count(1)
+
+    def begin_join(self) -> bool:
+        """Count the calling worker as parked in a join.
+
+        Returns:
+          False: nobody else could run anything; leave instead.
+        """
+        with self._lock:
+            if self._num_present - self._num_joining <= 1:
+                return False
+            self._num_joining += 1  # SPARE-8 park in a join
+            self._count(0)
+            return True
+
+    def end_join(self) -> None:
+        """Count the calling worker as one that runs again."""
+        with self._lock:
+            self._num_joining -= 1
+            self._count(0)
+
+    def _count(self, change: int) -> None:
+        """Count present workers, and see if they are too many; under the lock."""
+        self._num_present += change
+        self.excess = (
+            self._num_present > self._worker_count
+            and self._num_present - self._num_joining > 1
+        )
 
     def retire(self, parker: Parker) -> bool:
         """Take a spare out that has slept for long; False if it is needed."""

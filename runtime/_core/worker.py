@@ -8,14 +8,17 @@ injector, so that work from outside is never starved by work that begets work.
 The sleep protocol, with its labels, is SLEEP.md; how a worker is replaced while its job
 waits for something outside the scheduler, SPARES.md.
 
-Layer: core. Imports: `job`, `parker`, `prng`, `stats`, `sync`; `registry` for types.
+Layer: core. Imports: `job`, `latch`, `parker`, `prng`, `stats`, `sync`; `registry` for
+types.
 """
 
 from typing import TYPE_CHECKING
 
+from .._errors import BrokenWorkerError, DeadlockError
 from . import sync
 from .deque import Stealer, WorkDeque
 from .job import Job
+from .latch import Latch
 from .parker import Parker
 from .prng import Prng
 from .stats import WorkerCounters
@@ -170,6 +173,23 @@ class Worker:
             self._is_away = False
             self.registry.sleep.come_back()
 
+    def wait_in_join(self, done: Latch) -> None:
+        """Wait for the thief of a fork, which is in the midst of it."""
+        sleep = self.registry.sleep
+        if sleep.begin_join():
+            done.wait()
+            sleep.end_join()
+            return
+        # Nobody else could run what the thief may wait for. At the bound there is no
+        # one to ask for: the fork cannot be given up, so it is waited for even so.
+        try:
+            self.begin_wait()
+        except (DeadlockError, BrokenWorkerError):
+            done.wait()
+            return
+        done.wait()
+        self.end_wait()
+
     # Finding work
 
     def _first_job(self) -> Job | None:
@@ -181,7 +201,7 @@ class Worker:
     def _next_job(self) -> Job | None:
         """Return a job, sleeping until there is one; None: the thread is to end."""
         sleep = self.registry.sleep
-        if sleep.excess == 0:  # SPARE-5 read excess
+        if not sleep.excess:  # SPARE-5 read excess
             job = self._find()
             if job is not None:
                 return job
@@ -196,7 +216,7 @@ class Worker:
                 # ORDER: the flag before the search; a job may be posted, and the
                 # order given, after a search that found nothing.
                 is_stopping = self.registry.is_stopping
-                if sleep.excess > 0 and not is_stopping:  # SPARE-5 read excess
+                if sleep.excess and not is_stopping:  # SPARE-5 read excess
                     break
                 job = self._find()
                 if job is not None:

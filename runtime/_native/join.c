@@ -167,10 +167,39 @@ join_pause(fork_t *fork)
     Py_END_ALLOW_THREADS
 }
 
+/* Count the worker as parked; true: `join_end_pause` must follow. If nobody else could
+ * run what the thief may wait for, another takes its place. At the bound there is no one
+ * to ask for: the fork cannot be given up, so it is waited for even so. */
+static bool
+join_begin_pause(WorkerObject *self, bool *has_left)
+{
+    *has_left = false;
+    if (sleep_begin_join(self->registry->sleep)) {
+        return true;
+    }
+    PyObject *result = worker_begin_wait((PyObject *)self, NULL);
+    *has_left = result != NULL;
+    Py_XDECREF(result);
+    PyErr_Clear();
+    return *has_left;
+}
+
+static void
+join_end_pause(WorkerObject *self, bool has_left)
+{
+    if (has_left) {
+        Py_XDECREF(worker_end_wait((PyObject *)self, NULL));
+    }
+    else {
+        sleep_end_join(self->registry->sleep);
+    }
+}
+
 /* JOIN-4: wait for the thief. */
 static void
 join_wait(native_state_t *state, WorkerObject *self, fork_t *fork)
 {
+    bool is_counted = false, has_left = false;
     while (!latch_probe(&fork->done)) {
         void *entry = deque_pop(&self->core->deque);
         if (entry == NULL) {
@@ -180,8 +209,14 @@ join_wait(native_state_t *state, WorkerObject *self, fork_t *fork)
             join_execute(state, self, entry);
         }
         else {
+            if (!is_counted) {
+                is_counted = join_begin_pause(self, &has_left);
+            }
             join_pause(fork);
         }
+    }
+    if (is_counted) {
+        join_end_pause(self, has_left);
     }
     /* What we ran may have left jobs behind: ours, too, and nobody else's. */
     void *entry;

@@ -50,7 +50,7 @@ registry_make_sleep(RegistryObject *self)
 {
     size_t capacity = (size_t)(self->worker_count + self->spare_limit);
     self->sleep = allocate_lines(sizeof(sleep_state_t));
-    if (self->sleep != NULL && sleep_init(self->sleep, capacity)) {
+    if (self->sleep != NULL && sleep_init(self->sleep, (size_t)self->worker_count, capacity)) {
         return true;
     }
     free(self->sleep);

@@ -29,8 +29,11 @@ typedef struct {
     uint32_t in_reserve; /* guarded by: lock; how many that are */
     /* Both written under the lock. Workers read `excess` without it: a stale answer
      * lets one job begin too early, and the next search sees it. */
-    _Atomic uint32_t excess;
+    _Atomic bool excess;
     _Atomic uint32_t num_away;
+    uint32_t worker_count; /* immutable: how many are to be present */
+    uint32_t num_present;  /* guarded by: lock */
+    uint32_t num_joining;  /* guarded by: lock */
 } sleep_state_t;
 
 static inline uint32_t
@@ -45,9 +48,10 @@ sleep_sleepers_of(uint64_t counts)
     return (uint32_t)counts;
 }
 
-/* Make the state for at most `capacity` parkers; false without memory. */
+/* Make the state for `worker_count` workers, and at most `capacity` parkers; false
+ * without memory. */
 static inline bool
-sleep_init(sleep_state_t *sleep, size_t capacity)
+sleep_init(sleep_state_t *sleep, size_t worker_count, size_t capacity)
 {
     /* One more: the caller may insert before it removes. */
     sleep->sleepers = malloc(2 * (capacity + 1) * sizeof(parker_t *));
@@ -56,8 +60,10 @@ sleep_init(sleep_state_t *sleep, size_t capacity)
     }
     sleep->reserve = sleep->sleepers + capacity + 1;
     sleep->in_reserve = 0;
+    sleep->worker_count = sleep->num_present = (uint32_t)worker_count;
+    sleep->num_joining = 0;
     atomic_init(&sleep->counts, 0);
-    atomic_init(&sleep->excess, 0);
+    atomic_init(&sleep->excess, false);
     atomic_init(&sleep->num_away, 0);
     short_lock_init(&sleep->lock);
     return true;
@@ -68,8 +74,10 @@ static inline void
 sleep_after_fork(sleep_state_t *sleep)
 {
     short_lock_init(&sleep->lock);
+    sleep->num_present = sleep->worker_count;
+    sleep->num_joining = 0;
     atomic_store(&sleep->counts, 0);
-    atomic_store(&sleep->excess, 0);
+    atomic_store(&sleep->excess, false);
     atomic_store(&sleep->num_away, 0);
     sleep->in_reserve = 0;
 }
@@ -125,6 +133,16 @@ sleep_remove(parker_t **parkers, uint32_t length, parker_t *parker)
     return false;
 }
 
+/* Count present workers, and see if they are too many; under the lock. */
+static inline void
+sleep_count(sleep_state_t *sleep, int change)
+{
+    sleep->num_present += (uint32_t)change;
+    atomic_store(&sleep->excess,
+                 sleep->num_present > sleep->worker_count
+                     && sleep->num_present > sleep->num_joining + 1);
+}
+
 /* Remove one sleeper and count it idle; NULL if there is none. For the order to stop,
  * `takes_all`: whether or not somebody searches, and those in reserve too. */
 static inline parker_t *
@@ -140,7 +158,7 @@ sleep_take_sleeper(sleep_state_t *sleep, bool takes_all)
     }
     else if (takes_all && sleep->in_reserve > 0) {
         parker = sleep->reserve[--sleep->in_reserve];
-        atomic_fetch_add(&sleep->excess, 1);
+        sleep_count(sleep, 1);
         atomic_fetch_add(&sleep->counts, SLEEP_ONE_IDLE);
     }
     pthread_mutex_unlock(&sleep->lock);
@@ -196,8 +214,8 @@ static inline void
 sleep_become_sleepy(sleep_state_t *sleep, parker_t *parker)
 {
     pthread_mutex_lock(&sleep->lock);
-    if (atomic_load(&sleep->excess) > 0) { /* SPARE-5 step down */
-        atomic_fetch_sub(&sleep->excess, 1);
+    if (atomic_load(&sleep->excess)) { /* SPARE-5 step down */
+        sleep_count(sleep, -1);
         sleep_enlist(sleep->reserve, sleep->in_reserve++, parker);
         atomic_fetch_sub(&sleep->counts, SLEEP_ONE_IDLE);
     }
@@ -231,7 +249,7 @@ sleep_stay_awake(sleep_state_t *sleep, parker_t *parker, bool is_stopping)
         else {
             is_idle = true;
             sleep->in_reserve -= 1;
-            atomic_fetch_add(&sleep->excess, 1);
+            sleep_count(sleep, 1);
             atomic_fetch_add(&sleep->counts, SLEEP_ONE_IDLE);
         }
     }
@@ -247,7 +265,7 @@ sleep_stay_awake(sleep_state_t *sleep, parker_t *parker, bool is_stopping)
 static inline bool
 sleep_has_excess(sleep_state_t *sleep)
 {
-    return atomic_load_explicit(&sleep->excess, memory_order_relaxed) > 0;
+    return atomic_load_explicit(&sleep->excess, memory_order_relaxed);
 }
 
 /* Count the calling worker away, if another can be present instead; `fresh` is NULL or
@@ -260,8 +278,8 @@ sleep_leave(sleep_state_t *sleep, parker_t *fresh)
     if (fresh != NULL) {
         sleep_enlist(sleep->reserve, sleep->in_reserve++, fresh);
     }
-    if (atomic_load(&sleep->excess) > 0) {
-        atomic_fetch_sub(&sleep->excess, 1); /* SPARE-1 leave */
+    if (atomic_load(&sleep->excess)) {
+        sleep_count(sleep, -1); /* SPARE-1 leave */
     }
     else if (sleep->in_reserve > 0) {
         uint32_t sleepers = sleep_sleepers_of(atomic_load(&sleep->counts));
@@ -294,8 +312,33 @@ sleep_come_back(sleep_state_t *sleep)
         atomic_fetch_sub(&sleep->counts, SLEEP_ONE_SLEEPER);
     }
     else {
-        atomic_fetch_add(&sleep->excess, 1);
+        sleep_count(sleep, 1);
     }
+    pthread_mutex_unlock(&sleep->lock);
+}
+
+/* Count the calling worker as parked in a join. False: nobody else could run anything;
+ * leave instead. */
+static inline bool
+sleep_begin_join(sleep_state_t *sleep)
+{
+    pthread_mutex_lock(&sleep->lock);
+    bool may_park = sleep->num_present > sleep->num_joining + 1;
+    if (may_park) {
+        sleep->num_joining += 1; /* SPARE-8 park in a join */
+        sleep_count(sleep, 0);
+    }
+    pthread_mutex_unlock(&sleep->lock);
+    return may_park;
+}
+
+/* Count the calling worker as one that runs again. */
+static inline void
+sleep_end_join(sleep_state_t *sleep)
+{
+    pthread_mutex_lock(&sleep->lock);
+    sleep->num_joining -= 1;
+    sleep_count(sleep, 0);
     pthread_mutex_unlock(&sleep->lock);
 }
 

@@ -115,7 +115,7 @@ main(int argc, char **argv)
     worker_count = thread_count / 2;
     atomic_store(&posters_left, thread_count - worker_count);
     injector_init(&injector);
-    CHECK(sleep_init(&state, (size_t)worker_count));
+    CHECK(sleep_init(&state, (size_t)worker_count, (size_t)worker_count));
     for (int i = 0; i < worker_count; i++) {
         parker_init(&parkers[i]);
     }
