@@ -32,6 +32,7 @@ CLEANUP_PATIENCE = 20_000
 _UNTOUCHED = frozenset(
     {
         __name__.partition(".")[0],
+        "attr",
         "outcome",
         "trio",
         "_frozen_importlib",
@@ -140,8 +141,11 @@ class Interrupt(probe.Probe):
             if name in _LATE_NAMES and not may_clean_up:
                 return False
             outer = inner.f_back
-            if outer is None or outer.f_code is _BASE:
+            if outer is None:
                 return True
+            if outer.f_code is _BASE:
+                # Not what is called for the job's outcome, when the call is over.
+                return outer.f_lasti in _points_of(_BASE).star_calls
             if not _is_untouched(outer):
                 points = _points_of(outer.f_code)
                 if outer.f_lasti in points.uncalled:

@@ -90,10 +90,12 @@ class SafePoints:
       uncalled: As for an outer frame: what runs above it must not be broken off. It
         enters or leaves a ``with``, or it is a finalizer.
 
+      star_calls: Calls of the form ``fn(*args)``.
+
     Thread safety: immutable.
     """
 
-    __slots__ = ("cleanup", "line_starts", "never", "uncalled")
+    __slots__ = ("cleanup", "line_starts", "never", "star_calls", "uncalled")
 
     def __init__(self, code: CodeType) -> None:
         flow = _Flow(code)
@@ -104,6 +106,11 @@ class SafePoints:
             instruction.offset
             for instruction in flow.instructions
             if instruction.starts_line
+        )
+        self.star_calls: frozenset[int] = frozenset(  # immutable
+            instruction.offset
+            for instruction in flow.instructions
+            if instruction.opname == "CALL_FUNCTION_EX"
         )
         self.cleanup: frozenset[int] = frozenset(_in_finally(flow))  # immutable
         self.uncalled: frozenset[int] = self.never | {  # immutable
