@@ -216,11 +216,15 @@ class Registry:
                 return False
             if self.sleep.leave(fresh):
                 break
-        if self.is_stopping:  # SPARE-3 last look
-            self.sleep.wake_all()
-        elif worker.sees_work():
-            self.sleep.work_posted()
+        self._look_for(worker)  # SPARE-3 last look
         return True
+
+    def _look_for(self, leaver: Worker) -> None:
+        """Wake whom it takes for what a worker that has left would have found."""
+        if self.is_stopping:
+            self.sleep.wake_all()
+        elif leaver.sees_work():
+            self.sleep.work_posted()
 
     def retire(self, spare: Worker) -> bool:
         """Let a spare that sleeps end its thread; False if it is needed."""

@@ -329,7 +329,6 @@ class Intake:
             self.leave_behind(work, failure)
         self._nursery.cancel_scope.cancel()
 
-
     def after_fork(self) -> None:
         """Give up everything in a forked child; not in the Trio thread."""
         self._failure = BrokenWorkerError(

@@ -83,18 +83,19 @@ def _kept_waiting() -> Iterator[WorkToken]:
     found: set[WorkToken] = set()
     tasks = [trio.lowlevel.current_task()]
     for first in tasks:  # grows meanwhile
-        task: trio.lowlevel.Task | None = first
+        task = first
         depth = sys.maxsize  # of the nursery that the child is in
-        while task is not None:
+        while True:
             for token, open_before in reversed(_requests.get(task, ())):
                 if open_before <= depth and token not in found:
                     found.add(token)
                     tasks.extend(token.waiters)
                     yield token
             nursery = task.parent_nursery
-            task = None if nursery is None else nursery.parent_task
-            if task is not None:
-                depth = task.child_nurseries.index(nursery)
+            if nursery is None:
+                break
+            task = nursery.parent_task
+            depth = task.child_nurseries.index(nursery)
 
 
 def _name(token: WorkToken) -> str:
