@@ -121,7 +121,9 @@ async def _latency(
                 nursery.start_soon(_call, pool, _asking, entered)
             with trio.CancelScope() as scope:
                 nursery.start_soon(_cancel_when, entered, others + 1, scope, ended)
-                await pool.spawn_cpu_work(work, on_cancel="interrupt")
+                await pool.spawn_cpu_work(
+                    work, on_cancel="wait" if job is _asking else "interrupt"
+                )
             whole.cancel()
     begin, end = ended
     return end - begin
