@@ -11,6 +11,8 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import from_worker, lowlevel, testing
+    from ._core.interrupt import uninterruptible
+    from ._core.selected import check_cancelled
     from ._core.stats import HistogramSnapshot, WorkerStatistics
     from ._errors import (
         BackendUnavailableError,
@@ -27,11 +29,12 @@ if TYPE_CHECKING:
         TaskCancelled,
         TaskFailed,
     )
-    from ._frontend.cancel import check_cancelled
+    from ._frontend.blocking import blocking
     from ._frontend.defaults import spawn_cpu_work
     from ._frontend.handle import Job
+    from ._frontend.opening import open_worker_pool
     from ._frontend.options import JobState, Priority
-    from ._frontend.pool import WorkerPool, open_worker_pool
+    from ._frontend.pool import WorkerPool
     from ._frontend.reports import PoolStatistics, ShutdownReport, Straggler
 
 _HOMES = {
@@ -57,12 +60,14 @@ _HOMES = {
     "TaskFailed": "_errors",
     "WorkerPool": "_frontend.pool",
     "WorkerStatistics": "_core.stats",
-    "check_cancelled": "_frontend.cancel",
+    "blocking": "_frontend.blocking",
+    "check_cancelled": "_core.selected",
     "from_worker": "from_worker",
     "lowlevel": "lowlevel",
-    "open_worker_pool": "_frontend.pool",
+    "open_worker_pool": "_frontend.opening",
     "spawn_cpu_work": "_frontend.defaults",
     "testing": "testing",
+    "uninterruptible": "_core.interrupt",
 }
 _MODULES = {"from_worker", "lowlevel", "testing"}
 
@@ -90,12 +95,14 @@ __all__ = (
     "WorkerPool",
     "WorkerStatistics",
     "__version__",
+    "blocking",
     "check_cancelled",
     "from_worker",
     "lowlevel",
     "open_worker_pool",
     "spawn_cpu_work",
     "testing",
+    "uninterruptible",
 )
 
 

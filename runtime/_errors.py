@@ -138,4 +138,9 @@ class JobCancelled(BaseException):
 
 
 class JobInterrupted(BaseException):
-    """Control flow inside a job: raised by an interrupt. Let it pass."""
+    """Control flow inside a job: raised between two of its instructions.
+
+    By a cancellation with ``on_cancel="interrupt"``, once in each job. Outside
+    `Exception`, as `JobCancelled`. Let it pass; the waiter gets `trio.Cancelled` or
+    `TaskCancelled`, never this.
+    """

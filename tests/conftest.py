@@ -1,6 +1,7 @@
 """What every test gets: a time limit, and a look at what it left behind."""
 
 import functools
+import gc
 import inspect
 import math
 import os
@@ -61,13 +62,25 @@ async def time_limit():
 
 @pytest.fixture(autouse=True)
 def no_leaks():
-    """Fail a test that leaves a worker's thread behind.
+    """Fail a test that leaves a worker's thread or a descriptor behind.
 
     Errors in finalizers and in threads fail a test by way of pytest's own hooks,
     since warnings are errors here.
     """
+    descriptors = descriptor_count()
     yield
     left = [t for t in threading.enumerate() if t.name.startswith("runtime-")]
     for thread in left:
         thread.join(TIMEOUT)  # it may be on its last instructions
     assert not [thread.name for thread in left if thread.is_alive()]
+    if descriptor_count() > descriptors:
+        gc.collect()  # a cycle may hold a file, and another fixture's end may not
+        assert descriptor_count() <= descriptors
+
+
+def descriptor_count():
+    """Return how many descriptors the process has; 0 where nobody knows."""
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except FileNotFoundError:
+        return 0

@@ -21,6 +21,7 @@ NAMES = (
     "memory_per_job",
     "idle_pool",
     "loop_lag",
+    "cancel_running",
     "core_submit",
     "core_fork",
     "core_compare",

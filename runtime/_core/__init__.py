@@ -6,9 +6,11 @@ It imports nothing above `runtime._errors` and `runtime._util`, and never Trio.
 How workers sleep is written in SLEEP.md, how a job lives in `job`.
 """
 
+from . import interrupt
 from .batch import Batch, captured
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
+from .registry import SPARE_LIMIT
 from .selected import (
     CancelToken,
     CountLatch,
@@ -31,6 +33,7 @@ __all__ = (
     "LANE_COUNT",
     "QUEUED",
     "RUNNING",
+    "SPARE_LIMIT",
     "WITHDRAWN",
     "Batch",
     "CancelToken",
@@ -48,5 +51,6 @@ __all__ = (
     "captured",
     "core",
     "current_worker",
+    "interrupt",
     "join",
 )

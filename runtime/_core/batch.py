@@ -30,7 +30,7 @@ from functools import partial
 
 import outcome
 
-from .._errors import JobCancelled
+from .._errors import JobCancelled, JobInterrupted
 from . import sync
 from .selected import CancelToken, CountLatch, Job, Worker, current_worker
 
@@ -88,6 +88,8 @@ class Batch[T, R]:
         self._missing = len(items)  # guarded by: self._lock
         # Whether every item has a result; known when the sink is called.
         self.is_complete = False  # owner: the worker that closes the batch
+        # Whether the last piece has left the scheduler.
+        self.is_over = False  # atomic: a single store; never cleared
 
     def first_piece(self) -> Job:
         """Return the job that stands for all items; the caller injects it."""
@@ -169,7 +171,7 @@ class Batch[T, R]:
                 append(call(item))
             if len(results) != stop - start:
                 raise RuntimeError("the items of a batch must not change while it runs")
-        except JobCancelled:
+        except (JobCancelled, JobInterrupted):
             self._token.is_set = True
         except BaseException as error:
             self._fail(start + len(results), error)
@@ -195,6 +197,7 @@ class Batch[T, R]:
             is_complete = self._missing == 0
         if is_complete:
             self._complete()
+        self.is_over = True
         sink = self._sink
         self.drop_call()
         del self._sink  # else it closes a cycle

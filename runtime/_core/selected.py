@@ -4,8 +4,8 @@ The native core is used where it was built, this one elsewhere. ``RUNTIME_CORE``
 environment forces one: ``python``, or ``native``, which is then an error where the
 extension cannot be loaded.
 
-Layer: core. Imports: `deque`, `injector`, `job`, `join`, `latch`, `parker`, `registry`,
-`worker`, or `runtime._native`.
+Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `parker`,
+`registry`, `worker`, or `runtime._native`.
 """
 
 import os
@@ -22,6 +22,7 @@ __all__ = (
     "Stealer",
     "WorkDeque",
     "Worker",
+    "check_cancelled",
     "core",
     "current_worker",
     "join",
@@ -69,6 +70,7 @@ why_not_native: str | None
 core, why_not_native = _choose()
 
 if TYPE_CHECKING or core == "python":
+    from .cancel import check_cancelled
     from .deque import Stealer, WorkDeque
     from .injector import Injector
     from .job import CancelToken, Job
@@ -89,6 +91,7 @@ else:
         Stealer,
         WorkDeque,
         Worker,
+        check_cancelled,
         current_worker,
         join,
     )

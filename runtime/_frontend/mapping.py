@@ -36,9 +36,11 @@ from .. import _core
 from .._core import sync
 from .._errors import JobCancelled, TaskCancelled
 from .nursery import open_nursery
-from .options import callable_name
-from .token import WorkToken
-from .work import Verdict, verdict_of
+from .options import OnCancelMany, callable_name
+from .protected import protected
+from .token import ENDED, WorkToken
+from .waits import waiting_for
+from .work import Verdict, are_over, verdict_of
 
 if TYPE_CHECKING:
     from .intake import Intake
@@ -58,6 +60,9 @@ class _Block(_core.Job):
     """Some items on their way to a worker, and their results on the way back."""
 
     __slots__ = ("_stream", "code", "is_back", "name", "results", "size")
+
+    # Immutable, so a narrower type is sound.
+    token: WorkToken  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -93,6 +98,10 @@ class _Block(_core.Job):
     def stop(self, cause: str) -> None:
         """Stop the whole stream."""
         self._stream.stop(cause)
+
+    def interrupt(self) -> None:
+        """Have the stream's items interrupted, if the caller allowed that."""
+        self._stream.interrupt()
 
     def fail(self, error: BaseException) -> None:
         """End the stream with an error of the runtime's own."""
@@ -131,12 +140,15 @@ class MapStream[T, R](AsyncIterator[R]):
         max_in_flight: int,
         ordered: bool,
         collects_errors: bool,
+        on_cancel: OnCancelMany,
     ) -> None:
         self.intake = intake  # immutable
         self.call = partial(_core.captured, fn) if collects_errors else fn  # immutable
         self.name = f"map of {callable_name(fn)}"  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
-        self.token = WorkToken(intake)  # immutable
+        self.token = WorkToken(  # immutable
+            intake, may_interrupt=on_cancel == "interrupt"
+        )
         self._ordered = ordered  # immutable
         self._context = copy_context()  # immutable: copied, never entered
         self._max_sent = BLOCKS_PER_WORKER * intake.registry.worker_count  # immutable
@@ -167,7 +179,8 @@ class MapStream[T, R](AsyncIterator[R]):
         while not self._ready:
             if self._sent_count == 0 and self._is_over():
                 raise self._ending()
-            await self._changed.park()
+            with waiting_for(self.token):
+                await self._changed.park()
         self._room += 1  # MAP-4 hand out
         self._changed.unpark_all()
         return self._ready.popleft()
@@ -255,7 +268,7 @@ class MapStream[T, R](AsyncIterator[R]):
         result, block.outcome = block.outcome, None
         if isinstance(result, outcome.Value):
             self._adapt(block.size, cast("int", result.value))
-        elif result is not None and not isinstance(result.error, JobCancelled):
+        elif result is not None and not isinstance(result.error, ENDED):
             self._errors.append(result.error)
             self.stop("one of its items")
 
@@ -272,6 +285,12 @@ class MapStream[T, R](AsyncIterator[R]):
         for block in self._sent:
             self.intake.registry.withdraw(block)
         self._changed.unpark_all()
+
+    def interrupt(self) -> None:
+        """Have the items that run interrupted, if the caller allowed that."""
+        out = [block for block in self._sent if not block.is_back]
+        if out:
+            self.token.request_interrupt(are_over(out))
 
     def fail(self, error: BaseException) -> None:
         """End the results with an error of the runtime's own; nothing comes back."""
@@ -297,6 +316,7 @@ async def _yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
             begin_ns = sync.clock_ns()
 
 
+@protected
 @asynccontextmanager
 async def open_map[T, R](
     stream: MapStream[T, R], source: Iterable[T] | AsyncIterable[T]
@@ -309,5 +329,6 @@ async def open_map[T, R](
         finally:
             nursery.cancel_scope.cancel()
             stream.stop("leaving its block")
+            stream.interrupt()
             with trio.CancelScope(shield=True):
                 await stream.wait_returned()

@@ -197,6 +197,20 @@ current_worker(PyObject *module, PyObject *Py_UNUSED(ignored))
 static PyMethodDef native_functions[] = {
     {"current_worker", current_worker, METH_NOARGS,
      PyDoc_STR("Return the worker whose thread this is; None outside of one.")},
+    {"check_cancelled", native_check_cancelled, METH_NOARGS,
+     PyDoc_STR("check_cancelled()\n--\n\n"
+               "End the calling job here if its result is no longer wanted.\n"
+               "\n"
+               "Call it now and then in a long job. A job is asked to stop when its waiter was\n"
+               "cancelled, by `Job.cancel`, when another item of its batch failed, or by the end\n"
+               "of its pool.\n"
+               "\n"
+               "Raises:\n"
+               "  JobCancelled: the job was asked to stop. Let it pass: it is a `BaseException`,\n"
+               "    so that ``except Exception`` does.\n"
+               "  NotOnWorkerError: called outside a job.\n"
+               "\n"
+               "Cost: about as much as a function call.")},
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
      PyDoc_STR("Return (f(), g()), both called on workers, maybe at the same time.\n\n"
                "join(f, g) for f() and g(), join(f, x, g, y) for f(x) and g(y).")},

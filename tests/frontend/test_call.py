@@ -119,7 +119,7 @@ async def test_misuse_not_callable_is_refused(pool):
 
 
 async def test_misuse_on_cancel_names_the_choices(pool):
-    with pytest.raises(ValueError, match="on_cancel must be 'wait' or 'abandon'"):
+    with pytest.raises(ValueError, match="on_cancel must be 'wait', 'abandon'"):
         await pool.spawn_cpu_work(divide, 1, 1, on_cancel="never")
 
 

@@ -166,6 +166,8 @@ async def test_pool_cancel_stops_the_newest_work_first(manual):
     order = []
 
     class FakeWork:
+        token = None
+
         def stop(self, cause):
             order.append(self)
 

@@ -15,7 +15,8 @@ bounded, because few bugs need more than two.
 No step is made before a lock is released by the thread that holds it: whoever
 waits for that lock could not go on any earlier, and whoever does not has had its
 turn at the steps inside. Plain attributes are not seen. Where they matter,
-``lines_of`` makes every line of a source file a step.
+``watch`` makes each read and write of some slots a step, and ``lines_of`` every line
+of a source file.
 """
 
 import collections
@@ -363,6 +364,34 @@ class _Deque(collections.deque[Any]):
         return super().__len__()
 
 
+class _Watched:
+    """Stands in for a slot of a class; to read or write it is a step."""
+
+    def __init__(self, play: Play, slot: Any) -> None:
+        self._play = play
+        self._slot = slot
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        self._play.step()
+        return self._slot.__get__(owner, kind)
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        self._play.step()
+        self._slot.__set__(owner, value)
+
+
+@contextlib.contextmanager
+def _watching(play: Play, slots: Iterable[tuple[type, str]]) -> Iterator[None]:
+    originals = {(kind, name): vars(kind)[name] for kind, name in slots}
+    try:
+        for (kind, name), slot in originals.items():
+            setattr(kind, name, _Watched(play, slot))
+        yield
+    finally:
+        for (kind, name), slot in originals.items():
+            setattr(kind, name, slot)
+
+
 @contextlib.contextmanager
 def _seam(play: Play) -> Iterator[None]:
     stand_ins = {
@@ -409,10 +438,11 @@ def _play(
     lines_of: Collection[str],
     actors: list[_Actor],
     dice: random.Random | None = None,
+    watch: Collection[tuple[type, str]] = (),
 ) -> list[_Choice]:
     """Play the story once; return the choices there were."""
     play = Play(choices, preemptions, lines_of, actors, dice)
-    with _seam(play):
+    with _seam(play), _watching(play, watch):
         check = story(play)
         play.run()
         error = play.error
@@ -431,6 +461,7 @@ def explore(
     *,
     preemptions: int | None,
     lines_of: Collection[str] = (),
+    watch: Collection[tuple[type, str]] = (),
     limit: int = 1_000_000,
 ) -> int:
     """Play the story under every schedule.
@@ -441,6 +472,7 @@ def explore(
       preemptions: How many times a schedule takes the turn from a thread that
         could go on; None for no bound.
       lines_of: Source files whose every line is a step.
+      watch: Slots, as classes and names, to read or write which is a step.
       limit: More schedules than this are an error.
 
     Returns:
@@ -453,7 +485,7 @@ def explore(
     prefix: list[int] = []
     with _company() as actors:
         for count in itertools.count(1):
-            trail = _play(story, prefix, preemptions, lines_of, actors)
+            trail = _play(story, prefix, preemptions, lines_of, actors, watch=watch)
             while trail and trail[-1].taken + 1 == trail[-1].options:
                 trail.pop()
             if not trail:
@@ -466,7 +498,13 @@ def explore(
     return count
 
 
-def sample(story: Story, *, plays: int, seed: int) -> None:
+def sample(
+    story: Story,
+    *,
+    plays: int,
+    seed: int,
+    watch: Collection[tuple[type, str]] = (),
+) -> None:
     """Play the story under random schedules, without a bound on preemptions.
 
     For stories with too many schedules. `replay` with ``preemptions=None`` repeats
@@ -476,7 +514,7 @@ def sample(story: Story, *, plays: int, seed: int) -> None:
     print(f"{plays} random schedules, seed: {seed}")  # noqa: T201
     with _company() as actors:
         for _ in range(plays):
-            _play(story, [], None, (), actors, dice)
+            _play(story, [], None, (), actors, dice, watch=watch)
 
 
 def replay(
@@ -485,7 +523,8 @@ def replay(
     *,
     preemptions: int | None,
     lines_of: Collection[str] = (),
+    watch: Collection[tuple[type, str]] = (),
 ) -> None:
     """Play the story once, under the schedule of a `BadSchedule`."""
     with _company() as actors:
-        _play(story, choices, preemptions, lines_of, actors)
+        _play(story, choices, preemptions, lines_of, actors, watch=watch)

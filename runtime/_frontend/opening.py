@@ -1,0 +1,126 @@
+"""How a pool is opened, over any registry.
+
+Layer: frontend. Imports: `intake`, `pool`, `stuck`, `runtime._backends`,
+`runtime._core`, trio.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+
+import trio
+
+from .._backends import choose_backend
+from .._core import SPARE_LIMIT, Registry
+from .._util import available_cores, is_gil_enabled
+from .intake import Intake, MakeRegistry
+from .nursery import open_nursery
+from .options import check_count
+from .pool import WorkerPool
+from .protected import protected
+from .stuck import watch_for_stuck_jobs
+
+__all__ = ("open_worker_pool", "run_pool")
+
+# How often an idle worker searches before it sleeps: long enough to meet the next
+# call of a task that makes one after the other. Measured in bench round_trip. With a
+# GIL a searching worker would only hold up the others.
+SPIN_ROUNDS = 60
+
+_pool_numbers = count(1)
+
+
+@protected
+@asynccontextmanager
+async def open_worker_pool(
+    worker_count: int | None = None,
+    *,
+    backend: str = "auto",
+    queue_capacity: int = 1000,
+    name: str | None = None,
+    spare_limit: int = SPARE_LIMIT,
+    stuck_after: float | None = None,
+) -> AsyncIterator[WorkerPool]:
+    """Open a pool of workers for the length of an ``async with`` block.
+
+    Leaving the block closes the pool: nothing more is accepted, what was accepted
+    is finished and waited for, then the workers' threads end. If the block is left
+    by an error or is cancelled, queued jobs are withdrawn, running ones have their
+    token set, and are waited for. The block's own exception leaves it as it is,
+    unless something else failed too; then both leave in a group.
+
+    Args:
+      worker_count: How many jobs run at the same time, at least 1; by default the
+        cores this process may use (CPU affinity and control group respected).
+      backend: How jobs are executed: ``"threads"``, or ``"auto"`` for the best this
+        interpreter has.
+      queue_capacity: How many jobs may wait for a worker, at least 1. Who submits
+        more waits.
+      name: Shown in thread names, statistics and errors.
+      spare_limit: How many jobs may wait at a time in `blocking` or
+        `runtime.from_worker`; each has a spare thread work in its place. One more
+        gets a `DeadlockError`.
+      stuck_after: Seconds, more than 0. A job that runs longer is reported once to the
+        logger ``runtime``: its name, its function, and where it is. None for no
+        reports.
+
+    Raises:
+      BackendUnavailableError: this interpreter cannot provide the backend.
+      BrokenWorkerError: a worker's thread could not be started.
+    """
+    if worker_count is None:
+        worker_count = available_cores()
+    check_count(worker_count, 1, "worker_count")
+    check_count(queue_capacity, 1, "queue_capacity")
+    check_count(spare_limit, 0, "spare_limit")
+    if stuck_after is not None and not stuck_after > 0:
+        raise ValueError(
+            f"stuck_after must be more than 0 seconds, not {stuck_after!r}"
+        )
+    pool_name = f"pool-{next(_pool_numbers)}" if name is None else name
+
+    def make_registry(
+        _nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
+    ) -> Registry:
+        return Registry(
+            worker_count,
+            name=pool_name,
+            spin_rounds=1 if is_gil_enabled() else SPIN_ROUNDS,
+            spare_limit=spare_limit,
+            on_failure=on_failure,
+        )
+
+    async with run_pool(
+        make_registry,
+        name=pool_name,
+        backend=choose_backend(backend),
+        queue_capacity=queue_capacity,
+        stuck_after=stuck_after,
+    ) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def run_pool(
+    make_registry: MakeRegistry,
+    *,
+    name: str,
+    backend: str,
+    queue_capacity: int,
+    stuck_after: float | None = None,
+) -> AsyncIterator[WorkerPool]:
+    """Open a pool over any registry; the part that all pools share."""
+    intake: Intake | None = None
+    try:
+        async with open_nursery() as nursery:
+            intake = Intake(
+                nursery, make_registry, name=name, queue_capacity=queue_capacity
+            )
+            with watch_for_stuck_jobs(nursery, intake, stuck_after):
+                async with intake.open():
+                    yield WorkerPool(intake, backend)
+    except BaseException as error:
+        if intake is not None:
+            intake.raise_errors(together_with=error)
+        raise
+    intake.raise_errors()
