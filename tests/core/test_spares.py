@@ -5,9 +5,10 @@ import threading
 import pytest
 from helpers import TIMEOUT, white_box
 
-from runtime._core import Latch, current_worker, join, sync
+from runtime._core import Latch, current_worker, sync
 from runtime._core import worker as worker_module
 from runtime._core.parker import Parker
+from runtime._core.selected import join  # the package has a module of that name
 from runtime._core.sleep import Sleep
 from runtime._errors import BrokenWorkerError, DeadlockError
 
