@@ -61,7 +61,7 @@ async def time_limit():
 
 
 @pytest.fixture(autouse=True)
-def no_leaks():
+def no_leaks(request):
     """Fail a test that leaves a worker's thread or a descriptor behind.
 
     Errors in finalizers and in threads fail a test by way of pytest's own hooks,
@@ -74,6 +74,7 @@ def no_leaks():
         thread.join(TIMEOUT)  # it may be on its last instructions
     assert not [thread.name for thread in left if thread.is_alive()]
     if descriptor_count() > descriptors:
+        request.node.funcargs.clear()  # what the test got lives until after this
         gc.collect()  # a cycle may hold a file, and another fixture's end may not
         assert descriptor_count() <= descriptors
 
