@@ -9,12 +9,14 @@ How workers sleep is written in SLEEP.md, how a job lives in `job`.
 from .batch import Batch, captured
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
+from .leaf import LEAF_NS
 from .selected import (
     CancelToken,
     CountLatch,
     Injector,
     Job,
     Latch,
+    Leaf,
     Parker,
     Registry,
     Stealer,
@@ -38,7 +40,9 @@ __all__ = (
     "HistogramSnapshot",
     "Injector",
     "Job",
+    "LEAF_NS",
     "Latch",
+    "Leaf",
     "Parker",
     "Registry",
     "Stealer",

@@ -6,7 +6,8 @@ which is an error where the extension was not built.
 The native core is not the default yet: it passes the same tests, but one call's round
 trip from Trio is slower on it than on this one, which nobody has explained so far.
 
-Layer: core. Imports: `deque`, `injector`, `job`, `join`, `latch`, `parker`, `registry`,
+Layer: core. Imports: `deque`, `injector`, `job`, `join`, `latch`, `leaf`, `parker`,
+`registry`,
 `worker`, or `runtime._native`.
 """
 
@@ -19,6 +20,7 @@ __all__ = (
     "Injector",
     "Job",
     "Latch",
+    "Leaf",
     "Parker",
     "Registry",
     "Stealer",
@@ -61,6 +63,7 @@ if TYPE_CHECKING or core == "python":
     from .job import CancelToken, Job
     from .join import join
     from .latch import CountLatch, Latch
+    from .leaf import Leaf
     from .parker import Parker
     from .registry import Registry
     from .worker import Worker, current_worker
@@ -71,6 +74,7 @@ else:
         Injector,
         Job,
         Latch,
+        Leaf,
         Parker,
         Registry,
         Stealer,

@@ -82,7 +82,8 @@ add_types(PyObject *module, native_state_t *state)
            && add_type(module, &work_deque_spec, &state->work_deque_type)
            && add_type(module, &stealer_spec, &state->stealer_type)
            && add_type(module, &worker_spec, &state->worker_type)
-           && add_type(module, &registry_spec, &state->registry_type);
+           && add_type(module, &registry_spec, &state->registry_type)
+           && add_type(module, &leaf_spec, &state->leaf_type);
 }
 
 /* Evaluate one expression in a namespace of its own. */
@@ -136,6 +137,7 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->stealer_type);
     Py_VISIT((PyObject *)state->worker_type);
     Py_VISIT((PyObject *)state->registry_type);
+    Py_VISIT((PyObject *)state->leaf_type);
     Py_VISIT((PyObject *)state->coroutine_type);
     Py_VISIT(state->outcome_value);
     Py_VISIT(state->outcome_error);
@@ -158,6 +160,7 @@ native_clear(PyObject *module)
     Py_CLEAR(state->stealer_type);
     Py_CLEAR(state->worker_type);
     Py_CLEAR(state->registry_type);
+    Py_CLEAR(state->leaf_type);
     Py_CLEAR(state->coroutine_type);
     Py_CLEAR(state->outcome_value);
     Py_CLEAR(state->outcome_error);

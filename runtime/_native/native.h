@@ -34,6 +34,7 @@ typedef struct {
     PyTypeObject *stealer_type;
     PyTypeObject *worker_type;
     PyTypeObject *registry_type;
+    PyTypeObject *leaf_type;
     /* Objects from elsewhere, imported when first needed; see module.c. */
     PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
@@ -213,5 +214,9 @@ entry_is_fork(void *entry)
 
 void fork_execute(native_state_t *state, WorkerObject *thief, void *entry);
 PyObject *native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+
+/* leaf.c */
+
+extern PyType_Spec leaf_spec;
 
 #endif
