@@ -8,35 +8,21 @@ and returns the answer, or returns something to await.
 
 This file is long because the public docstrings are; there is little code in it.
 
-Layer: iter. Imports: `producers`, `sources`, `terminals`, `drive`, `place`.
+Layer: iter. Imports: `compose`, `drive`, `place`, `producers`, `sources`, `stages`,
+`terminals`.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
-from itertools import batched, islice
-from itertools import chain as iter_chain
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Protocol, cast, overload
 
+from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
 from .place import run_on_worker
-from .producers import (
-    Blocked,
-    Bridge,
-    Chained,
-    Chunked,
-    Enumerated,
-    MappedWithScratch,
-    Producer,
-    Sliced,
-    Staged,
-    Zipped,
-    filter_mapped,
-    flat_mapped,
-    inspected,
-    star_mapped,
-)
+from .producers import Blocked, MappedWithScratch, Producer, Staged
 from .progress import Bar
 from .sources import producer_of
+from .stages import filter_mapped, flat_mapped, inspected, star_mapped
 from .terminals import (
     NOTHING,
     All,
@@ -184,8 +170,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: the number is unknown: after `filter`, `filter_map` or `flat_map`.
         """
-        self._check_exact("enumerate")
-        return self._on(Enumerated(self._producer, start), "enumerate()")
+        return self._on(enumerated(self._producer, start), "enumerate()")
 
     def zip(self, *others: Iterable[Any]) -> "ParIter[Any, M]":
         """Make tuples of one item from each; ends with the shortest.
@@ -197,13 +182,7 @@ class ParIter[T, M = Blocking]:
           TypeError: one of the chains has no positions: after `filter`, `filter_map` or
             `flat_map`, or after an adaptor on an iterator.
         """
-        self._check_exact("zip")
-        producers = [self._producer, *map(_producer_of_chain, others)]
-        if all(producer.length is not None for producer in producers):
-            if not all(producer.is_exact for producer in producers):
-                raise _no_positions("zip")
-            return self._on(Zipped(producers[0], producers[1:]), "zip(...)")
-        return self._on(Bridge(zip(*map(_serial, producers), strict=False)), "zip(...)")
+        return self._on(zipped([self._producer, *_producers(others)]), "zip(...)")
 
     def chain[R](self, *others: "Iterable[R] | ParIter[R, Any]") -> "ParIter[T | R, M]":
         """Append the items of others.
@@ -214,11 +193,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: one of them is an adaptor on an iterator, whose length is unknown.
         """
-        producers = [self._producer, *map(_producer_of_chain, others)]
-        if all(producer.length is not None for producer in producers):
-            return self._on(Chained(producers), "chain(...)")
-        serial = iter_chain.from_iterable(map(_serial, producers))
-        return self._on(Bridge(serial), "chain(...)")
+        return self._on(chained([self._producer, *_producers(others)]), "chain(...)")
 
     def chunks(self, size: int) -> "ParIter[list[T], M]":
         """Make lists of ``size`` items, at least 1; the last may be shorter.
@@ -229,11 +204,7 @@ class ParIter[T, M = Blocking]:
         """
         if size < 1:
             raise ValueError(f"size must be at least 1, not {size!r}")
-        self._check_exact("chunks")
-        if self._producer.length is not None:
-            return self._on(Chunked(self._producer, size), f"chunks({size})")
-        chunks = map(list, batched(_serial(self._producer), size, strict=False))
-        return self._on(Bridge(chunks), f"chunks({size})")
+        return self._on(chunked(self._producer, size), f"chunks({size})")
 
     def take(self, count: int) -> "ParIter[T, M]":
         """Keep the first ``count`` items.
@@ -241,7 +212,9 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        return self._sliced("take", 0, count)
+        if count < 0:
+            raise ValueError(f"count must be at least 0, not {count!r}")
+        return self._on(sliced("take", self._producer, 0, count), f"take({count})")
 
     def skip(self, count: int) -> "ParIter[T, M]":
         """Drop the first ``count`` items.
@@ -249,7 +222,9 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        return self._sliced("skip", count, None)
+        if count < 0:
+            raise ValueError(f"count must be at least 0, not {count!r}")
+        return self._on(sliced("skip", self._producer, count, None), f"skip({count})")
 
     def with_min_len(self, length: int) -> "ParIter[T, M]":
         """Cut no piece into pieces of fewer than ``length`` items.
@@ -525,7 +500,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `enumerate`.
         """
-        self._check_exact("position")
+        check_exact("position", self._producer)
         find = Find("position", None, is_any=False, gives=0)
         return self._run(find, self._stage(find.name, filter, predicate))
 
@@ -581,50 +556,17 @@ class ParIter[T, M = Blocking]:
             return self._producer
         return self._stage(name, map, predicate)
 
-    def _sliced(self, name: str, start: int, stop: int | None) -> "ParIter[T, M]":
-        count = start if stop is None else stop
-        if count < 0:
-            raise ValueError(f"{name}() takes a count, not {count!r}")
-        self._check_exact(name)
-        producer, length = self._producer, self._producer.length
-        if length is None:
-            sliced: Producer = Bridge(islice(_serial(producer), start, stop))
-        else:
-            last = length if stop is None else min(stop, length)
-            sliced = Sliced(producer, min(start, length), last)
-        return self._on(sliced, f"{name}({count})")
-
-    def _check_exact(self, name: str) -> None:
-        if not self._producer.is_exact:
-            raise _no_positions(name)
-
 
 _CONTAINERS: dict[type, type[Terminal]] = {list: Collect, set: ToSet, dict: ToDict}
 
 
-def _producer_of_chain(data: Any) -> Producer:
-    if isinstance(data, ParIter):
-        return data._producer  # noqa: SLF001  # of the class above
-    return producer_of(data)
-
-
-def _serial(producer: Producer) -> Any:
-    """Return the items of a producer as one iterator, to be pulled from in order."""
-    if isinstance(producer, Bridge):
-        return producer.iterator
-    if producer.length is None:
-        raise TypeError(
-            "the length of an iterator is not known, so this has to come before the "
-            "first map() or filter(), or after collect()"
-        )
-    return producer.leaf(0, producer.length, None)
-
-
-def _no_positions(name: str) -> TypeError:
-    return TypeError(
-        f"{name}() needs to know the items' positions, which filter(), filter_map() "
-        f"and flat_map() change; write {name}() before them, or after collect()"
-    )
+def _producers(others: Iterable[Any]) -> Iterator[Producer]:
+    """Yield the producers of what `par_iter` takes, or of chains."""
+    for other in others:
+        if isinstance(other, ParIter):
+            yield other._producer  # noqa: SLF001  # of the class above
+        else:
+            yield producer_of(other)
 
 
 def chain_of[T](

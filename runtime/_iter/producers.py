@@ -16,7 +16,7 @@ Layer: iter. Imports: `runtime._core`, `private`.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from itertools import batched, chain, islice, pairwise, repeat, starmap
+from itertools import batched, chain, islice, pairwise, repeat
 from threading import get_ident
 from typing import Any, override
 
@@ -402,29 +402,3 @@ class Blocked(_Stage):
         for first in items:
             return [reduce(self._fn, items, first)]
         return []
-
-
-def flat_mapped(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Return the items of what the function returns, end to end."""
-    return chain.from_iterable(map(fn, items))
-
-
-def filter_mapped(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Return what the function returns, but None."""
-    return filter(_is_something, map(fn, items))
-
-
-def _is_something(item: object) -> bool:
-    return item is not None
-
-
-def inspected(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Call the function for each item that passes."""
-    for item in items:
-        fn(item)
-        yield item
-
-
-def star_mapped(fn: Callable[..., Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Call the function with each item's elements as its arguments."""
-    return starmap(fn, items)
