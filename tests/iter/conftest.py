@@ -21,13 +21,15 @@ BRIDGE = sys.modules["runtime._iter.bridge"]
 @contextmanager
 def splitting_eagerly(split_ns=0, leaf_ns=1):
     """Have chains split down to single items, whatever they cost."""
-    before = DRIVE.SPLIT_NS, DRIVE.LEAF_NS, BRIDGE.SPLIT_NS, BRIDGE.LEAF_NS
-    DRIVE.SPLIT_NS = BRIDGE.SPLIT_NS = split_ns
-    DRIVE.LEAF_NS = BRIDGE.LEAF_NS = leaf_ns
+    names = {DRIVE: ("SPLIT_NS", "LEAF_NS", "FIRST_LEAF_NS"), BRIDGE: ("SPLIT_NS",)}
+    before = [(m, n, getattr(m, n)) for m, some in names.items() for n in some]
+    for module, name, _ in before:
+        setattr(module, name, split_ns if name == "SPLIT_NS" else leaf_ns)
     try:
         yield
     finally:
-        DRIVE.SPLIT_NS, DRIVE.LEAF_NS, BRIDGE.SPLIT_NS, BRIDGE.LEAF_NS = before
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 @pytest.fixture
