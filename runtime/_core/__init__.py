@@ -6,6 +6,9 @@ It imports nothing above `runtime._errors` and `runtime._util`, and never Trio.
 How workers sleep is written in SLEEP.md, how a job lives in `job`.
 """
 
+# Before the function of that name: else the module would take its place in this
+# package when somebody imports it later.
+from . import join as _join_module  # noqa: F401
 from .batch import Batch, captured
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN

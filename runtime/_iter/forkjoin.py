@@ -8,8 +8,8 @@ Layer: iter. Imports: `runtime._core`, `place`.
 from collections.abc import Callable
 from typing import Any, overload
 
-from .. import _core
 from .._core import current_worker
+from .._core import join as core_join
 from .place import run_on_worker
 
 __all__ = ("join",)
@@ -40,5 +40,5 @@ def join(*halves: Any) -> tuple[Any, Any]:
     Cost: a fraction of a microsecond on the native core, if nobody steals.
     """
     if current_worker() is not None:
-        return _core.join(*halves)
-    return run_on_worker("runtime.join()", "await pool.join(f, g)", _core.join, *halves)
+        return core_join(*halves)
+    return run_on_worker("runtime.join()", "await pool.join(f, g)", core_join, *halves)

@@ -9,13 +9,14 @@ and returns the answer, or returns something to await.
 This file is long because the public docstrings are; there is little code in it.
 
 Layer: iter. Imports: `compose`, `drive`, `place`, `producers`, `sources`, `stages`,
-`terminals`.
+`terminals`, `written`.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Protocol, cast, overload
 
+from .._core import current_worker
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
 from .place import run_on_worker
@@ -42,6 +43,7 @@ from .terminals import (
     ToDict,
     ToSet,
 )
+from .written import BEGINNING, Steps, written
 
 __all__ = ("Awaiting", "Blocking", "ParIter", "par_iter")
 
@@ -72,21 +74,31 @@ def par_iter[T](data: Iterable[T]) -> "ParIter[T]":
         a dict or a view, which is made into a list first; or any iterator, such as an
         open file, from which the workers pull in order. It must not change meanwhile.
     """
-    return ParIter(producer_of(data), _run_here, "runtime.par_iter(...)")
+    return ParIter(producer_of(data), _run_here, BEGINNING)
 
 
 class Runner(Protocol):
     """How the terminal of a chain is brought to run."""
 
     def __call__(
-        self, text: str, producer: Producer, terminal: Terminal, *options: Any
+        self, steps: "Steps", producer: Producer, terminal: Terminal, *options: Any
     ) -> Any:
         """Run the chain, or return what does when awaited."""
 
 
-def _run_here(text: str, producer: Producer, terminal: Terminal, *options: Any) -> Any:
-    instead = "await " + text.replace("runtime.", "pool.", 1)
-    return run_on_worker(text, instead, run_chain, producer, terminal, *options)
+def _run_here(
+    steps: Steps, producer: Producer, terminal: Terminal, *options: Any
+) -> Any:
+    if current_worker() is not None:
+        return run_chain(producer, terminal, *options)
+    return run_on_worker(
+        written("runtime", steps),
+        f"await {written('pool', steps)}",
+        run_chain,
+        producer,
+        terminal,
+        *options,
+    )
 
 
 class ParIter[T, M = Blocking]:
@@ -103,25 +115,24 @@ class ParIter[T, M = Blocking]:
     Thread safety: immutable. Over an iterator a chain can run once.
     """
 
-    __slots__ = ("_min_length", "_producer", "_progress", "_runner", "_text")
+    __slots__ = ("_min_length", "_producer", "_progress", "_runner", "_steps")
 
     def __init__(
         self,
         producer: Producer,
         runner: Runner,
-        text: str,
+        steps: Steps,
         min_length: int = 1,
         progress: str | None = None,
     ) -> None:
         self._producer = producer
         self._runner = runner
-        # The chain as the user wrote it, more or less.
-        self._text = text
+        self._steps = steps
         self._min_length = min_length
         self._progress = progress
 
     def __repr__(self) -> str:
-        return f"<{self._text}>"
+        return f"<{written('runtime', self._steps)}>"
 
     # Adaptors
 
@@ -162,7 +173,7 @@ class ParIter[T, M = Blocking]:
             calls of ``fn`` that run at the same time get the same object.
           fn: Must not depend on what other items left in the scratch object.
         """
-        return self._on(MappedWithScratch(self._producer, make, fn), "map_init(...)")
+        return self._on(MappedWithScratch(self._producer, make, fn), "map_init", fn)
 
     def enumerate(self, start: int = 0) -> "ParIter[tuple[int, T], M]":
         """Pair each item with its number.
@@ -170,7 +181,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: the number is unknown: after `filter`, `filter_map` or `flat_map`.
         """
-        return self._on(enumerated(self._producer, start), "enumerate()")
+        return self._on(enumerated(self._producer, start), "enumerate", None)
 
     def zip(self, *others: Iterable[Any]) -> "ParIter[Any, M]":
         """Make tuples of one item from each; ends with the shortest.
@@ -182,7 +193,7 @@ class ParIter[T, M = Blocking]:
           TypeError: one of the chains has no positions: after `filter`, `filter_map` or
             `flat_map`, or after an adaptor on an iterator.
         """
-        return self._on(zipped([self._producer, *_producers(others)]), "zip(...)")
+        return self._on(zipped([self._producer, *_producers(others)]), "zip", ...)
 
     def chain[R](self, *others: "Iterable[R] | ParIter[R, Any]") -> "ParIter[T | R, M]":
         """Append the items of others.
@@ -193,7 +204,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: one of them is an adaptor on an iterator, whose length is unknown.
         """
-        return self._on(chained([self._producer, *_producers(others)]), "chain(...)")
+        return self._on(chained([self._producer, *_producers(others)]), "chain", ...)
 
     def chunks(self, size: int) -> "ParIter[list[T], M]":
         """Make lists of ``size`` items, at least 1; the last may be shorter.
@@ -204,7 +215,7 @@ class ParIter[T, M = Blocking]:
         """
         if size < 1:
             raise ValueError(f"size must be at least 1, not {size!r}")
-        return self._on(chunked(self._producer, size), f"chunks({size})")
+        return self._on(chunked(self._producer, size), "chunks", size)
 
     def take(self, count: int) -> "ParIter[T, M]":
         """Keep the first ``count`` items.
@@ -214,7 +225,7 @@ class ParIter[T, M = Blocking]:
         """
         if count < 0:
             raise ValueError(f"count must be at least 0, not {count!r}")
-        return self._on(sliced("take", self._producer, 0, count), f"take({count})")
+        return self._on(sliced("take", self._producer, 0, count), "take", count)
 
     def skip(self, count: int) -> "ParIter[T, M]":
         """Drop the first ``count`` items.
@@ -224,7 +235,7 @@ class ParIter[T, M = Blocking]:
         """
         if count < 0:
             raise ValueError(f"count must be at least 0, not {count!r}")
-        return self._on(sliced("skip", self._producer, count, None), f"skip({count})")
+        return self._on(sliced("skip", self._producer, count, None), "skip", count)
 
     def with_min_len(self, length: int) -> "ParIter[T, M]":
         """Cut no piece into pieces of fewer than ``length`` items.
@@ -233,16 +244,16 @@ class ParIter[T, M = Blocking]:
         """
         if length < 1:
             raise ValueError(f"length must be at least 1, not {length!r}")
-        text = f"{self._text}.with_min_len({length})"
-        return ParIter(self._producer, self._runner, text, length, self._progress)
+        steps = (*self._steps, ("with_min_len", length))
+        return ParIter(self._producer, self._runner, steps, length, self._progress)
 
     def progress(self, label: str) -> "ParIter[T, M]":
         """Show one bar on the terminal while the chain runs.
 
         On standard error, and only if that is a terminal.
         """
-        text = f"{self._text}.progress({label!r})"
-        return ParIter(self._producer, self._runner, text, self._min_length, label)
+        steps = (*self._steps, ("progress", label))
+        return ParIter(self._producer, self._runner, steps, self._min_length, label)
 
     # Terminals
 
@@ -522,18 +533,18 @@ class ParIter[T, M = Blocking]:
     # What these share
 
     def _run(self, terminal: Terminal, producer: Producer | None = None) -> Any:
-        text = f"{self._text}.{terminal.name}()"
+        steps = (*self._steps, (terminal.name, None))
         producer = producer or self._producer
         progress = None
         if self._progress is not None:
             progress = Bar(self._progress, producer.length)
-        return self._runner(text, producer, terminal, self._min_length, progress)
+        return self._runner(steps, producer, terminal, self._min_length, progress)
 
-    def _on(self, producer: Producer, text: str) -> "ParIter[Any, M]":
+    def _on(self, producer: Producer, name: str, argument: object) -> "ParIter[Any, M]":
         return ParIter(
             producer,
             self._runner,
-            f"{self._text}.{text}",
+            (*self._steps, (name, argument)),
             self._min_length,
             self._progress,
         )
@@ -549,7 +560,7 @@ class ParIter[T, M = Blocking]:
         self, name: str, apply: Any, fn: Any, *, is_exact: bool
     ) -> "ParIter[Any, M]":
         staged = self._stage(name, apply, fn, is_exact=is_exact)
-        return self._on(staged, f"{name}({getattr(fn, '__name__', '...')})")
+        return self._on(staged, name, fn)
 
     def _tested(self, name: str, predicate: Callable[[T], object] | None) -> Producer:
         if predicate is None:
@@ -569,8 +580,6 @@ def _producers(others: Iterable[Any]) -> Iterator[Producer]:
             yield producer_of(other)
 
 
-def chain_of[T](
-    producer: Producer, runner: Runner, text: str
-) -> "ParIter[T, Awaiting]":
+def chain_of[T](producer: Producer, runner: Runner) -> "ParIter[T, Awaiting]":
     """Make an empty chain whose terminals are awaited."""
-    return cast("ParIter[T, Awaiting]", ParIter(producer, runner, text))
+    return cast("ParIter[T, Awaiting]", ParIter(producer, runner, BEGINNING))

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
 from typing import Any, overload
 
-from .. import _core
+from .._core import join as core_join
 from .._frontend import inline, pool
 from .broadcast import broadcast_here
 from .drive import run_chain
@@ -19,6 +19,7 @@ from .par import Awaiting, ParIter, chain_of
 from .producers import Producer
 from .sources import producer_of, producer_of_async
 from .terminals import Terminal
+from .written import Steps, written
 
 __all__ = ("WorkerPool", "inline_pool", "open_worker_pool")
 
@@ -47,7 +48,7 @@ class WorkerPool(pool.WorkerPool):
 
         Cancellation: as for `spawn_cpu_work`.
         """
-        return await self.spawn_cpu_work(_core.join, *halves, name="join")
+        return await self.spawn_cpu_work(core_join, *halves, name="join")
 
     async def broadcast[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
         """Call ``fn(*args)`` once on every worker and wait for all.
@@ -77,12 +78,14 @@ class WorkerPool(pool.WorkerPool):
             producer = producer_of_async(data)
         else:
             producer = producer_of(data)
-        return chain_of(producer, self._run_chain, "pool.par_iter(...)")
+        return chain_of(producer, self._run_chain)
 
     def _run_chain(
-        self, text: str, producer: Producer, terminal: Terminal, *options: Any
+        self, steps: Steps, producer: Producer, terminal: Terminal, *options: Any
     ) -> Any:
-        return self.spawn_cpu_work(run_chain, producer, terminal, *options, name=text)
+        return self.spawn_cpu_work(
+            run_chain, producer, terminal, *options, name=written("pool", steps)
+        )
 
 
 def _with_twins[**P](

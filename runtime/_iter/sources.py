@@ -19,17 +19,22 @@ __all__ = ("producer_of", "producer_of_async")
 MAX_PULLED = 1024
 
 
+_SEQUENCES = {list, tuple, range, str, bytes, bytearray, array, memoryview}
+
+
 def producer_of(data: Any) -> Producer:
     """Return a producer of the items of anything that can be iterated over.
 
     What can be indexed is used where it is; a set, a dict or a view is made into a
     list first; an iterator, such as an open file, is pulled from in order.
     """
+    if type(data) in _SEQUENCES:  # the usual case, for a short way
+        return Indexed(data)
     if hasattr(data, "__array_interface__") and getattr(data, "ndim", 0) > 0:
         return Slices(data)
     if isinstance(data, Iterator):
         return Bridge(data)
-    if isinstance(data, Sequence | array) and not isinstance(data, deque):
+    if isinstance(data, Sequence) and not isinstance(data, deque):
         return Indexed(data)
     if not isinstance(data, Iterable):
         raise TypeError(f"par_iter() takes something to iterate over, not {data!r}")

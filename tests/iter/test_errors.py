@@ -128,11 +128,11 @@ async def test_item_that_sees_the_cancellation_ends_the_chain():
 
 
 def test_chain_without_workers_says_what_to_write():
-    chain = runtime.par_iter(range(3)).map(str).filter(None)
+    chain = runtime.par_iter(range(3)).map(str).filter(bool)
     with pytest.raises(runtime.NotOnWorkerError) as caught:
         chain.count()
     assert str(caught.value).endswith(
-        "await pool.par_iter(...).map(str).filter(...).count()"
+        "await pool.par_iter(...).map(str).filter(bool).count()"
     )
 
 

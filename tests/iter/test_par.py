@@ -67,14 +67,10 @@ def adaptor(on_chain, on_list, needs=None, is_exact=True, is_stage=True):
     )
 
 
-@st.composite
-def adaptors(draw):
-    """Draw one adaptor with its arguments."""
-    number = draw(st.integers(0, 12))
-    others = draw(st.lists(st.integers(-3, 3), max_size=12))
+def item_adaptors():
+    """Return adaptors that look at one item at a time."""
     filters = {"is_exact": False}
-    places = {"needs": "bare", "is_stage": False}
-    table = {
+    return {
         "map": lambda: adaptor(lambda c: c.map(wrap), lambda xs: [wrap(x) for x in xs]),
         "starmap": lambda: adaptor(
             lambda c: c.enumerate().starmap(swap),
@@ -101,6 +97,13 @@ def adaptors(draw):
         ),
         "inspect": lambda: adaptor(lambda c: c.inspect(code), list),
         "map_init": lambda: adaptor(lambda c: c.map_init(list, with_scratch), list),
+    }
+
+
+def place_adaptors(number, others):
+    """Return adaptors that need to know where the items are."""
+    places = {"needs": "bare", "is_stage": False}
+    return {
         "enumerate": lambda: adaptor(
             lambda c: c.enumerate(number),
             lambda xs: list(enumerate(xs, number)),
@@ -132,6 +135,14 @@ def adaptors(draw):
             lambda c: c.with_min_len(number + 1), list, is_stage=False
         ),
     }
+
+
+@st.composite
+def adaptors(draw):
+    """Draw one adaptor with its arguments."""
+    number = draw(st.integers(0, 12))
+    others = draw(st.lists(st.integers(-3, 3), max_size=12))
+    table = {**item_adaptors(), **place_adaptors(number, others)}
     return table[draw(st.sampled_from(sorted(table)))]()
 
 
