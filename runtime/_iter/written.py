@@ -5,7 +5,8 @@ Layer: iter. Imports: nothing of ours.
 
 __all__ = ("BEGINNING", "Steps", "written")
 
-# Names, each with its argument. Kept so until somebody wants to read it, because writing takes longer than a short chain.
+# Names, each with its argument. Kept so until somebody wants to read it, because
+# writing takes longer than a short chain.
 type Steps = tuple[tuple[str, object], ...]
 
 BEGINNING: Steps = (("par_iter", ...),)
