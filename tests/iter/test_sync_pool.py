@@ -82,11 +82,12 @@ def test_interrupted_wait_asks_the_job_to_stop_and_waits(pair):
     3. the token is set, the job ends, and then the error leaves `run`.
     """
     ended = []
+    main = threading.main_thread().ident
 
     def work():
         with held() as gate:
             try:
-                signal.raise_signal(signal.SIGUSR1)
+                signal.pthread_kill(main, signal.SIGUSR1)
                 gate.hold_while(runtime.check_cancelled)
             finally:
                 ended.append(True)
