@@ -20,7 +20,17 @@ from .._errors import NotOnWorkerError
 if TYPE_CHECKING:
     from .sync_pool import SyncPool
 
-__all__ = ("current_sync_pool", "enter_sync_pool", "leave_sync_pool", "run_on_worker")
+__all__ = (
+    "SIGNAL_STEP",
+    "current_sync_pool",
+    "enter_sync_pool",
+    "leave_sync_pool",
+    "run_on_worker",
+)
+
+# A signal that arrives just before a thread begins to wait does not end the wait; so
+# who waits looks up this often, in seconds. Arbitrary.
+SIGNAL_STEP = 0.1
 
 # Keyed by thread, innermost last; each key is written by its own thread only.
 _opened: "dict[int, list[SyncPool]]" = {}

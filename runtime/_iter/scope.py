@@ -20,7 +20,7 @@ from typing import Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker
 from .._errors import JobCancelled, NotOnWorkerError
-from .place import current_sync_pool
+from .place import SIGNAL_STEP, current_sync_pool
 
 __all__ = ("Scope", "scope")
 
@@ -154,7 +154,7 @@ class Scope:
                 if self._unfinished == 0:
                     return
             try:
-                self._parker.park()
+                self._parker.park(SIGNAL_STEP)
             except BaseException as error:  # Ctrl-C: stop, and wait all the same
                 self._has_failed = True
                 with self._lock:

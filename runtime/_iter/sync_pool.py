@@ -18,7 +18,7 @@ from .._errors import InternalError, NotOnWorkerError, PoolClosedError
 from .._frontend.options import check_count
 from .._frontend.pool import SPIN_ROUNDS
 from .._util import available_cores, is_gil_enabled
-from .place import enter_sync_pool, leave_sync_pool
+from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool
 
 __all__ = ("SyncPool", "open_sync_pool")
 
@@ -64,7 +64,8 @@ def open_sync_pool(
         yield pool
     finally:
         leave_sync_pool(pool)
-        pool.close()
+        pool.registry.stop()
+        pool.registry.join()
 
 
 class SyncPool:
@@ -74,11 +75,10 @@ class SyncPool:
     lasts.
     """
 
-    __slots__ = ("_failure", "_is_closed", "name", "registry")
+    __slots__ = ("_failure", "name", "registry")
 
     def __init__(self, worker_count: int, name: str) -> None:
         self.name: str = name  # immutable
-        self._is_closed = False  # owner: the thread of the block
         self._failure: BaseException | None = None  # atomic: a single store
         self.registry: Registry = Registry(  # immutable
             worker_count,
@@ -89,7 +89,7 @@ class SyncPool:
         self.registry.start()
 
     def __repr__(self) -> str:
-        state = "closed" if self._is_closed else "open"
+        state = "closed" if self.registry.is_stopping else "open"
         return f"<runtime.SyncPool {self.name!r} {state}, {self.worker_count} workers>"
 
     @property
@@ -105,14 +105,15 @@ class SyncPool:
         Raises:
           PoolClosedError: the block is over.
         """
-        if self._is_closed:
+        if self.registry.is_stopping:
             raise PoolClosedError(self.name)
         left = Latch()
         token = CancelToken()
         job = Job(fn, args, copy_context(), token=token, sink=left.set)
         self.registry.inject(job)
         try:
-            left.wait()
+            while not left.wait(SIGNAL_STEP):
+                pass
         except BaseException:  # KeyboardInterrupt, or what a signal handler raised
             token.is_set = True
             self.registry.withdraw(job)
@@ -123,12 +124,6 @@ class SyncPool:
             raise InternalError("the scheduler failed") from self._failure
         value: R = answer.unwrap()  # type: ignore[assignment]  # what fn returned
         return value
-
-    def close(self) -> None:
-        """End the workers; called by the block."""
-        self._is_closed = True
-        self.registry.stop()
-        self.registry.join()
 
     def _note_failure(self, error: BaseException) -> None:
         self._failure = error
