@@ -221,10 +221,10 @@ class _Scheduler:
         while not right.is_done:
             help_with = right.thief.deque if right.thief is not None else None
             if help_with:
-                other = help_with.popleft()
-                other.thief = worker
+                theirs = help_with.popleft()
+                theirs.thief = worker
                 yield self.prices.steal
-                yield from self.stolen(worker, other)
+                yield from self.stolen(worker, theirs)
             else:
                 worker.is_waiting = True
                 yield None

@@ -19,7 +19,7 @@ def run_parts(
     fn: Callable[[Any], Any], parts: Sequence[Any], worker_count: int
 ) -> list[Any]:
     """Run ``fn(part)`` for each part, as many at once as there are workers."""
-    import joblib  # type: ignore[import-untyped, unused-ignore]  # it has no types
+    import joblib  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
     parallel = joblib.Parallel(n_jobs=worker_count, backend="threading")
     answers: list[Any] = parallel(joblib.delayed(fn)(part) for part in parts)

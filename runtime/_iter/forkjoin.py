@@ -34,8 +34,9 @@ def join(*halves: Any) -> tuple[Any, Any]:
 
     Raises:
       NotOnWorkerError: called elsewhere.
-      Whatever ``(f(), g())`` would raise. If both fail, the second failure is a note
-        on the first. If ``f`` fails before ``g`` was stolen, ``g`` never begins.
+
+    Otherwise it raises what ``(f(), g())`` would. If both fail, the second failure is a
+    note on the first. If ``f`` fails before ``g`` was stolen, ``g`` never begins.
 
     Cost: a fraction of a microsecond on the native core, if nobody steals.
     """

@@ -14,7 +14,7 @@ Layer: iter. Imports: `compose`, `drive`, `place`, `producers`, `sources`, `stag
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, Protocol, cast, overload
+from typing import Any, Protocol, overload
 
 from .._core import current_worker
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
@@ -45,7 +45,7 @@ from .terminals import (
 )
 from .written import BEGINNING, Steps, written
 
-__all__ = ("Awaiting", "Blocking", "ParIter", "par_iter")
+__all__ = ("Awaiting", "Blocking", "ParIter", "awaited_chain", "par_iter")
 
 
 class Blocking:
@@ -580,6 +580,6 @@ def _producers(others: Iterable[Any]) -> Iterator[Producer]:
             yield producer_of(other)
 
 
-def chain_of[T](producer: Producer, runner: Runner) -> "ParIter[T, Awaiting]":
-    """Make an empty chain whose terminals are awaited."""
-    return cast("ParIter[T, Awaiting]", ParIter(producer, runner, BEGINNING))
+def awaited_chain(producer: Producer, runner: Runner) -> "ParIter[Any, Awaiting]":
+    """Begin a chain whose terminals are awaited."""
+    return ParIter(producer, runner, BEGINNING)

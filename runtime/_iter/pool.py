@@ -15,7 +15,7 @@ from .._core import join as core_join
 from .._frontend import inline, pool
 from .broadcast import broadcast_here
 from .drive import run_chain
-from .par import Awaiting, ParIter, chain_of
+from .par import Awaiting, ParIter, awaited_chain
 from .producers import Producer
 from .sources import producer_of, producer_of_async
 from .terminals import Terminal
@@ -78,7 +78,7 @@ class WorkerPool(pool.WorkerPool):
             producer = producer_of_async(data)
         else:
             producer = producer_of(data)
-        return chain_of(producer, self._run_chain)
+        return awaited_chain(producer, self._run_chain)
 
     def _run_chain(
         self, steps: Steps, producer: Producer, terminal: Terminal, *options: Any

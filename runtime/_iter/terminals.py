@@ -179,12 +179,12 @@ class Collect(Terminal):
 class _Into(Terminal):
     """Into one container, with its own ``update``."""
 
-    make: Callable[[], Any]
+    container: type[Any]
 
     @override
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
         if total is NOTHING:
-            total = type(self).make()
+            total = self.container()
         total.update(items)
         return total
 
@@ -195,28 +195,28 @@ class _Into(Terminal):
 
     @override
     def finish(self, total: Any) -> Any:
-        return type(self).make() if total is NOTHING else total
+        return self.container() if total is NOTHING else total
 
 
 class ToDict(_Into):
     """`dict`, from pairs: the last of equal keys wins, as there."""
 
     name = "collect"
-    make = dict
+    container = dict
 
 
 class ToSet(_Into):
     """`set`."""
 
     name = "collect"
-    make = set
+    container = set
 
 
 class CountEach(_Into):
     """`collections.Counter`."""
 
     name = "counter"
-    make = Counter
+    container = Counter
 
 
 class Reduce(Terminal):
