@@ -1,6 +1,7 @@
 """What a chain does when something in it fails or it is cancelled."""
 
 import itertools
+import os
 import threading
 
 import pytest
@@ -44,12 +45,21 @@ def test_failure_keeps_the_rest_from_beginning(source):
     assert begun == list(range(21))
 
 
-def test_failures_of_several_workers_are_in_input_order(pair, splitting):
+@pytest.mark.parametrize("early", [0, 7])
+def test_failures_of_several_workers_are_in_input_order(pair, early):
+    """Both items have begun when the first of them fails, whichever that is."""
     barrier = threading.Barrier(2)
+    has_failed = threading.Event()
 
     def fail(item):
         if item in (0, 7):
             barrier.wait(TIMEOUT)
+            if item == early:
+                has_failed.set()
+            else:
+                assert has_failed.wait(TIMEOUT)
+                for _ in range(1000):
+                    os.sched_yield()  # it is about to be noted
             raise ValueError(item)
 
     with pytest.RaisesGroup(ValueError, ValueError) as caught:
@@ -175,18 +185,28 @@ def test_chain_inside_a_chain(sync_pool, splitting):
     assert runtime.par_iter(range(40)).map(row).collect() == expected
 
 
-def test_scratch_is_never_in_two_hands(sync_pool, splitting):
+def test_scratch_is_made_a_few_times_per_worker(sync_pool, splitting):
     made = []
 
     def make():
-        made.append(threading.Lock())
+        made.append([])
         return made[-1]
 
-    def use(lock, item):
-        assert lock.acquire(blocking=False)
-        inner = runtime.join(lambda: item, lambda: item)
-        lock.release()
-        return sum(inner)
+    chain = runtime.par_iter(range(300)).map_init(make, lambda scratch, x: x)
+    assert chain.sum() == sum(range(300))
+    assert 1 <= len(made) <= sync_pool.worker_count
 
-    assert runtime.par_iter(range(300)).map_init(make, use).sum() == 300 * 299
-    assert 1 <= len(made) <= 20
+
+def test_scratch_of_a_leaf_inside_a_leaf_is_another(sync_pool, splitting):
+    chains = []
+
+    def use(lock, depth):
+        assert lock.acquire(blocking=False), "somebody else has it"
+        try:
+            return depth and depth + chains[depth - 1].sum()
+        finally:
+            lock.release()
+
+    base = runtime.par_iter(range(3)).map_init(threading.Lock, use)
+    chains += [base.take(1), base.take(2), base.take(3)]
+    assert base.sum() == 0 + (1 + 0) + (2 + 0 + 1)

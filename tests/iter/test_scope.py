@@ -64,16 +64,17 @@ def test_scope_failures_arrive_in_a_group_even_one(run):
 
 
 def test_scope_first_failure_keeps_the_rest_from_beginning():
+    begun = []
+
     def work():
-        begun = []
         with runtime.scope() as scope:
             for number in range(50):
                 scope.spawn(begun.append, number)
             scope.spawn(int, "x")
-        return begun
 
     with runtime.open_sync_pool(1) as pool, pytest.RaisesGroup(ValueError):
         pool.run(work)  # one worker leaves the block and runs the newest first
+    assert begun == []
 
 
 def test_scope_body_s_own_error_leaves_as_it_is(run):
