@@ -9,7 +9,8 @@ import math
 import operator
 import threading
 from array import array
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
 from functools import reduce
 from types import SimpleNamespace
 from zlib import crc32
@@ -228,6 +229,50 @@ TERMINALS = {
     ),
 }
 
+
+class Words(Sequence):
+    """A sequence of a user's own."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, position):
+        return self.items[position]
+
+
+class Views:
+    """An array in the manner of NumPy's: slices are views, and it says so."""
+
+    ndim = 1
+    __array_interface__ = None
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, part):
+        assert isinstance(part, slice), "only cut, never indexed"
+        return Views(self.items[part])
+
+    def __iter__(self):
+        return iter(self.items)
+
+
+class Endable:
+    """Something to iterate over whose length nobody knows."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __iter__(self):
+        return iter(self.items)
+
+
 # Sources: made from a list, so that each can be used twice. A set's order is its own.
 SOURCES = {
     "list": list,
@@ -242,10 +287,14 @@ SOURCES = {
     "dict": lambda xs: dict.fromkeys(xs),
     "dict_items": lambda xs: dict(enumerate(xs)).items(),
     "set": set,
+    "deque": deque,
+    "sequence": Words,
+    "views": Views,
+    "iterable": Endable,
     "generator": lambda xs: (x for x in xs),
     "iterator": iter,
 }
-ITERATORS = {"generator", "iterator"}
+ITERATORS = {"generator", "iterator", "iterable"}
 
 
 def run_both(source, steps, terminal, numbers):
@@ -280,7 +329,7 @@ def test_chain_means_what_plain_python_means(workers, terminal, eager):
             st.lists(st.integers(-1000, 1000), max_size=60),
             st.sampled_from([0, 1000, 100_000]),
         )
-        @hypothesis.settings(max_examples=25)
+        @hypothesis.settings(max_examples=12)
         def check(source, steps, numbers, split_ns):
             with eager(split_ns):
                 ours, plain = run_both(source, steps, terminal, numbers)
