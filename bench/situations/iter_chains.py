@@ -18,6 +18,7 @@ from ..compare import bare_threads, fastiter_chain, joblib_threads
 from ..cut import even_cut
 from ..harness import Settings, WrongAnswerError, interleave, timed
 from ..machine import is_native
+from ..pin import pin_thread, pin_workers
 from ..quantiles import paired_ratios, quantile, spread
 from ..report import Report, Samples, Target
 
@@ -43,6 +44,7 @@ def run(settings: Settings) -> Report:
         title="parallel chains against plain Python",
         notes=[
             "all but the last columns: times faster than plain Python",
+            "workers and bare threads stay on cores of their own",
             "one worker: on a pool of one, where nothing can be gained",
         ],
         table=_table(workloads, samples),
@@ -141,6 +143,9 @@ async def _measure(settings: Settings, workloads: list[Workload]) -> Samples:
         pool = await stack.enter_async_context(runtime.open_worker_pool(count))
         one = await stack.enter_async_context(runtime.open_worker_pool(1))
         threads = await stack.enter_async_context(bare_threads.open_peer(count))
+        await pin_workers(pool)
+        await pin_workers(one)
+        await threads.each(pin_thread, range(count))
         for workload in workloads:
             parts = even_cut(workload.items, count)
             runs: dict[str, Any] = {

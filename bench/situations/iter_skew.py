@@ -16,6 +16,7 @@ from ..compare import bare_threads, serial
 from ..cut import best_cut
 from ..harness import Settings, check_equal, interleave, timed
 from ..machine import is_native
+from ..pin import pin_thread, pin_workers
 from ..report import Report, Samples, ratio_table, ratio_target
 from ..work import spin
 
@@ -78,6 +79,8 @@ async def _measure(settings: Settings, items: list[int]) -> Samples:
         pool = await stack.enter_async_context(
             runtime.open_worker_pool(settings.worker_count)
         )
+        await pin_workers(pool)
+        await threads.each(pin_thread, range(settings.worker_count))
         runs = {
             serial.NAME: partial(plain.each, spin, items),
             BEST: partial(threads.each_of_cut, spin, items, cut),

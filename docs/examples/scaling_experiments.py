@@ -6,6 +6,7 @@ with its half of the work, and a parallel chain on two workers.
 
 import functools
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import runtime
 
 COUNT = 200_000
 ROUNDS = 9
+CORES = os.sched_getaffinity(0)
 
 
 def tenth(x: float) -> float:
@@ -44,11 +46,27 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def pin(core: int) -> None:
+    """Keep this thread on one core, so that the system moves nothing meanwhile."""
+    os.sched_setaffinity(0, {sorted(CORES)[core]})
+
+
+def pin_worker() -> None:
+    worker = runtime.lowlevel.current_worker()
+    assert worker is not None
+    pin(worker.index)
+
+
+def run_on_core(core: int, fn: Callable[[Any], Any], items: Sequence[Any]) -> None:
+    pin(core)
+    sum(map(fn, items))
+
+
 def in_two_threads(fn: Callable[[Any], Any], items: Sequence[Any]) -> None:
     half = len(items) // 2
     threads = [
-        threading.Thread(target=lambda part=part: sum(map(fn, part)))
-        for part in (items[:half], items[half:])
+        threading.Thread(target=run_on_core, args=[core, fn, part])
+        for core, part in enumerate((items[:half], items[half:]))
     ]
     for thread in threads:
         thread.start()
@@ -82,6 +100,7 @@ def main() -> None:
     ]
     print(f"{'':32} threads  chain")
     with runtime.open_sync_pool(2):
+        runtime.broadcast(pin_worker)
         for name, fn, items in cases:
             threads, chain = compare(fn, items)
             print(f"{name:32} {threads:7.2f} {chain:6.2f}")
