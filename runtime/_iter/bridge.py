@@ -127,7 +127,7 @@ def _run_puller(puller: _Puller) -> list[tuple[int, Any]]:
     count, busy_ns = 1, 0.0
     while not run.should_stop():
         if puller.width > 1 and busy_ns >= SPLIT_NS:
-            run.has_forked = True
+            run.note_fork()
             half = puller.width // 2
             left, right = join(
                 _run_puller,

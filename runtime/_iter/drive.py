@@ -165,7 +165,7 @@ def _run_piece(piece: _Piece) -> Any:
 
 def _run_halves(piece: _Piece, worker: Worker) -> Any:
     run = piece.run
-    run.has_forked = True
+    run.note_fork()
     middle = (piece.start + piece.stop) // 2
     left, right = join(
         _run_piece,

@@ -10,7 +10,7 @@ A stage is ordinary Python: the iterator of a leaf of ``range(10).map(f).filter(
 it is time (`runtime._core.leaf`); it is made by the `Gauge` of the piece of work that
 runs, or, for a second source in a `zip`, without a gauge.
 
-Layer: iter. Imports: `runtime._core`, `private`.
+Layer: iter. Imports: `runtime._core`, `constants`, `private`.
 """
 
 from abc import ABC, abstractmethod
@@ -21,6 +21,7 @@ from threading import get_ident
 from typing import Any, override
 
 from .._core import LEAF_NS, CancelToken, Leaf
+from .constants import settle_constants
 from .private import private
 
 __all__ = (
@@ -88,7 +89,10 @@ class Gauge:
 
     def own[F](self, fn: F) -> F:
         """Return the function, or a copy that only this thread knows."""
-        return private(fn) if self.is_shared else fn
+        if not self.is_shared:
+            return fn
+        settle_constants(fn)
+        return private(fn)
 
 
 class Producer(ABC):

@@ -1,6 +1,6 @@
 """What the pieces of one running chain share.
 
-Layer: iter. Imports: `runtime._core`, `producers`, `terminals`.
+Layer: iter. Imports: `runtime._core`, `constants`, `producers`, `terminals`.
 """
 
 from threading import Lock
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from .._core import CancelToken, current_worker
 from .._errors import JobCancelled
+from .constants import settle_constants
 from .producers import Producer
 from .terminals import NOTHING, Terminal
 
@@ -90,6 +91,13 @@ class Run:
         """Stop: something in the chain was told that the job should."""
         self.is_cancelled = True
         self.stop_token.is_set = True
+
+    def note_fork(self) -> None:
+        """Take note that a second worker may take part from now on."""
+        if not self.has_forked:
+            for fn in self.terminal.functions:
+                settle_constants(fn)
+            self.has_forked = True
 
     def should_stop(self) -> bool:
         """Return whether no more leaf should begin."""

@@ -54,6 +54,8 @@ class Terminal:
 
     # How reports and errors call it.
     name = ""
+    # The user's functions that `step` calls.
+    functions: tuple[Any, ...] = ()
     # Whether the answer is known, so that all may stop.
     is_decided = False
 
@@ -227,6 +229,7 @@ class Reduce(Terminal):
     def __init__(self, fn: Callable[[Any, Any], Any], initial: Any) -> None:
         self._fn = fn
         self._initial = initial
+        self.functions = (fn,)
 
     @override
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
@@ -285,6 +288,7 @@ class Fold(Terminal):
         self._make = make
         self._step = step
         self._combine = combine
+        self.functions = step, combine
 
     @override
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
@@ -311,6 +315,7 @@ class Extreme(Terminal):
         self.name = name
         self._choose: Callable[..., Any] = min if name == "min" else max
         self._key = key
+        self.functions = (key,)
         self._default = default
 
     @override
@@ -425,6 +430,7 @@ class Partition(Terminal):
 
     def __init__(self, predicate: Callable[[Any], object]) -> None:
         self._predicate = predicate
+        self.functions = (predicate,)
 
     @override
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
