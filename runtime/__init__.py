@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     from ._frontend.blocking import blocking
     from ._frontend.defaults import spawn_cpu_work
     from ._frontend.handle import Job
-    from ._frontend.opening import open_worker_pool
     from ._frontend.options import JobState, Priority
-    from ._frontend.pool import WorkerPool
     from ._frontend.reports import PoolStatistics, ShutdownReport, Straggler
+    from ._iter.broadcast import broadcast
+    from ._iter.forkjoin import join
+    from ._iter.par import ParIter, par_iter
+    from ._iter.pool import WorkerPool, open_worker_pool
+    from ._iter.scope import Scope, scope
+    from ._iter.sync_pool import SyncPool, open_sync_pool
+    from ._iter.worker_local import WorkerLocal, worker_local
 
 _HOMES = {
     "BackendUnavailableError": "_errors",
@@ -50,24 +55,34 @@ _HOMES = {
     "JobInterrupted": "_errors",
     "JobState": "_frontend.options",
     "NotOnWorkerError": "_errors",
+    "ParIter": "_iter.par",
     "ParallelError": "_errors",
     "PoolClosedError": "_errors",
     "PoolStatistics": "_frontend.reports",
     "Priority": "_frontend.options",
+    "Scope": "_iter.scope",
     "ShutdownReport": "_frontend.reports",
     "Straggler": "_frontend.reports",
+    "SyncPool": "_iter.sync_pool",
     "TaskCancelled": "_errors",
     "TaskFailed": "_errors",
-    "WorkerPool": "_frontend.pool",
+    "WorkerLocal": "_iter.worker_local",
+    "WorkerPool": "_iter.pool",
     "WorkerStatistics": "_core.stats",
     "blocking": "_frontend.blocking",
+    "broadcast": "_iter.broadcast",
     "check_cancelled": "_core.selected",
     "from_worker": "from_worker",
+    "join": "_iter.forkjoin",
     "lowlevel": "lowlevel",
-    "open_worker_pool": "_frontend.opening",
+    "open_sync_pool": "_iter.sync_pool",
+    "open_worker_pool": "_iter.pool",
+    "par_iter": "_iter.par",
+    "scope": "_iter.scope",
     "spawn_cpu_work": "_frontend.defaults",
     "testing": "testing",
     "uninterruptible": "_core.interrupt",
+    "worker_local": "_iter.worker_local",
 }
 _MODULES = {"from_worker", "lowlevel", "testing"}
 
@@ -84,25 +99,35 @@ __all__ = (
     "JobInterrupted",
     "JobState",
     "NotOnWorkerError",
+    "ParIter",
     "ParallelError",
     "PoolClosedError",
     "PoolStatistics",
     "Priority",
+    "Scope",
     "ShutdownReport",
     "Straggler",
+    "SyncPool",
     "TaskCancelled",
     "TaskFailed",
+    "WorkerLocal",
     "WorkerPool",
     "WorkerStatistics",
     "__version__",
     "blocking",
+    "broadcast",
     "check_cancelled",
     "from_worker",
+    "join",
     "lowlevel",
+    "open_sync_pool",
     "open_worker_pool",
+    "par_iter",
+    "scope",
     "spawn_cpu_work",
     "testing",
     "uninterruptible",
+    "worker_local",
 )
 
 

@@ -26,6 +26,9 @@ NAMES = (
     "core_fork",
     "core_compare",
     "core_instructions",
+    "iter_chains",
+    "iter_skew",
+    "iter_small",
     "hypertile",
 )
 

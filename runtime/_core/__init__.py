@@ -6,10 +6,14 @@ It imports nothing above `runtime._errors` and `runtime._util`, and never Trio.
 How workers sleep is written in SLEEP.md, how a job lives in `job`.
 """
 
+# `join` before the function of that name: else the module would take its place in
+# this package when somebody imports it later.
 from . import interrupt
+from . import join as _join_module  # noqa: F401
 from .batch import Batch, captured
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
+from .leaf import LEAF_NS
 from .registry import SPARE_LIMIT
 from .selected import (
     CancelToken,
@@ -17,6 +21,7 @@ from .selected import (
     Injector,
     Job,
     Latch,
+    Leaf,
     Parker,
     Registry,
     Stealer,
@@ -41,7 +46,9 @@ __all__ = (
     "HistogramSnapshot",
     "Injector",
     "Job",
+    "LEAF_NS",
     "Latch",
+    "Leaf",
     "Parker",
     "Registry",
     "Stealer",

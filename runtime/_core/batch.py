@@ -19,7 +19,7 @@ of scheduling disappears for cheap items and balance is kept for dear ones.
 Between leaves a piece makes way for work that waits outside, and looks at its
 token.
 
-Layer: core. Imports: `selected`, `sync`, outcome.
+Layer: core. Imports: `leaf`, `selected`, `sync`, outcome.
 
 Source: Tzannes et al. 2010, lazy binary splitting.
 """
@@ -32,13 +32,10 @@ import outcome
 
 from .._errors import JobCancelled, JobInterrupted
 from . import sync
+from .leaf import LEAF_NS
 from .selected import CancelToken, CountLatch, Job, Worker, current_worker
 
 __all__ = ("Batch", "captured")
-
-# Long against the few microseconds a leaf costs to start, short against what a
-# waiting job or a canceller should wait. Measured in bench/situations/batch_1us.
-LEAF_NS = 500_000
 
 
 class Batch[T, R]:

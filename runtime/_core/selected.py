@@ -4,8 +4,8 @@ The native core is used where it was built, this one elsewhere. ``RUNTIME_CORE``
 environment forces one: ``python``, or ``native``, which is then an error where the
 extension cannot be loaded.
 
-Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `parker`,
-`registry`, `worker`, or `runtime._native`.
+Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
+`parker`, `registry`, `worker`, or `runtime._native`.
 """
 
 import os
@@ -17,6 +17,7 @@ __all__ = (
     "Injector",
     "Job",
     "Latch",
+    "Leaf",
     "Parker",
     "Registry",
     "Stealer",
@@ -76,6 +77,7 @@ if TYPE_CHECKING or core == "python":
     from .job import CancelToken, Job
     from .join import join
     from .latch import CountLatch, Latch
+    from .leaf import Leaf
     from .parker import Parker
     from .registry import Registry
     from .worker import Worker, current_worker
@@ -86,6 +88,7 @@ else:
         Injector,
         Job,
         Latch,
+        Leaf,
         Parker,
         Registry,
         Stealer,

@@ -82,7 +82,10 @@ def ask[*Ts, R](
             "cannot wait for itself"
         )
     token = worker.job.token
-    assert isinstance(token, WorkToken)
+    if not isinstance(token, WorkToken):
+        raise NotOnWorkerError(
+            verb, "fn(*args), since there is no Trio behind a sync pool"
+        )
     return cast("R", Request(async_fn, args, token).ask(worker))
 
 

@@ -38,6 +38,7 @@ typedef struct {
     PyTypeObject *encoded_job_type;
     PyTypeObject *shared_queues_type;
     PyTypeObject *shared_worker_type;
+    PyTypeObject *leaf_type;
     /* Objects from elsewhere, imported when first needed; see module.c. */
     PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
@@ -275,5 +276,9 @@ extern PyType_Spec frame_spec;
 extern PyType_Spec encoded_job_spec;
 extern PyType_Spec shared_queues_spec;
 extern PyType_Spec shared_worker_spec;
+
+/* leaf.c */
+
+extern PyType_Spec leaf_spec;
 
 #endif
