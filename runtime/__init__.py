@@ -33,10 +33,15 @@ if TYPE_CHECKING:
     from ._frontend.options import JobState, Priority
     from ._frontend.pool import WorkerPool, open_worker_pool
     from ._frontend.reports import PoolStatistics, ShutdownReport, Straggler
+    from ._processor.config import ParallelConfig, RetryPolicy
+    from ._processor.monitor import BatchReport, PerformanceMonitor
+    from ._processor.processor import ParallelProcessor
+    from ._processor.stats import ProcessingStatistics
 
 _HOMES = {
     "BackendUnavailableError": "_errors",
     "BackpressureExceeded": "_errors",
+    "BatchReport": "_processor.monitor",
     "BrokenWorkerError": "_errors",
     "CrossingError": "_errors",
     "DeadlockError": "_errors",
@@ -47,10 +52,15 @@ _HOMES = {
     "JobInterrupted": "_errors",
     "JobState": "_frontend.options",
     "NotOnWorkerError": "_errors",
+    "ParallelConfig": "_processor.config",
     "ParallelError": "_errors",
+    "ParallelProcessor": "_processor.processor",
+    "PerformanceMonitor": "_processor.monitor",
     "PoolClosedError": "_errors",
     "PoolStatistics": "_frontend.reports",
     "Priority": "_frontend.options",
+    "ProcessingStatistics": "_processor.stats",
+    "RetryPolicy": "_processor.config",
     "ShutdownReport": "_frontend.reports",
     "Straggler": "_frontend.reports",
     "TaskCancelled": "_errors",
@@ -69,6 +79,7 @@ _MODULES = {"from_worker", "lowlevel", "testing"}
 __all__ = (
     "BackendUnavailableError",
     "BackpressureExceeded",
+    "BatchReport",
     "BrokenWorkerError",
     "CrossingError",
     "DeadlockError",
@@ -79,10 +90,15 @@ __all__ = (
     "JobInterrupted",
     "JobState",
     "NotOnWorkerError",
+    "ParallelConfig",
     "ParallelError",
+    "ParallelProcessor",
+    "PerformanceMonitor",
     "PoolClosedError",
     "PoolStatistics",
     "Priority",
+    "ProcessingStatistics",
+    "RetryPolicy",
     "ShutdownReport",
     "Straggler",
     "TaskCancelled",
