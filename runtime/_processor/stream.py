@@ -119,9 +119,10 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
                 await self._window.wait_free()
                 continue
             try:
-                value = channel.receive_nowait()
-            except trio.WouldBlock:
-                value = await channel.receive()
+                try:
+                    value = channel.receive_nowait()
+                except trio.WouldBlock:
+                    value = await channel.receive()
             except trio.EndOfChannel:
                 return
             await self._bring(value)
