@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from ._frontend.options import JobState, Priority
     from ._frontend.pool import WorkerPool, open_worker_pool
     from ._frontend.reports import PoolStatistics, ShutdownReport, Straggler
+    from ._observe.prometheus import ProcessorCollector
+    from ._observe.stream_monitor import (
+        StreamPerformance,
+        StreamPerformanceMonitor,
+        Threshold,
+    )
     from ._processor.config import ParallelConfig, RetryPolicy
     from ._processor.monitor import BatchReport, PerformanceMonitor
     from ._processor.processor import ParallelProcessor
@@ -60,11 +66,15 @@ _HOMES = {
     "PoolStatistics": "_frontend.reports",
     "Priority": "_frontend.options",
     "ProcessingStatistics": "_processor.stats",
+    "ProcessorCollector": "_observe.prometheus",
     "RetryPolicy": "_processor.config",
     "ShutdownReport": "_frontend.reports",
     "Straggler": "_frontend.reports",
+    "StreamPerformance": "_observe.stream_monitor",
+    "StreamPerformanceMonitor": "_observe.stream_monitor",
     "TaskCancelled": "_errors",
     "TaskFailed": "_errors",
+    "Threshold": "_observe.stream_monitor",
     "WorkerPool": "_frontend.pool",
     "WorkerStatistics": "_core.stats",
     "check_cancelled": "_frontend.cancel",
@@ -98,11 +108,15 @@ __all__ = (
     "PoolStatistics",
     "Priority",
     "ProcessingStatistics",
+    "ProcessorCollector",
     "RetryPolicy",
     "ShutdownReport",
     "Straggler",
+    "StreamPerformance",
+    "StreamPerformanceMonitor",
     "TaskCancelled",
     "TaskFailed",
+    "Threshold",
     "WorkerPool",
     "WorkerStatistics",
     "__version__",

@@ -418,6 +418,8 @@ class ParallelProcessor[T, R]:
             batches=sum(tally.batches for tally in tallies),
             useful_ns=sum(tally.useful_ns for tally in tallies),
             batch_ns=sum(tally.batch_ns for tally in tallies),
+            queue_ns=sum(tally.queue_ns for tally in tallies),
+            latency_ns=sum(tally.latency_ns for tally in tallies),
             queue_latency=HistogramSnapshot.merge(
                 tally.queue_latency.snapshot() for tally in tallies
             ),

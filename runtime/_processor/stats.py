@@ -33,6 +33,8 @@ class ProcessingStatistics:
       batches: Batches that were run.
       useful_ns: Wall time inside the handler, all workers together.
       batch_ns: Wall time of the batches on the workers.
+      queue_ns: Sum of what `queue_latency` counts.
+      latency_ns: Sum of what `latency` counts.
       queue_latency: From a request's acceptance to the handler's call.
       run_time: The handler's call; with a batch handler a request's share of it.
       latency: From a request's acceptance to the end of the handler's call.
@@ -54,6 +56,8 @@ class ProcessingStatistics:
     batches: int
     useful_ns: int
     batch_ns: int
+    queue_ns: int
+    latency_ns: int
     queue_latency: HistogramSnapshot
     run_time: HistogramSnapshot
     latency: HistogramSnapshot

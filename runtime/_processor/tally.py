@@ -21,7 +21,9 @@ class WorkerTally:
         "batch_ns",
         "batches",
         "latency",
+        "latency_ns",
         "queue_latency",
+        "queue_ns",
         "run_time",
         "useful_ns",
     )
@@ -30,6 +32,8 @@ class WorkerTally:
         self.batches = 0
         self.batch_ns = 0
         self.useful_ns = 0
+        self.queue_ns = 0
+        self.latency_ns = 0
         self.queue_latency = Histogram()
         self.run_time = Histogram()
         self.latency = Histogram()
@@ -40,10 +44,14 @@ class WorkerTally:
         """Count one request that was run."""
         if useful_ns is None:
             useful_ns = end_ns - begin_ns
+        queue_ns = begin_ns - accepted_ns
+        latency_ns = end_ns - accepted_ns
         self.useful_ns += useful_ns
-        self.queue_latency.record(begin_ns - accepted_ns)
+        self.queue_ns += queue_ns
+        self.latency_ns += latency_ns
         self.run_time.record(useful_ns)
-        self.latency.record(end_ns - accepted_ns)
+        self.queue_latency.record(queue_ns)
+        self.latency.record(latency_ns)
 
     def note_batch(self, elapsed_ns: int) -> None:
         """Count one batch."""
