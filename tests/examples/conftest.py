@@ -34,8 +34,8 @@ class Service:
                 last += data
             await self.process.wait()
         assert self.process.returncode == 0
-        counts = re.search(rb"closed: (\d+) accepted, (\d+) answered, (\d+) ref", last)
-        self.closed = tuple(map(int, counts.groups()))
+        line = re.search(rb"closed: (.*)\n", last)[1].decode()
+        self.closed = {what: int(n) for n, what in re.findall(r"(\d+) (\w+)", line)}
         return self.closed
 
 

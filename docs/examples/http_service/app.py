@@ -85,6 +85,8 @@ class Service:
             return _error(503, "too busy", {"Retry-After": str(wait)})
         except runtime.PoolClosedError:
             return _error(503, "shutting down", {"Retry-After": "5"})
+        except ValueError as error:  # the handler's own
+            return _error(422, str(error))
 
     async def health(self, _request: Request) -> Response:
         """Answer without any work."""

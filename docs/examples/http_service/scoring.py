@@ -6,11 +6,17 @@ __all__ = ("score",)
 
 
 def score(text: str) -> dict[str, object]:
-    """Tokenise a text and score it, after Flesch (1948)."""
+    """Tokenise a text and score it, after Flesch (1948).
+
+    Raises:
+      ValueError: there are no words in it.
+    """
     words = _words(text)
+    if not words:
+        raise ValueError("a text needs words")
     sentences = max(1, sum(text.count(end) for end in ".!?"))
     syllables = sum(_syllables(word) for word in words)
-    count = max(1, len(words))
+    count = len(words)
     ease = 206.835 - 1.015 * count / sentences - 84.6 * syllables / count
     return {
         "words": len(words),

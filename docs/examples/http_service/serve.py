@@ -59,6 +59,7 @@ async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:
     statistics = processor.statistics()
     print(
         f"closed: {statistics.accepted} accepted, {statistics.processed} answered, "
+        f"{statistics.failed} failed, {statistics.withdrawn} withdrawn, "
         f"{statistics.refused} refused",
         flush=True,
     )
