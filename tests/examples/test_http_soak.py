@@ -89,8 +89,16 @@ async def ask(connection, name, counts):
     return name not in ("large", "malformed") and answer.status != 400
 
 
-async def test_stress_service_counts_what_its_clients_count(open_service):
-    """Load with errors, slow clients and disconnects; SIGTERM in the middle of it."""
+def test_stress_service_counts_what_its_clients_count(open_service):
+    """Load with errors, slow clients and disconnects; SIGTERM in the middle of it.
+
+    Not an async test: those have a time limit.
+    """
+    trio.run(soak, open_service)
+
+
+async def soak(open_service):
+    """Make requests for a while, end the service, and compare the counts."""
     seed = random.randrange(2**32)
     print(f"seed {seed}, {SECONDS} s")  # noqa: T201  # shown when it fails
     counts, stop = Counts(), trio.Event()
