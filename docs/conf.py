@@ -57,7 +57,7 @@ nitpick_ignore = [
     # Overloads are shown as written, without the module.
     ("py:class", "AbstractAsyncContextManager"),
 ]
-nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend)\..*")]
+nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend|processor)\..*")]
 
 # Made by the runtime only, so their constructors are nobody's business.
 _MADE_FOR_USERS = {
@@ -65,6 +65,9 @@ _MADE_FOR_USERS = {
     "runtime.Job",
     "runtime.JobState",
     "runtime.PoolStatistics",
+    "runtime.ProcessingStatistics",
+    "runtime.BatchReport",
+    "runtime.StreamPerformance",
     "runtime.Priority",
     "runtime.ShutdownReport",
     "runtime.Straggler",

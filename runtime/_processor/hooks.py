@@ -4,6 +4,7 @@ Layer: processor. Imports: trio, outcome.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import outcome
 import trio
@@ -12,7 +13,7 @@ from .request import Request
 
 __all__ = ("Hook", "Hooks")
 
-type Hook = Callable[[object], Awaitable[object]]
+type Hook = Callable[[Any], Awaitable[object]]
 type Then = Callable[[Request, outcome.Maybe[object]], None]
 
 

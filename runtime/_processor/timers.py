@@ -26,11 +26,11 @@ class Timer:
     __slots__ = ("_owner", "action", "key")
 
     def __init__(
-        self, owner: "Timers", key: tuple[float, int], action: Callable[[], None]
+        self, owner: "Timers", key: tuple[float, int], action: Callable[[], object]
     ) -> None:
         self._owner = owner
         self.key = key
-        self.action: Callable[[], None] | None = action
+        self.action: Callable[[], object] | None = action
 
     def __lt__(self, other: "Timer") -> bool:
         return self.key < other.key
@@ -60,7 +60,7 @@ class Timers:
         """Return how many entries there are, empty ones included."""
         return len(self._heap)
 
-    def at(self, time: float, action: Callable[[], None]) -> Timer:
+    def at(self, time: float, action: Callable[[], object]) -> Timer:
         """Have ``action()`` called at or soon after a time; it must not raise."""
         timer = Timer(self, (time, next(self._numbers)), action)
         heapq.heappush(self._heap, timer)
