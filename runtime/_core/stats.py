@@ -93,9 +93,9 @@ class Histogram:
     def __init__(self) -> None:
         self._buckets = [0] * _BUCKETS  # owner
 
-    def record(self, value_ns: int) -> None:
-        """Count one duration in nanoseconds."""
-        self._buckets[_bucket_of(value_ns)] += 1
+    def record(self, value_ns: int, count: int = 1) -> None:
+        """Count a duration in nanoseconds, once or so often."""
+        self._buckets[_bucket_of(value_ns)] += count
 
     def snapshot(self) -> HistogramSnapshot:
         """Return a frozen copy."""
