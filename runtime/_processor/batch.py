@@ -10,7 +10,7 @@ Layer: processor. Imports: `runtime._core`, `runtime._frontend`, outcome.
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import outcome
 
@@ -136,7 +136,17 @@ class RequestBatch(_core.Job):
         self._intake.port.post(self)
 
 
-type _Runner = Callable[..., None]
+type _Runner = Callable[..., "_Times"]
+
+
+class _Times(NamedTuple):
+    """When the requests of a batch that were run were accepted, begun and ended."""
+
+    accepted: list[int]
+    begins: list[int]
+    ends: list[int]
+    run_count: int = 1
+    """By how many requests each stretch of time was shared."""
 
 
 def _run(
@@ -153,23 +163,14 @@ def _run(
     worker = current_worker()
     assert worker is not None
     begin_ns = sync.clock_ns()
-    tally = None if tallies is None else tallies[worker.index]
-    try:
-        run(
-            fn,
-            values,
-            contexts,
-            accepted,
-            deadlines,
-            tally,
-            batch.token,
-            batch.outcomes,
-        )
-    finally:
-        batch.worker_index = worker.index
-        batch.elapsed_ns = elapsed_ns = sync.clock_ns() - begin_ns
-        if tally is not None:
-            tally.note_batch(elapsed_ns)
+    times = run(fn, values, contexts, accepted, deadlines, batch.token, batch.outcomes)
+    batch.worker_index = worker.index
+    batch.elapsed_ns = sync.clock_ns() - begin_ns
+    if tallies is not None:
+        tally = tallies[worker.index]
+        tally.note_batch(batch.elapsed_ns)
+        if times.begins:
+            tally.note_requests(*times)
 
 
 def _run_each(
@@ -178,15 +179,16 @@ def _run_each(
     contexts: list[Context] | None,
     accepted: list[int],
     deadlines: list[int] | None,
-    tally: WorkerTally | None,
     token: WorkToken,
     outcomes: list[outcome.Maybe[object] | None],
-) -> None:
+) -> _Times:
     """Call the handler for one request after the other."""
     clock_ns = sync.clock_ns
+    times = _Times([], [], [])
+    add_accepted, add_begin, add_end = (each.append for each in times[:3])
     for index, value in enumerate(values):
         if token.is_set:
-            return
+            break
         begin_ns = clock_ns()
         if deadlines is not None and 0 < deadlines[index] < begin_ns:
             outcomes.append(None)
@@ -201,10 +203,11 @@ def _run_each(
             continue
         except BaseException as error:  # the request's outcome, be it even SystemExit
             result = outcome.Error(_without_our_frame(error))
-        end_ns = clock_ns()
+        add_end(clock_ns())
+        add_begin(begin_ns)
+        add_accepted(accepted[index])
         outcomes.append(result)
-        if tally is not None:
-            tally.note_request(accepted[index], begin_ns, end_ns)
+    return times
 
 
 def _run_whole(
@@ -213,10 +216,9 @@ def _run_whole(
     _contexts: None,
     accepted: list[int],
     deadlines: list[int] | None,
-    tally: WorkerTally | None,
     _token: WorkToken,
     outcomes: list[outcome.Maybe[object] | None],
-) -> None:
+) -> _Times:
     """Call the handler once for all requests that may still begin."""
     begin_ns = sync.clock_ns()
     runs = [True] * len(values)
@@ -225,12 +227,10 @@ def _run_whole(
     given = [value for value, is_run in zip(values, runs, strict=True) if is_run]
     answers = iter(_answers(fn, given) if given else ())
     end_ns = sync.clock_ns()
-    for is_run, accepted_ns in zip(runs, accepted, strict=True):
-        outcomes.append(next(answers) if is_run else None)
-        if is_run and tally is not None:
-            # Its share of the time; the requests of a batch are not told apart.
-            share_ns = (end_ns - begin_ns) // len(given)
-            tally.note_request(accepted_ns, begin_ns, end_ns, share_ns)
+    outcomes.extend(next(answers) if is_run else None for is_run in runs)
+    begun = [ns for ns, is_run in zip(accepted, runs, strict=True) if is_run]
+    count = len(begun)
+    return _Times(begun, [begin_ns] * count, [end_ns] * count, run_count=count)
 
 
 def _answers(
