@@ -25,6 +25,7 @@ NAMES = (
     "stream_busy",
     "stream_dispatch",
     "stream_memory",
+    "http_service",
     "core_submit",
     "core_fork",
     "core_compare",

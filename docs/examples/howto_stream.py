@@ -8,7 +8,7 @@ import runtime
 
 def check_order(order: str) -> int:
     """Return the order's amount; CPU-bound in real life."""
-    name, amount = order.split(":")
+    _name, amount = order.split(":")
     return int(amount)
 
 

@@ -36,26 +36,9 @@ def main() -> None:
 
 
 async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:
-    """Serve until a signal comes, then answer what was accepted."""
-    async with (
-        runtime.ParallelProcessor(score, limits) as processor,
-        trio.open_nursery() as nursery,
-    ):
-        service = Service(processor)
-        nursery.start_soon(close_on_signal, service)
-        config = Config()
-        config.bind = [f"{host}:{port}"]
-        config.graceful_timeout = 10.0
-        config.accesslog = None
-        started: Callable[..., object] = partial(
-            hypercorn.trio.serve,
-            service.app,
-            config,
-            shutdown_trigger=service.closing.wait,
-            mode="asgi",
-        )
-        addresses = await nursery.start(started)
-        print(f"serving on {addresses[0]}", flush=True)
+    """Serve until a signal comes, then say what was done."""
+    async with runtime.ParallelProcessor(score, limits) as processor:
+        await serve_until_signal(Service(processor), host, port)
     statistics = processor.statistics()
     print(
         f"closed: {statistics.accepted} accepted, {statistics.processed} answered, "
@@ -63,6 +46,25 @@ async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:
         f"{statistics.refused} refused",
         flush=True,
     )
+
+
+async def serve_until_signal(service: Service, host: str, port: int) -> None:
+    """Take connections until a signal comes, then answer what was accepted."""
+    config = Config()
+    config.bind = [f"{host}:{port}"]
+    config.graceful_timeout = 10.0
+    config.accesslog = None
+    started: Callable[..., object] = partial(
+        hypercorn.trio.serve,
+        service.app,
+        config,
+        shutdown_trigger=service.closing.wait,
+        mode="asgi",
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(close_on_signal, service)
+        addresses = await nursery.start(started)
+        print(f"serving on {addresses[0]}", flush=True)
 
 
 async def close_on_signal(service: Service) -> None:
