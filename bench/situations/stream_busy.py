@@ -6,6 +6,7 @@ batches of ten requests of 0.1 ms: the handler's time, as the statistics have it
 the batches' time on the workers.
 """
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -89,7 +90,9 @@ async def _measure(
             utilization.append(busy_ns / elapsed_ns / workers)
             return answers
 
-        runs = {name: partial(peer.each, spin, items) for name, peer in peers.items()}
+        runs: dict[str, Callable[[], Awaitable[list[int]]]] = {
+            name: partial(peer.each, spin, items) for name, peer in peers.items()
+        }
         runs[our_stream.NAME] = each
         contenders = {
             name: partial(timed, run_once, check_equal(name, expected))

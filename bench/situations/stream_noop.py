@@ -5,6 +5,7 @@ its own. `trio.to_thread` is called once per request by 64 tasks that take from 
 source.
 """
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -103,7 +104,7 @@ async def _measure(settings: Settings, count: int) -> Samples:
                     nursery.start_soon(caller)
             return answers
 
-        runs = {
+        runs: dict[str, Callable[[], Awaitable[list[int]]]] = {
             our_stream.NAME: partial(plain.each, items),
             our_stream.NO_STATISTICS: partial(bare.each, items),
             our_stream.UNORDERED: partial(plain.each_unordered, items),

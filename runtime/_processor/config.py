@@ -67,7 +67,7 @@ class ParallelConfig:
         used if the processor is given a pool.
       thread_name_prefix: Shown in the names of the processor, of its pool and of
         the pool's threads.
-      batch_size: Requests per batch, at most; where `target_batch_time` is given, what
+      batch_size: Requests per batch, at most; where ``target_batch_time`` is given, what
         to begin with.
       max_concurrent_batches: Batches that may be with the workers at a time. More
         than two per worker are never needed and never sent.
@@ -77,11 +77,11 @@ class ParallelConfig:
       enable_statistics: Whether durations are measured and counted.
       batch_delay: Seconds a batch may wait to become full. 0 sends what is there as
         soon as a worker could begin with it.
-      max_batch_bytes: Size of a batch, by `size_of`, at which it is full; None for no
+      max_batch_bytes: Size of a batch, by ``size_of``, at which it is full; None for no
         limit. A single larger request still makes a batch.
       size_of: Tells the size of a request.
       target_batch_time: Seconds a batch should take on a worker: batches become longer
-        or shorter to meet it. None keeps to `batch_size`.
+        or shorter to meet it. None keeps to ``batch_size``.
       backpressure: What happens at the bound. ``"wait"``: who brings the request
         waits. ``"refuse"``: it is answered with `BackpressureExceeded`.
         ``"drop_oldest"``: the oldest request of the least urgent lane that has not

@@ -22,7 +22,7 @@ from contextlib import (
 )
 from itertools import count
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast, overload
 
 import outcome
 import trio
@@ -69,7 +69,7 @@ class ParallelProcessor[T, R]:
 
     Args:
       handler: A sync function of one request, called on a worker; or, with
-        `takes_batch`, a function of a list of requests that returns one response for
+        ``takes_batch``, a function of a list of requests that returns one response for
         each, in order.
       config: How it works; by default a `ParallelConfig` with nothing changed.
       takes_batch: Whether the handler takes a list. If it raises, each request of that
@@ -80,13 +80,37 @@ class ParallelProcessor[T, R]:
       finish: An async function that is given each response, in Trio, and returns what
         the outcome holds.
       pool: A pool to use instead of one of its own. It must stay open for longer.
-      name: Shown in errors, statistics and metrics; by default `thread_name_prefix`
+      name: Shown in errors, statistics and metrics; by default ``thread_name_prefix``
         of the configuration and a number.
 
     Thread safety: externally synchronized, by the Trio thread; `statistics` from any
     thread.
     """
 
+    @overload
+    def __init__(
+        self,
+        handler: Callable[[T], R],
+        config: ParallelConfig | None = None,
+        *,
+        takes_batch: Literal[False] = False,
+        prepare: Callable[[Any], Awaitable[T]] | None = None,
+        finish: Callable[[R], Awaitable[Any]] | None = None,
+        pool: WorkerPool | None = None,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        handler: Callable[[list[T]], Iterable[R]],
+        config: ParallelConfig | None = None,
+        *,
+        takes_batch: Literal[True],
+        prepare: Callable[[Any], Awaitable[T]] | None = None,
+        finish: Callable[[R], Awaitable[Any]] | None = None,
+        pool: WorkerPool | None = None,
+        name: str | None = None,
+    ) -> None: ...
     def __init__(
         self,
         handler: Callable[[T], R] | Callable[[list[T]], Iterable[R]],
@@ -289,7 +313,7 @@ class ParallelProcessor[T, R]:
         priority: PriorityOption = Priority.NORMAL,
         deadline: DeadlineOption = math.inf,
     ) -> list[outcome.Maybe[R]]:
-        """Have all requests answered in batches of exactly `batch_size` neighbours.
+        """Have all requests answered in batches of exactly ``batch_size`` neighbours.
 
         As `execute_parallel_batch`, for a handler that is better off with batches of
         one size. Only the last batch is shorter, and those that lost a request to its
@@ -353,7 +377,7 @@ class ParallelProcessor[T, R]:
         Raises:
           PoolClosedError: the processor was closed.
 
-        An error raised by `requests` itself is raised as it is, after the outcomes of
+        An error raised by ``requests`` itself is raised as it is, after the outcomes of
         the requests before it.
         """
         check_choice(on_error, ("raise", "return"), "on_error")

@@ -14,8 +14,8 @@ __all__ = ("ProcessingStatistics",)
 class ProcessingStatistics:
     """A processor at one moment, counted since it was opened.
 
-    Each accepted request is counted once in the end: `accepted` is the sum of
-    `processed`, `failed`, `withdrawn`, `dropped` and `in_flight`. Durations are empty
+    Each accepted request is counted once in the end: ``accepted`` is the sum of
+    ``processed``, ``failed``, ``withdrawn``, ``dropped`` and ``in_flight``. Durations are empty
     with ``enable_statistics=False``. Of batches whose requests take less than 0.1 ms
     one request is put into the histograms, for all of its batch; sums are exact.
 
@@ -34,8 +34,8 @@ class ProcessingStatistics:
       batches: Batches that were run.
       useful_ns: Wall time inside the handler, all workers together.
       batch_ns: Wall time of the batches on the workers.
-      queue_ns: Sum of what `queue_latency` counts.
-      latency_ns: Sum of what `latency` counts.
+      queue_ns: Sum of what ``queue_latency`` counts.
+      latency_ns: Sum of what ``latency`` counts.
       queue_latency: From a request's acceptance to the handler's call.
       run_time: The handler's call; with a batch handler a request's share of it.
       latency: From a request's acceptance to the end of the handler's call.

@@ -15,7 +15,6 @@ CLASSES = (
     "ParallelProcessor",
     "PoolStatistics",
     "ProcessingStatistics",
-    "ProcessorCollector",
     "StreamPerformanceMonitor",
     "WorkerPool",
 )
