@@ -67,8 +67,8 @@ class ParallelConfig:
         used if the processor is given a pool.
       thread_name_prefix: Shown in the names of the processor, of its pool and of
         the pool's threads.
-      batch_size: Requests per batch, at most; where ``target_batch_time`` is given, what
-        to begin with.
+      batch_size: Requests per batch, at most; where ``target_batch_time`` is given,
+        what to begin with.
       max_concurrent_batches: Batches that may be with the workers at a time. More
         than two per worker are never needed and never sent.
       max_pending_tasks: The bound. It limits the requests that are accepted and not

@@ -15,9 +15,9 @@ class ProcessingStatistics:
     """A processor at one moment, counted since it was opened.
 
     Each accepted request is counted once in the end: ``accepted`` is the sum of
-    ``processed``, ``failed``, ``withdrawn``, ``dropped`` and ``in_flight``. Durations are empty
-    with ``enable_statistics=False``. Of batches whose requests take less than 0.1 ms
-    one request is put into the histograms, for all of its batch; sums are exact.
+    ``processed``, ``failed``, ``withdrawn``, ``dropped`` and ``in_flight``. Durations
+    are empty with ``enable_statistics=False``. Of batches whose requests take less than
+    0.1 ms one request is put into the histograms, for all of its batch; sums are exact.
 
     Attributes:
       name: The processor's name.
