@@ -59,6 +59,26 @@ async def test_wait_lets_the_caller_wait_for_a_place(single, make, gate, nursery
     assert processor.statistics().refused == 0
 
 
+async def test_closing_turns_away_everyone_who_waits_for_a_place(
+    single, make, gate, nursery
+):
+    async with make(single, batch_size=1, max_pending_tasks=2) as processor:
+        calls = Calls(processor, nursery)
+        await occupy(calls, gate)
+        for name in "abcd":
+            await calls.begin(name, name)
+        gate.open()
+    await wait_until(lambda: len(calls.outcomes) == 6)
+    turned_away = [name for name in "abcd" if not is_answered(calls.outcomes[name])]
+    assert turned_away
+    for name in turned_away:
+        assert isinstance(calls.error(name), runtime.PoolClosedError)
+
+
+def is_answered(result):
+    return isinstance(result, outcome.Value)
+
+
 async def test_refuse_tells_when_to_try_again(single, make, gate, nursery):
     async with make(
         single, batch_size=1, max_pending_tasks=2, backpressure="refuse"

@@ -3,7 +3,7 @@
 import contextvars
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime._processor.lanes import Lanes
@@ -122,6 +122,7 @@ def test_removed_request_is_not_taken(lanes):
     assert values(lanes.take(9, 100)) == [0, 2]
 
 
+@settings(deadline=None)  # others use the machine, too
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from("abc"), st.integers(0, 5)),
