@@ -298,12 +298,12 @@ class Engine:
             for index, request in enumerate(batch.requests):
                 request.batch = None  # REQ-4 return
                 result = outcomes[index] if index < ran else None
-                if result is None and error is not None:
-                    result = outcome.Error(error)
-                if result is None:
-                    self._settle_cancelled(request, self._cause(request, batch))
-                else:
+                if result is not None:
                     self._returned(request, result)
+                elif error is None:
+                    self._settle_cancelled(request, self._cause(request, batch))
+                else:  # the runtime's own: no reason to try again
+                    self._count_and_settle(request, outcome.Error(error))
         self.dispatch()
 
     def _learn(self, batch: RequestBatch, ran: int) -> None:
