@@ -118,6 +118,26 @@ async def test_drop_oldest_answers_the_one_that_waits_longest(
     assert (statistics.dropped, statistics.refused) == (1, 1)
 
 
+async def test_dropped_requests_place_goes_to_the_one_it_was_dropped_for(
+    single, make, gate, nursery
+):
+    async with make(
+        single, batch_size=1, max_pending_tasks=4, backpressure="drop_oldest"
+    ) as processor:
+        calls = Calls(processor, nursery)
+        await occupy(calls, gate)
+        await calls.begin("a", "a")
+        await calls.begin("b", "b")
+        nursery.start_soon(processor.execute_parallel_batch, ["waits", "waits"])
+        await wait_all_tasks_blocked()
+        await calls.begin("new", "new")
+        assert isinstance(calls.error("a"), runtime.BackpressureExceeded)
+        assert "b" not in calls.outcomes
+        assert processor.statistics().dropped == 1
+        gate.open()
+        await wait_until(lambda: processor.statistics().processed == 6)
+
+
 async def test_weighted_requests_share_one_bound(single, make, gate, nursery):
     async with make(
         single,
