@@ -56,6 +56,8 @@ class Gathering[R]:
                 await self._bring_singly()
             else:
                 await self._bring_in_chunks(self._chunk_size)
+            if self._out == 0:  # none could even be made
+                await trio.lowlevel.checkpoint()
             await self._wait_returned()
         except BaseException:
             self._engine.stop(self, "its caller")

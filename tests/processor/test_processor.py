@@ -35,6 +35,13 @@ async def test_batch_of_nothing_is_a_checkpoint(pool, make):
             assert await processor.execute_parallel_batch([]) == []
 
 
+async def test_batch_that_cannot_even_be_made_is_a_checkpoint(pool, make):
+    async with make(pool, cost_of=lambda request: 1 // request) as processor:
+        with trio.testing.assert_checkpoints():
+            (result,) = await processor.execute_parallel_batch([0])
+    assert isinstance(result.error, ZeroDivisionError)
+
+
 async def test_batch_larger_than_the_bound_is_admitted_in_pieces(pool, make):
     async with make(pool, max_pending_tasks=7, backpressure="refuse") as processor:
         outcomes = await processor.execute_parallel_batch(range(100))
