@@ -17,13 +17,13 @@ class Calls:
     def __init__(self, processor, nursery):
         self.processor, self.nursery, self.outcomes = processor, nursery, {}
 
-    async def _call(self, name, request, options):
+    async def call(self, name, request, options):
         self.outcomes[name] = await outcome.acapture(
             lambda: self.processor.execute(request, **options)
         )
 
     async def begin(self, name, request, **options):
-        self.nursery.start_soon(self._call, name, request, options)
+        self.nursery.start_soon(self.call, name, request, options)
         await wait_all_tasks_blocked()
 
     def error(self, name):
@@ -310,35 +310,63 @@ async def test_timeout_of_a_request_that_waits_withdraws_it(
     assert ran == []
 
 
-async def test_timeout_of_a_request_that_runs_sets_its_token(single, make, gate):
-    async with make(single, timeout=0.01) as processor:
+@pytest.fixture
+async def jump(mock_clock, nursery):
+    """Let time stand still, and jump ten seconds when a gate is entered.
+
+    The test has to ask for the clock, too, or its time goes on.
+    """
+
+    async def jump_when_entered(gate):
+        await gate.wait_entered()
+        mock_clock.jump(10)
+
+    return lambda gate: nursery.start_soon(jump_when_entered, gate)
+
+
+async def test_timeout_of_a_request_that_runs_sets_its_token(
+    single, make, gate, jump, mock_clock
+):
+    async with make(single, timeout=5) as processor:
+        jump(gate)
         with pytest.raises(runtime.TaskCancelled, match="its timeout"):
             await processor.execute(lambda: gate.hold_while(runtime.check_cancelled))
         assert processor.statistics().withdrawn == 1
 
 
-async def test_timeout_stops_nobody_elses_request(pool, make, gate):
-    async with make(pool, timeout=0.05, batch_size=10) as processor:
-        outcomes = await processor.execute_parallel_batch(
-            [1, lambda: gate.hold_while(runtime.check_cancelled), 3]
-        )
-    assert outcomes[0].unwrap() == 1
-    assert isinstance(outcomes[1].error, runtime.TaskCancelled)
-    assert outcomes[2].unwrap() == 3
+async def test_timeout_stops_nobody_elses_request(single, make, gate, jump, mock_clock):
+    def stuck():
+        gate.hold_while(runtime.check_cancelled)
+
+    async with make(single, batch_size=10) as processor, trio.open_nursery() as nursery:
+        calls = Calls(processor, nursery)
+        jump(gate)
+        nursery.start_soon(calls.call, "first", 1, {})
+        nursery.start_soon(calls.call, "stuck", stuck, {"timeout": 5})
+        nursery.start_soon(calls.call, "last", 3, {})
+    assert calls.outcomes["first"].value == 1
+    assert calls.error("stuck").cause == "its timeout"
+    assert calls.outcomes["last"].value == 3
 
 
-async def test_value_that_comes_after_the_timeout_is_not_lost(single, make, gate):
+async def test_value_that_comes_after_the_timeout_is_not_lost(
+    single, make, gate, jump, mock_clock
+):
     def late():
         with pytest.raises(runtime.JobCancelled):
             gate.hold_while(runtime.check_cancelled)
         return "late"
 
-    async with make(single, timeout=0.01) as processor:
+    async with make(single, timeout=5) as processor:
+        jump(gate)
         assert await processor.execute(late) == "late"
 
 
-async def test_timeout_that_abandons_answers_at_once(single, make, gate):
-    async with make(single, timeout=0.01, on_timeout="abandon") as processor:
+async def test_timeout_that_abandons_answers_at_once(
+    single, make, gate, jump, mock_clock
+):
+    async with make(single, timeout=5, on_timeout="abandon") as processor:
+        jump(gate)
         with pytest.raises(runtime.TaskCancelled, match="its timeout"):
             await processor.execute(gate.hold)
         assert single.statistics().abandoned == 1

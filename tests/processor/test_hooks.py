@@ -67,7 +67,8 @@ async def test_cancelled_caller_cancels_its_hook(pool, make, autojump_clock):
             await processor.execute(1)
         assert scope.cancelled_caught
         assert processor.statistics().withdrawn == 1
-    assert ended == [1]
+        await wait_all_tasks_blocked()
+        assert ended == [1]
 
 
 async def test_processor_left_by_an_error_cancels_hooks(pool, make):
