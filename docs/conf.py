@@ -57,7 +57,9 @@ nitpick_ignore = [
     # Overloads are shown as written, without the module.
     ("py:class", "AbstractAsyncContextManager"),
 ]
-nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend|iter)\..*")]
+nitpick_ignore_regex = [
+    ("py:class", r"runtime\._(core|frontend|iter|processor)\..*")
+]
 
 # Made by the runtime only, so their constructors are nobody's business.
 _MADE_FOR_USERS = {
@@ -66,6 +68,9 @@ _MADE_FOR_USERS = {
     "runtime.JobState",
     "runtime.ParIter",
     "runtime.PoolStatistics",
+    "runtime.ProcessingStatistics",
+    "runtime.BatchReport",
+    "runtime.StreamPerformance",
     "runtime.Priority",
     "runtime.Scope",
     "runtime.ShutdownReport",

@@ -41,10 +41,21 @@ if TYPE_CHECKING:
     from ._iter.scope import Scope, scope
     from ._iter.sync_pool import SyncPool, open_sync_pool
     from ._iter.worker_local import WorkerLocal, worker_local
+    from ._observe.prometheus import ProcessorCollector
+    from ._observe.stream_monitor import (
+        StreamPerformance,
+        StreamPerformanceMonitor,
+        Threshold,
+    )
+    from ._processor.config import ParallelConfig, RetryPolicy
+    from ._processor.monitor import BatchReport, PerformanceMonitor
+    from ._processor.processor import ParallelProcessor
+    from ._processor.stats import ProcessingStatistics
 
 _HOMES = {
     "BackendUnavailableError": "_errors",
     "BackpressureExceeded": "_errors",
+    "BatchReport": "_processor.monitor",
     "BrokenWorkerError": "_errors",
     "CrossingError": "_errors",
     "DeadlockError": "_errors",
@@ -56,16 +67,25 @@ _HOMES = {
     "JobState": "_frontend.options",
     "NotOnWorkerError": "_errors",
     "ParIter": "_iter.par",
+    "ParallelConfig": "_processor.config",
     "ParallelError": "_errors",
+    "ParallelProcessor": "_processor.processor",
+    "PerformanceMonitor": "_processor.monitor",
     "PoolClosedError": "_errors",
     "PoolStatistics": "_frontend.reports",
     "Priority": "_frontend.options",
+    "ProcessingStatistics": "_processor.stats",
+    "ProcessorCollector": "_observe.prometheus",
+    "RetryPolicy": "_processor.config",
     "Scope": "_iter.scope",
     "ShutdownReport": "_frontend.reports",
     "Straggler": "_frontend.reports",
+    "StreamPerformance": "_observe.stream_monitor",
+    "StreamPerformanceMonitor": "_observe.stream_monitor",
     "SyncPool": "_iter.sync_pool",
     "TaskCancelled": "_errors",
     "TaskFailed": "_errors",
+    "Threshold": "_observe.stream_monitor",
     "WorkerLocal": "_iter.worker_local",
     "WorkerPool": "_iter.pool",
     "WorkerStatistics": "_core.stats",
@@ -89,6 +109,7 @@ _MODULES = {"from_worker", "lowlevel", "testing"}
 __all__ = (
     "BackendUnavailableError",
     "BackpressureExceeded",
+    "BatchReport",
     "BrokenWorkerError",
     "CrossingError",
     "DeadlockError",
@@ -100,16 +121,25 @@ __all__ = (
     "JobState",
     "NotOnWorkerError",
     "ParIter",
+    "ParallelConfig",
     "ParallelError",
+    "ParallelProcessor",
+    "PerformanceMonitor",
     "PoolClosedError",
     "PoolStatistics",
     "Priority",
+    "ProcessingStatistics",
+    "ProcessorCollector",
+    "RetryPolicy",
     "Scope",
     "ShutdownReport",
     "Straggler",
+    "StreamPerformance",
+    "StreamPerformanceMonitor",
     "SyncPool",
     "TaskCancelled",
     "TaskFailed",
+    "Threshold",
     "WorkerLocal",
     "WorkerPool",
     "WorkerStatistics",

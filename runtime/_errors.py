@@ -56,7 +56,21 @@ class TaskCancelled(ParallelError):
 
 
 class BackpressureExceeded(ParallelError):
-    """The bound was reached and you asked to be refused rather than to wait."""
+    """The bound was reached and you asked to be refused rather than to wait.
+
+    Args:
+      processor_name: Name of the processor.
+      retry_after: Seconds that the requests accepted before will take, as far as
+        recent ones tell; a good time to wait before the next try.
+    """
+
+    def __init__(self, processor_name: str, retry_after: float) -> None:
+        super().__init__(
+            f"processor {processor_name!r} has reached its bound; try again in "
+            f"{retry_after:.3g} s"
+        )
+        self.processor_name = processor_name
+        self.retry_after = retry_after
 
 
 class PoolClosedError(ParallelError, RuntimeError):

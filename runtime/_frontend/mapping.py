@@ -45,7 +45,7 @@ from .work import Verdict, are_over, verdict_of
 if TYPE_CHECKING:
     from .intake import Intake
 
-__all__ = ("MapStream", "open_map")
+__all__ = ("MapStream", "open_map", "yielding")
 
 # One running and one ready keeps a worker from waiting for the Trio thread.
 BLOCKS_PER_WORKER = 2
@@ -208,7 +208,7 @@ class MapStream[T, R](AsyncIterator[R]):
             if isinstance(source, AsyncIterable):
                 await self._pull(aiter(source))
             else:
-                async with aclosing(_yielding(source)) as items:
+                async with aclosing(yielding(source)) as items:
                     await self._pull(items)
         except Exception as error:  # the source's own error ends the results
             self._final_error = error
@@ -306,7 +306,7 @@ class MapStream[T, R](AsyncIterator[R]):
             await self._changed.park()
 
 
-async def _yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
+async def yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
     """Iterate over a sync source, letting Trio run other tasks in between."""
     begin_ns = sync.clock_ns()
     for item in source:

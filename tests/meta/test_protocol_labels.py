@@ -10,7 +10,9 @@ import re
 import tokenize
 from collections import defaultdict
 
-FAMILIES = "SLEEP|POST|SPARE|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|JOIN|PROBE|SAFE"
+FAMILIES = (
+    "SLEEP|POST|SPARE|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|JOIN|PROBE|SAFE|REQ"
+)
 LABEL = re.compile(rf"\b({FAMILIES})-(\d+)\b")
 ATOMIC = re.compile(r"\bATOMIC\(([^)]*)\)")
 

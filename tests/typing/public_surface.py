@@ -141,6 +141,23 @@ async def in_a_test() -> None:
         assert_type(await pool.spawn_cpu_work(length, "word"), int)
 
 
+async def process_requests(requests: list[str]) -> None:
+    config = runtime.ParallelConfig(batch_size=5, backpressure="refuse")
+    async with runtime.ParallelProcessor(length, config) as processor:
+        assert_type(processor, runtime.ParallelProcessor[str, int])
+        assert_type(await processor.execute("word"), int)
+        outcomes = await processor.execute_parallel_batch(requests)
+        assert_type(outcomes, list[outcome.Maybe[int]])
+        async with processor.process(words(), ordered=False) as responses:
+            assert_type(await anext(responses), outcome.Maybe[int])
+        assert_type(processor.statistics(), runtime.ProcessingStatistics)
+        monitor = runtime.StreamPerformanceMonitor()
+        watched = processor.with_performance_monitor(monitor)
+        assert_type(watched, runtime.ParallelProcessor[str, int])
+    async with runtime.ParallelProcessor(lengths, takes_batch=True) as in_batches:
+        assert_type(in_batches, runtime.ParallelProcessor[str, int])
+
+
 async def misuse(pool: runtime.WorkerPool) -> None:
     await pool.spawn_cpu_work(length, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await pool.spawn_cpu_work(length)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
