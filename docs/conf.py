@@ -57,9 +57,7 @@ nitpick_ignore = [
     # Overloads are shown as written, without the module.
     ("py:class", "AbstractAsyncContextManager"),
 ]
-nitpick_ignore_regex = [
-    ("py:class", r"runtime\._(core|frontend|iter|processor)\..*")
-]
+nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend|iter|processor)\..*")]
 
 # Made by the runtime only, so their constructors are nobody's business.
 _MADE_FOR_USERS = {

@@ -29,6 +29,7 @@ import trio
 
 from .._core import HistogramSnapshot, sync
 from .._frontend.nursery import open_nursery
+from .._frontend.opening import open_worker_pool
 from .._frontend.options import (
     OnError,
     Priority,
@@ -36,7 +37,6 @@ from .._frontend.options import (
     check_choice,
     check_sync_callable,
 )
-from .._frontend.opening import open_worker_pool
 from .._frontend.pool import WorkerPool
 from .batch import Handler
 from .caller import Caller
