@@ -9,7 +9,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, override
+from typing import TYPE_CHECKING, NoReturn, override
 
 from .._errors import JobCancelled, JobInterrupted
 from . import probe, sync
@@ -145,7 +145,7 @@ class Interrupt(probe.Probe):
                 return True
             if outer.f_code is _BASE:
                 # Not what is called for the job's outcome, when the call is over.
-                return outer.f_lasti in _points_of(_BASE).star_calls
+                return outer.f_lasti in _points_of(outer.f_code).star_calls
             if not _is_untouched(outer):
                 points = _points_of(outer.f_code)
                 if outer.f_lasti in points.uncalled:
@@ -232,7 +232,7 @@ def _take_interrupt(frame: FrameType | None = None) -> bool:
     return found
 
 
-def raise_cancelled() -> None:
+def raise_cancelled() -> NoReturn:
     """Raise `JobCancelled` in a job whose token is set, in place of an interrupt."""
     _take_interrupt()
     raise JobCancelled

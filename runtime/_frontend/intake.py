@@ -239,8 +239,9 @@ class Intake:
         patience = LOG_AFTER
         is_drained = False
         while not is_drained:
+            scope = trio.move_on_after(patience, shield=True)
             try:
-                with trio.move_on_after(patience, shield=True) as scope:
+                with scope:
                     await self.drain()
                 is_drained = not scope.cancelled_caught
             except KeyboardInterrupt as error:

@@ -42,7 +42,7 @@ class Caller:
             self._raise_cancel()
         return answer.unwrap()
 
-    def receive(self, _request: Request) -> None:
+    def receive(self, _request: Request, /) -> None:
         """Let the task go on."""
         task, self._task = self._task, None
         if task is not None:

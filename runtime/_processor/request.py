@@ -19,7 +19,7 @@ __all__ = ("ExactShare", "Receiver", "Request")
 class Receiver(Protocol):
     """Who brought a request. All methods belong to the Trio thread."""
 
-    def receive(self, request: "Request") -> None:
+    def receive(self, request: "Request", /) -> None:
         """Take a request back that has its answer; must not raise."""
 
 

@@ -44,7 +44,14 @@ NOTHING_LEFT = "left: [] 0"
 def run_python(script):
     """Run a script; return what it said, its last words, and its exit status."""
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", BEGIN + textwrap.dedent(script)],
+        [
+            sys.executable,
+            "-P",
+            "-X",
+            "faulthandler",
+            "-c",
+            BEGIN + textwrap.dedent(script),
+        ],
         capture_output=True,
         text=True,
         timeout=2 * TIMEOUT,

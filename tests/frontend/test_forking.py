@@ -52,7 +52,7 @@ def run(story):
     """Run a story in a process of its own; return what it printed."""
     code = textwrap.dedent(PRELUDE) + textwrap.dedent(story)
     result = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", code],
+        [sys.executable, "-P", "-X", "faulthandler", "-c", code],
         capture_output=True,
         text=True,
         timeout=60,
