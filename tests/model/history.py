@@ -88,8 +88,8 @@ class History:
     def __init__(self, histories: Histories) -> None:
         self._histories = histories
         self._players: list[int] = []
-        # By thing: its last write, and the sum of the reads after it.
-        self._things: dict[int, tuple[int, int]] = {}
+        # By thing: its last write. What a read saw tells which write came after it.
+        self._writes: dict[int, int] = {}
 
     def add_player(self, creator: int | None) -> None:
         """Begin the history of one more thread."""
@@ -101,13 +101,10 @@ class History:
         if thing not in self._histories.contended:
             self._histories.learn(player, thing, writes=writes)
             return
-        written, reads = self._things.get(thing, (0, 0))
+        before = self._writes.get(thing, 0)
+        now = hash((self._players[player], thing, before, writes))
         if writes:
-            now = hash((self._players[player], thing, written, reads))
-            self._things[thing] = now, 0
-        else:
-            now = hash((self._players[player], thing, written))
-            self._things[thing] = written, reads + now
+            self._writes[thing] = now
         self._players[player] = now
 
     def state(self) -> int:
