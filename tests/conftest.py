@@ -60,9 +60,26 @@ async def time_limit():
         nursery.cancel_scope.cancel()
 
 
+HAS_FAILED = pytest.StashKey[bool]()
+# How many jobs earlier tests have left; each is to be told of only once.
+KNOWN_JOBS = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Note whether a test failed: its traceback keeps all it had."""
+    has_failed = item.stash.get(HAS_FAILED, False) or call.excinfo is not None
+    item.stash[HAS_FAILED] = has_failed
+    return (yield)
+
+
 @pytest.fixture(autouse=True)
 def no_leaks(request):
+<<<<<<< HEAD
     """Fail a test that leaves a worker's thread or a descriptor behind.
+=======
+    """Fail a test that leaves a worker's thread, a descriptor or a job behind.
+>>>>>>> cancel
 
     Errors in finalizers and in threads fail a test by way of pytest's own hooks,
     since warnings are errors here.
@@ -77,6 +94,23 @@ def no_leaks(request):
         request.node.funcargs.clear()  # what the test got lives until after this
         gc.collect()  # a cycle may hold a file, and another fixture's end may not
         assert descriptor_count() <= descriptors
+    request.node.funcargs.clear()  # fixtures have ended, but pytest keeps their values
+    known = request.config.stash.get(KNOWN_JOBS, 0)
+    left = len(living_jobs())
+    if left > known:
+        gc.collect()
+        left = len(living_jobs())
+    request.config.stash[KNOWN_JOBS] = left
+    if not request.node.stash.get(HAS_FAILED, False):
+        assert left <= known, living_jobs()
+
+
+def living_jobs():
+    """Return all jobs that something keeps; they have no slot for weak references."""
+    core = sys.modules.get("runtime._core")
+    if core is None:
+        return []
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), core.Job)]
 
 
 def descriptor_count():

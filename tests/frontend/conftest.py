@@ -38,6 +38,15 @@ def gate():
     gate.open()
 
 
+@pytest.fixture
+async def held(single, gate):
+    """A pool whose one worker is held until the gate is opened."""
+    single.submit_nowait(gate.hold)
+    await gate.wait_entered()
+    yield single
+    gate.open()
+
+
 class ManualRegistry(Registry):
     """One worker that runs a job only when the test says so."""
 

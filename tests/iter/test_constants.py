@@ -48,7 +48,7 @@ for fn in (module.work, module.helper, module.combine):
 def test_chain_on_two_workers_makes_constants_immortal(tmp_path):
     (tmp_path / "module.py").write_text(MODULE)
     done = subprocess.run(
-        [sys.executable, "-P", "-B", "-c", PROGRAM],
+        [sys.executable, "-B", "-c", PROGRAM],
         cwd=tmp_path,
         capture_output=True,
         text=True,
