@@ -75,11 +75,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def no_leaks(request):
-<<<<<<< HEAD
-    """Fail a test that leaves a worker's thread or a descriptor behind.
-=======
     """Fail a test that leaves a worker's thread, a descriptor or a job behind.
->>>>>>> cancel
 
     Errors in finalizers and in threads fail a test by way of pytest's own hooks,
     since warnings are errors here.
@@ -90,11 +86,10 @@ def no_leaks(request):
     for thread in left:
         thread.join(TIMEOUT)  # it may be on its last instructions
     assert not [thread.name for thread in left if thread.is_alive()]
+    request.node.funcargs.clear()  # fixtures have ended, but pytest keeps their values
     if descriptor_count() > descriptors:
-        request.node.funcargs.clear()  # what the test got lives until after this
         gc.collect()  # a cycle may hold a file, and another fixture's end may not
         assert descriptor_count() <= descriptors
-    request.node.funcargs.clear()  # fixtures have ended, but pytest keeps their values
     known = request.config.stash.get(KNOWN_JOBS, 0)
     left = len(living_jobs())
     if left > known:
