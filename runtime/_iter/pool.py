@@ -89,20 +89,40 @@ class WorkerPool(pool.WorkerPool):
         )
 
 
-def _with_twins[**P](
-    open_pool: Callable[P, AbstractAsyncContextManager[pool.WorkerPool]],
-) -> Callable[P, AbstractAsyncContextManager[WorkerPool]]:
-    """Have a function that opens a pool give the handle with the async twins."""
-
-    @protected
-    @asynccontextmanager
-    @wraps(open_pool)
-    async def opened(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[WorkerPool]:
-        async with open_pool(*args, **kwargs) as plain:
-            yield WorkerPool(plain)
-
-    return opened
+type _Opener[**P, Pool] = Callable[P, AbstractAsyncContextManager[Pool]]
 
 
-open_worker_pool = _with_twins(opening.open_worker_pool)
-inline_pool = _with_twins(inline.inline_pool)
+def _as_opened_by[**P](
+    open_pool: _Opener[P, pool.WorkerPool],
+) -> Callable[[Callable[[pool.WorkerPool], WorkerPool]], _Opener[P, WorkerPool]]:
+    """Turn a function that makes a handle into one that opens a pool and gives it."""
+
+    def decorate(
+        make_handle: Callable[[pool.WorkerPool], WorkerPool],
+    ) -> _Opener[P, WorkerPool]:
+        @protected
+        @asynccontextmanager
+        @wraps(open_pool)
+        async def opened(
+            *args: P.args, **kwargs: P.kwargs
+        ) -> AsyncIterator[WorkerPool]:
+            async with open_pool(*args, **kwargs) as plain:
+                yield make_handle(plain)
+
+        return opened
+
+    return decorate
+
+
+# Decorated functions and not variables: the latter have no type that every checker
+# infers alike. Docstrings and signatures are those of the front end.
+
+
+@_as_opened_by(opening.open_worker_pool)
+def open_worker_pool(opened: pool.WorkerPool) -> WorkerPool:
+    return WorkerPool(opened)
+
+
+@_as_opened_by(inline.inline_pool)
+def inline_pool(opened: pool.WorkerPool) -> WorkerPool:
+    return WorkerPool(opened)

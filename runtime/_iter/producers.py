@@ -63,13 +63,13 @@ class Gauge:
     def __init__(
         self, budget_ns: int, run_token: CancelToken, job_token: CancelToken | None
     ) -> None:
-        self.budget_ns = budget_ns
-        self.tokens = run_token, job_token
-        self.interval = 1
+        self.budget_ns: int = budget_ns
+        self.tokens: tuple[CancelToken, CancelToken | None] = run_token, job_token
+        self.interval: int = 1
         # Whether to end a leaf when the worker's deque is empty.
-        self.watches = False
+        self.watches: bool = False
         # Whether other workers run pieces of the same chain.
-        self.is_shared = False
+        self.is_shared: bool = False
         self.leaf: Leaf[Any] | None = None
         # The items that were pulled for this piece; for `Bridge`.
         self.block: list[Any] = []
@@ -163,10 +163,10 @@ class Bridge(Producer):
     def __init__(
         self, iterator: Iterator[Any], block_length: int | None = None
     ) -> None:
-        self.iterator = iterator
-        self.block_length = block_length
-        self.length = None
-        self.is_exact = True
+        self.iterator: Iterator[Any] = iterator
+        self.block_length: int | None = block_length
+        self.length: int | None = None
+        self.is_exact: bool = True
 
     def pull(self, count: int) -> list[Any]:
         """Return the next items, at most so many; none at the end."""
