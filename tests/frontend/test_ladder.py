@@ -22,9 +22,6 @@ from helpers import TIMEOUT, cancelled_after, wait_until
 from hypothesis import strategies as st
 
 import runtime
-
-# Else the first interrupt may fail: see the last test here.
-from runtime._core import safe_points  # noqa: F401
 from runtime._frontend.shutdown import TOKEN_GRACE
 
 pytestmark = pytest.mark.slow
@@ -559,10 +556,6 @@ async def test_shutdown_abandoned_job_left_behind_is_forgotten_at_its_end(single
     assert single.statistics().abandoned == 0
 
 
-@pytest.mark.xfail(
-    sys.version_info < (3, 14),
-    reason="the interrupt meets the import that it causes itself",
-)
 def test_interrupt_first_of_a_process_inside_a_shield_is_raised_after_it():
     program = """
 import runtime, trio
