@@ -1,8 +1,14 @@
 """How a worker executes a job, chosen by name.
 
 May import `runtime._core`. The thread backend calls the job in place, which is what
-a worker does by itself; the interpreter backend is not built yet.
+a worker does by itself. The interpreter backend sends it to an interpreter that only
+one worker runs in: what crosses, and how, is in CROSSING.md.
+
+Importing the package imports nothing but the standard library: a worker's
+interpreter does.
 """
+
+from importlib.util import find_spec
 
 from .._errors import BackendUnavailableError
 
@@ -13,8 +19,17 @@ BACKENDS = ("threads", "interpreters")
 
 def why_unavailable(name: str) -> str | None:
     """Return why a backend cannot be used here and what to do; None if it can."""
-    if name == "interpreters":
-        return "this version runs jobs in threads only; use backend='threads'"
+    if name != "interpreters":
+        return None
+    if find_spec("_interpreters") is None:
+        return "this Python has no subinterpreters; use backend='threads'"
+    from .._core import core
+
+    if core != "native":
+        return (
+            "it needs the native core, which is not in use here; use "
+            "backend='threads', or reinstall where there is a C compiler"
+        )
     return None
 
 

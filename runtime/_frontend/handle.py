@@ -15,6 +15,7 @@ import outcome
 import trio
 
 from .. import _core
+from .._core import WITHDRAWN
 from .._errors import JobCancelled, TaskCancelled
 from .options import JobState, callable_name
 from .token import WorkToken
@@ -81,7 +82,7 @@ class Job[R](_core.Job):
     @property
     def state(self) -> JobState:
         """Where the job is; it may have moved on by the time you look."""
-        return JobState(self.phase)
+        return JobState(self._intake.phase_of(self))
 
     async def wait(self) -> R:
         """Wait for the job and return what its function returned.
@@ -133,7 +134,7 @@ class Job[R](_core.Job):
             self.token.request_stop(cause)
             self.outcome: outcome.Maybe[object] | None = outcome.Error(JobCancelled())
             self._finish()
-        elif self.state is not JobState.WITHDRAWN:
+        elif self.phase != WITHDRAWN:
             self.token.request_stop(cause)
 
     def fail(self, error: BaseException) -> None:

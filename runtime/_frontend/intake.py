@@ -18,13 +18,19 @@ Layer: frontend. Imports: `runtime._core`, trio.
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING
 
 import trio
 
-from .._core import Job, Registry, current_worker
-from .._errors import InternalError, JobCancelled, PoolClosedError
+from .._core import Batch, Job, Registry, current_worker
+from .._errors import (
+    BrokenWorkerError,
+    InternalError,
+    JobCancelled,
+    PoolClosedError,
+)
 from .bound import Bound
 from .lane import AsyncLane
 from .port import CompletionPort
@@ -32,6 +38,7 @@ from .token import accepted_by
 from .work import Verdict, Work
 
 if TYPE_CHECKING:
+    from .batch import BatchState
     from .from_worker import Request
 
 __all__ = ("Intake", "MakeRegistry")
@@ -57,7 +64,9 @@ class Intake:
         "abandoned",
         "is_closing",
         "lane",
+        "make_batch",
         "name",
+        "phase_of",
         "places",
         "port",
         "registry",
@@ -78,6 +87,15 @@ class Intake:
         self.registry: Registry = make_registry(
             nursery, self._report_failure
         )  # immutable
+        # What a backend may do in its own way.
+        if bind := getattr(self.registry, "bind", None):
+            bind(self.port)
+        self.make_batch: Callable[..., BatchState] = getattr(  # immutable
+            self.registry, "make_batch", Batch
+        )
+        self.phase_of: Callable[[Job], int] = getattr(  # immutable
+            self.registry, "phase_of", attrgetter("phase")
+        )
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
         self.lane: AsyncLane = AsyncLane(  # immutable
@@ -103,7 +121,7 @@ class Intake:
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
         self._has_left = False  # owner: the block is over
-        self._failure: InternalError | None = None  # owner
+        self._failure: Exception | None = None  # owner
         self._progress = trio.lowlevel.ParkingLot()  # owner: who drains
 
     # The way in
@@ -249,8 +267,11 @@ class Intake:
 
     def break_down(self, error: BaseException) -> None:
         """Close loudly: the scheduler cannot be trusted any more."""
-        failure = InternalError("the scheduler failed; please report this as a bug")
-        failure.__cause__ = error
+        if isinstance(error, BrokenWorkerError):
+            failure: Exception = error
+        else:
+            failure = InternalError("the scheduler failed; please report this as a bug")
+            failure.__cause__ = error
         self._failure = failure
         self.is_closing = self._is_cancelled = True
         for work in list(self.work):

@@ -10,9 +10,17 @@ Layer: frontend. Imports: `runtime._backends`, `runtime._core`, trio.
 """
 
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from importlib import import_module
 from itertools import count
 from typing import Literal, cast, overload
 
@@ -21,10 +29,11 @@ import trio
 
 from .. import _core
 from .._backends import choose_backend
+from .._backends.leaf import call_chunk
 from .._core import Registry
 from .._errors import DeadlockError
 from .._util import available_cores, is_gil_enabled
-from .batch import BatchCall, Chunks, as_sequence, call_chunk, flatten
+from .batch import BatchCall, Chunks, as_sequence, flatten
 from .call import Call, Poller
 from .handle import Job
 from .intake import Intake, MakeRegistry
@@ -63,6 +72,9 @@ async def open_worker_pool(
     backend: str = "auto",
     queue_capacity: int = 1000,
     name: str | None = None,
+    preload: Sequence[str] = (),
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[object, ...] = (),
 ) -> AsyncIterator["WorkerPool"]:
     """Open a pool of workers for the length of an ``async with`` block.
 
@@ -75,15 +87,22 @@ async def open_worker_pool(
     Args:
       worker_count: How many jobs run at the same time, at least 1; by default the
         cores this process may use (CPU affinity and control group respected).
-      backend: How jobs are executed: ``"threads"``, or ``"auto"`` for the best this
-        interpreter has.
+      backend: How jobs are executed: by ``"threads"``, by ``"interpreters"``, one for
+        each worker, or ``"auto"`` for the one that suits this build.
       queue_capacity: How many jobs may wait for a worker, at least 1. Who submits
         more waits.
       name: Shown in thread names, statistics and errors.
+      preload: Names of modules that each worker imports before its first job.
+      initializer: Called as ``initializer(*initargs)`` by each worker before its first
+        job; only where each worker has globals of its own, that is with
+        ``"interpreters"``.
+      initargs: Its arguments.
 
     Raises:
       BackendUnavailableError: this interpreter cannot provide the backend.
-      BrokenWorkerError: a worker's thread could not be started.
+      BrokenWorkerError: a worker's thread could not be started. Leaves the block, if
+        a worker broke again and again, for example in its ``initializer``.
+      CrossingError: ``initializer`` or ``initargs`` cannot cross.
     """
     if worker_count is None:
         worker_count = available_cores()
@@ -91,23 +110,50 @@ async def open_worker_pool(
     check_count(queue_capacity, 1, "queue_capacity")
     pool_name = f"pool-{next(_pool_numbers)}" if name is None else name
 
-    def make_registry(
-        _nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
-    ) -> Registry:
-        return Registry(
+    chosen = choose_backend(backend)
+    make_registry: MakeRegistry
+    if chosen == "interpreters":
+        from .crossing import interpreters
+
+        make_registry = interpreters(
             worker_count,
             name=pool_name,
-            spin_rounds=1 if is_gil_enabled() else SPIN_ROUNDS,
-            on_failure=on_failure,
+            preload=preload,
+            initializer=initializer,
+            initargs=initargs,
         )
+    else:
+        if initializer is not None:
+            raise ValueError(
+                "an initializer needs backend='interpreters': threads share their "
+                "globals, so call it once, before the pool is opened"
+            )
+        for module in preload:
+            import_module(module)
+        make_registry = partial(_threads, worker_count, pool_name)
 
     async with run_pool(
         make_registry,
         name=pool_name,
-        backend=choose_backend(backend),
+        backend=chosen,
         queue_capacity=queue_capacity,
     ) as pool:
         yield pool
+
+
+def _threads(
+    worker_count: int,
+    name: str,
+    _nursery: trio.Nursery,
+    on_failure: Callable[[BaseException], None],
+) -> Registry:
+    """Return the registry of a pool whose workers are threads."""
+    return Registry(
+        worker_count,
+        name=name,
+        spin_rounds=1 if is_gil_enabled() else SPIN_ROUNDS,
+        on_failure=on_failure,
+    )
 
 
 @asynccontextmanager

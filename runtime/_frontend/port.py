@@ -21,6 +21,7 @@ enough, since the system may give the core back to the worker; to sleep is.
 Layer: frontend. Imports: `runtime._core.sync`, trio.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -80,6 +81,16 @@ class CompletionPort:
         if len(self._pending) >= BACKLOG:
             sync.pause(PAUSE)
         return True
+
+    def deliver_after(self, post_all: Callable[[], None]) -> None:
+        """Let something post, and deliver at once what it posted; in the Trio thread."""
+        # ATOMIC(lock-acquire): if it fails, a drain is on its way already.
+        is_ours = self._signal.acquire(blocking=False)
+        try:
+            post_all()
+        finally:
+            if is_ours:
+                self.drain()
 
     def drain(self) -> None:
         """Deliver what is there."""

@@ -6,14 +6,17 @@ request must cancel what runs for it in Trio. All pieces of a batch share one.
 Layer: frontend. Imports: `runtime._core`, trio.
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import trio
 
+from .._backends.leaf import current_token
 from .._core import CancelToken
 
 if TYPE_CHECKING:
+    from .._backends.transport import EncodedJob
     from .call import Call
     from .intake import Intake
 
@@ -30,7 +33,7 @@ class WorkToken(CancelToken):
     Thread safety: `is_set` from any thread; all else in the Trio thread.
     """
 
-    __slots__ = ("cause", "host", "intake", "scopes")
+    __slots__ = ("cause", "handles", "host", "intake", "scopes")
 
     def __init__(self, intake: "Intake") -> None:
         super().__init__()
@@ -41,11 +44,19 @@ class WorkToken(CancelToken):
         # The call whose task can run what `from_worker.run` asks for.
         self.host: Call | None = None  # owner: the Trio thread
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
+        # Where its jobs are, if that is in other interpreters.
+        self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        """Become, inside another interpreter, the token of the job that runs there."""
+        return current_token, ()
 
     def request_stop(self, cause: str | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""
         if self.cause is None:
             self.cause = cause
         self.is_set = True
+        for handle in self.handles or ():
+            handle.request_stop()
         for scope in self.scopes or ():
             scope.cancel()

@@ -1,0 +1,115 @@
+"""Python objects to bytes and back, for the way to another interpreter.
+
+Pickle, protocol 5, by the rules of CROSSING.md: what can be imported goes by its name,
+memory behind a `memoryview` is not copied but *lent*, an exception takes its
+traceback with it as text. Both sides use this file, so it imports little.
+
+Layer: backends, both sides. Imports: `errors`.
+"""
+
+import copyreg
+import io
+import pickle
+from array import array
+from collections.abc import Callable, Iterable
+from typing import override
+
+from .errors import describe, rebuild
+
+__all__ = ("LARGE", "Reduced", "dumps", "dumps_whole", "lend_large", "loads")
+
+# Bytes from this length on are copied once, by the receiver, and not three times by
+# pickle. A page or so; arbitrary.
+LARGE = 16 * 1024
+
+type Reduced = tuple[Callable[..., object], tuple[object, ...]]
+
+
+class _Table(dict[type, Callable[..., Reduced]]):
+    """Our ways to reduce an object, before those that anybody registered."""
+
+    def __missing__(self, kind: type) -> object:
+        return copyreg.dispatch_table[kind]
+
+
+class _Large:
+    """Bytes that the receiver copies."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content  # immutable
+
+
+def _reduce_large(large: _Large) -> Reduced:
+    return bytes, (pickle.PickleBuffer(large.content),)
+
+
+def _reduce_view(view: memoryview) -> Reduced:
+    if not view.contiguous:
+        raise pickle.PicklingError("a memoryview has to be contiguous to cross")
+    if view.format == "B" and view.ndim == 1:
+        return memoryview, (pickle.PickleBuffer(view),)
+    return _rebuild_view, (pickle.PickleBuffer(view), view.format, view.shape)
+
+
+def _rebuild_view(buffer: object, form: str, shape: tuple[int, ...]) -> memoryview:
+    return memoryview(buffer).cast("B").cast(form, shape)  # type: ignore[arg-type]
+
+
+def _reduce_array(numbers: "array[int]") -> Reduced:
+    return _rebuild_array, (numbers.typecode, pickle.PickleBuffer(numbers))
+
+
+def _rebuild_array(typecode: str, buffer: bytes) -> "array[int]":
+    numbers = array(typecode)
+    numbers.frombytes(buffer)
+    return numbers
+
+
+_table = _Table(
+    {memoryview: _reduce_view, array: _reduce_array, _Large: _reduce_large}
+)
+
+
+class _Pickler(pickle.Pickler):
+    dispatch_table = _table
+
+    @override
+    def reducer_override(self, obj: object) -> object:
+        if isinstance(obj, BaseException):
+            return rebuild, describe(obj)
+        return NotImplemented
+
+
+def dumps(obj: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Return an object's bytes, and the buffers that go beside them."""
+    buffers: list[pickle.PickleBuffer] = []
+    file = io.BytesIO()
+    _Pickler(file, 5, buffer_callback=buffers.append).dump(obj)
+    return file.getvalue(), buffers
+
+
+def dumps_whole(obj: object) -> bytes:
+    """Return an object's bytes, with copies of what `dumps` would lend."""
+    file = io.BytesIO()
+    _Pickler(file, 5).dump(obj)
+    return file.getvalue()
+
+
+def loads(data: object, buffers: Iterable[object] = ()) -> object:
+    """Return the object."""
+    return pickle.loads(data, buffers=buffers)  # type: ignore[arg-type]
+
+
+def lend_large(args: tuple[object, ...]) -> tuple[object, ...]:
+    """Replace large bytes among the arguments by what saves copies of them."""
+    for value in args:
+        if type(value) is bytes and len(value) >= LARGE:
+            break
+    else:
+        return args
+    return tuple(
+        _Large(value) if type(value) is bytes and len(value) >= LARGE else value
+        for value in args
+    )
