@@ -8,8 +8,6 @@ Importing the package imports nothing but the standard library: a worker's
 interpreter does.
 """
 
-from importlib.util import find_spec
-
 from .._errors import BackendUnavailableError
 
 __all__ = ("BACKENDS", "choose_backend", "why_unavailable")
@@ -21,7 +19,9 @@ def why_unavailable(name: str) -> str | None:
     """Return why a backend cannot be used here and what to do; None if it can."""
     if name != "interpreters":
         return None
-    if find_spec("_interpreters") is None:
+    try:
+        import _interpreters  # noqa: F401
+    except ImportError:
         return "this Python has no subinterpreters; use backend='threads'"
     from .._core import core
 

@@ -91,7 +91,7 @@ class EncodedBatch:
             try:
                 frames.append(dumps_whole(frame))
             except Exception as error:
-                raise blame.cannot_cross(list(frame), "items", error) from error
+                raise blame.item_cannot_cross(frame, start, error) from error
         if len(frames) == 1:
             frames.append(dumps_whole([]))
         self.drop_call()

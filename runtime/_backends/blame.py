@@ -3,13 +3,21 @@
 Layer: backends, both sides. Imports: `encoding`, `runtime._errors`.
 """
 
-from collections.abc import Iterator
 from types import FunctionType
 
 from .._errors import CrossingError
 from .encoding import dumps
 
-__all__ = ("call_cannot_cross", "cannot_cross", "import_failed")
+__all__ = (
+    "call_cannot_cross",
+    "cannot_cross",
+    "import_failed",
+    "item_cannot_cross",
+)
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MAX_DEPTH = 20
 WAY_OUT = "use a pool with backend='threads'"
@@ -45,6 +53,17 @@ def call_cannot_cross(fn: object, args: object, error: Exception) -> CrossingErr
     return cannot_cross(args, "args", error)
 
 
+def item_cannot_cross(
+    items: "Sequence[object]", first: int, error: Exception
+) -> CrossingError:
+    """Return the error for some items of a batch, of which ``first`` is the first."""
+    for index, item in enumerate(items, first):
+        reason = _refusal(item)
+        if reason is not None:
+            return cannot_cross(item, f"items[{index}]", reason)
+    return cannot_cross(items, f"items from {first} on", error)
+
+
 def import_failed(error: ImportError) -> CrossingError | ImportError:
     """Return the error for a module that could not be imported inside."""
     if "does not support loading in subinterpreters" not in _chain(error):
@@ -72,7 +91,7 @@ def _refusal(value: object) -> Exception | None:
     return None
 
 
-def _parts(value: object) -> Iterator[tuple[str, object]]:
+def _parts(value: object) -> "Iterator[tuple[str, object]]":
     """Yield what an object is made of, with the way to it."""
     if isinstance(value, dict):
         for key, part in value.items():

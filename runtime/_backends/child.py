@@ -17,20 +17,20 @@ Layer: backends, worker side. Imports: `answers`, `encoding`, `main_module`.
 
 import sys
 import time
-from collections.abc import Callable
 from contextvars import Context
 from importlib import import_module
 from types import CoroutineType
-from typing import TYPE_CHECKING, cast
-
-import runtime
 
 from .._errors import CrossingError, JobCancelled, NotOnWorkerError
 from . import answers, blame
 from .encoding import dumps, lend_large, loads
 from .main_module import LazyMain
 
+TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from .transport import EncodedJob, QueueEnd
 
 __all__ = ("check_cancelled", "current_token", "main")
@@ -46,17 +46,15 @@ _current: "EncodedJob | None" = None
 
 def main(kind: str, handle: int, index: int, setup: bytes) -> None:
     """Serve the pool until it stops; the body of the worker's thread."""
-    runtime.check_cancelled = check_cancelled
-    main_name, preload, initializer = cast(
-        "tuple[tuple[str, str] | None, tuple[str, ...], bytes | None]", loads(setup)
-    )
+    # The facade looks up its names lazily, and takes what is there already.
+    facade = sys.modules[__name__.partition(".")[0]]
+    facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
+    main_name, preload, initializer = loads(setup)
     sys.modules["__main__"] = LazyMain(main_name)
     for name in preload:
         import_module(name)
     if initializer is not None:
-        function, args = cast(
-            "tuple[Callable[..., object], tuple[object, ...]]", loads(initializer)
-        )
+        function, args = loads(initializer)
         function(*args)
     _serve(_attach(kind, handle, index))
 
@@ -73,9 +71,11 @@ def _serve(worker: "QueueEnd") -> None:
     while (job := worker.next()) is not None:  # CROSS-1 wait
         _current = job
         answer, frames = _run_batch(worker, job) if job.start else _run_call(job)
+        # ORDER: first let go of what was lent; it is home when the answer is taken.
         _current = None
+        del job
         worker.finish(answer, frames)  # CROSS-5 answer
-        del job, frames  # else they live until the next job
+        del frames  # else it lives until the next job
 
 
 def _run_call(job: "EncodedJob") -> Answer:
@@ -84,10 +84,7 @@ def _run_call(job: "EncodedJob") -> Answer:
         if job.is_stopped:
             return answers.CANCELLED, ()
         buffers = job.frames(1)
-        fn, args, variables = cast(
-            "tuple[Callable[..., object], tuple[object, ...], list[object]]",
-            _decode(job.frame(0), buffers),  # CROSS-2 decode
-        )
+        fn, args, variables = _decode(job.frame(0), buffers)  # CROSS-2 decode
         del buffers
         value = _context(variables).run(fn, *args)  # CROSS-3 run
         if type(value) is CoroutineType:
@@ -109,10 +106,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
     results: list[object] = []
     error: BaseException | None = None
     try:
-        call, variables = cast(
-            "tuple[Callable[[object], object], list[object]]",
-            _decode(job.frame(0), ()),
-        )
+        call, variables = _decode(job.frame(0), ())
         context = _context(variables)
         position, leaf_frames = job.start, 1
         while position < job.stop and not job.is_stopped:
@@ -121,7 +115,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
             begin_ns = time.perf_counter_ns()
             leaf_stop = min(position + leaf_frames, job.stop)
             for index in range(position, leaf_stop):
-                items = cast("list[object]", _decode(job.frame(index), ()))
+                items = _decode(job.frame(index), ())
                 context.run(_run_frame, call, items, results.append)
             elapsed_ns = time.perf_counter_ns() - begin_ns
             fitting = (leaf_stop - position) * LEAF_NS // max(elapsed_ns, 1)
@@ -145,9 +139,9 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
 
 
 def _run_frame(
-    call: Callable[[object], object],
+    call: "Callable[[object], object]",
     items: list[object],
-    append: Callable[[object], None],
+    append: "Callable[[object], None]",
 ) -> None:
     for item in items:
         append(call(item))
@@ -159,7 +153,7 @@ def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> Non
         worker.share(max(least, (start + job.stop) // 2))
 
 
-def _decode(data: object, buffers: tuple[object, ...]) -> object:
+def _decode(data: object, buffers: tuple[object, ...]) -> "Any":
     try:
         return loads(data, buffers)
     except ImportError as error:
@@ -183,10 +177,10 @@ def _error_answer(error: BaseException) -> Answer:
         return answers.ERROR, (dumps(CrossingError(repr(type(failure))))[0],)
 
 
-def _context(variables: list[object]) -> Context:
+def _context(variables: list[tuple[str, str, object]]) -> Context:
     """Return a fresh context with the variables that crossed."""
     context = Context()
-    for module, name, value in cast("list[tuple[str, str, object]]", variables):
+    for module, name, value in variables:
         context.run(getattr(import_module(module), name).set, value)
     return context
 

@@ -4,17 +4,23 @@ Pickle, protocol 5, by the rules of CROSSING.md: what can be imported goes by it
 memory behind a `memoryview` is not copied but *lent*, an exception takes its
 traceback with it as text. Both sides use this file, so it imports little.
 
+The C half of `pickle` is imported without the other, which a worker would wait for.
+
 Layer: backends, both sides. Imports: `errors`.
 """
 
 import copyreg
 import io
-import pickle
+from _pickle import PickleBuffer, Pickler, PicklingError
+from _pickle import loads as _loads
 from array import array
-from collections.abc import Callable, Iterable
-from typing import override
 
 from .errors import describe, rebuild
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 __all__ = ("LARGE", "Reduced", "dumps", "dumps_whole", "lend_large", "loads")
 
@@ -25,7 +31,7 @@ LARGE = 16 * 1024
 type Reduced = tuple[Callable[..., object], tuple[object, ...]]
 
 
-class _Table(dict[type, Callable[..., Reduced]]):
+class _Table(dict[type, "Callable[..., Reduced]"]):
     """Our ways to reduce an object, before those that anybody registered."""
 
     def __missing__(self, kind: type) -> object:
@@ -42,15 +48,15 @@ class _Large:
 
 
 def _reduce_large(large: _Large) -> Reduced:
-    return bytes, (pickle.PickleBuffer(large.content),)
+    return bytes, (PickleBuffer(large.content),)
 
 
 def _reduce_view(view: memoryview) -> Reduced:
     if not view.contiguous:
-        raise pickle.PicklingError("a memoryview has to be contiguous to cross")
+        raise PicklingError("a memoryview has to be contiguous to cross")
     if view.format == "B" and view.ndim == 1:
-        return memoryview, (pickle.PickleBuffer(view),)
-    return _rebuild_view, (pickle.PickleBuffer(view), view.format, view.shape)
+        return memoryview, (PickleBuffer(view),)
+    return _rebuild_view, (PickleBuffer(view), view.format, view.shape)
 
 
 def _rebuild_view(buffer: object, form: str, shape: tuple[int, ...]) -> memoryview:
@@ -58,7 +64,7 @@ def _rebuild_view(buffer: object, form: str, shape: tuple[int, ...]) -> memoryvi
 
 
 def _reduce_array(numbers: "array[int]") -> Reduced:
-    return _rebuild_array, (numbers.typecode, pickle.PickleBuffer(numbers))
+    return _rebuild_array, (numbers.typecode, PickleBuffer(numbers))
 
 
 def _rebuild_array(typecode: str, buffer: bytes) -> "array[int]":
@@ -72,19 +78,18 @@ _table = _Table(
 )
 
 
-class _Pickler(pickle.Pickler):
+class _Pickler(Pickler):
     dispatch_table = _table
 
-    @override
     def reducer_override(self, obj: object) -> object:
         if isinstance(obj, BaseException):
             return rebuild, describe(obj)
         return NotImplemented
 
 
-def dumps(obj: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+def dumps(obj: object) -> tuple[bytes, list[PickleBuffer]]:
     """Return an object's bytes, and the buffers that go beside them."""
-    buffers: list[pickle.PickleBuffer] = []
+    buffers: list[PickleBuffer] = []
     file = io.BytesIO()
     _Pickler(file, 5, buffer_callback=buffers.append).dump(obj)
     return file.getvalue(), buffers
@@ -97,9 +102,9 @@ def dumps_whole(obj: object) -> bytes:
     return file.getvalue()
 
 
-def loads(data: object, buffers: Iterable[object] = ()) -> object:
+def loads(data: object, buffers: "Iterable[object]" = ()) -> "Any":
     """Return the object."""
-    return pickle.loads(data, buffers=buffers)  # type: ignore[arg-type]
+    return _loads(data, buffers=buffers)
 
 
 def lend_large(args: tuple[object, ...]) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ where the type cannot be rebuilt, a `TaskFailed` that shows the text.
 Layer: backends, both sides. Imports: `runtime._errors`.
 """
 
-import pickle
+from _pickle import dumps, loads
 
 from .._errors import TaskFailed
 
@@ -35,7 +35,7 @@ def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseExceptio
     cause = RemoteTraceback(traceback)
     if pickled is not None:
         try:
-            error = pickle.loads(pickled)
+            error = loads(pickled)
         except Exception:
             pickled = None
     if pickled is None:
@@ -49,8 +49,8 @@ def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseExceptio
 def _pickled(error: BaseException) -> bytes | None:
     """Return a pickle that is known to load as the same type."""
     try:
-        data = pickle.dumps(error, 5)
-        return data if type(pickle.loads(data)) is type(error) else None
+        data = dumps(error, 5)
+        return data if type(loads(data)) is type(error) else None
     except BaseException:
         return None
 

@@ -76,6 +76,8 @@ class Host:
         self._bury = bury  # immutable
         self._on_broken = on_broken  # immutable
         self.restart_count = 0  # owner: the host's thread
+        # Set before the loop ends: the interpreter must not be destroyed.
+        self.keeps_interpreter = False  # atomic: a single store; never cleared
         # A daemon, for the process must be able to end beside a job that does not.
         self._thread = threading.Thread(
             target=self._run, name=name, daemon=True
@@ -126,5 +128,6 @@ class Host:
             )
         finally:
             self._bury(self._index)  # HOST-3 bury, destroy
-            with crossinterp.SETUP_LOCK:
-                crossinterp.destroy(number)
+            if not self.keeps_interpreter:
+                with crossinterp.SETUP_LOCK:
+                    crossinterp.destroy(number)

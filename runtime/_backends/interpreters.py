@@ -19,9 +19,10 @@ from typing import cast
 
 import outcome
 
-from .._core import RUNNING, HistogramSnapshot, Job, WorkerStatistics
+from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics
 from .._errors import BrokenWorkerError, JobCancelled
-from . import answers, blame
+from .._util import is_gil_enabled
+from . import answers, blame, farewell
 from .encoding import dumps, lend_large, loads
 from .host import Host, Plan
 from .main_module import main_name
@@ -159,12 +160,16 @@ class InterpreterRegistry:
     def phase_of(self, job: Job) -> int:
         """Return where a job is."""
         handle = self._handles.get(job)
-        return job.phase if handle is None else min(handle.phase, RUNNING)
+        phase = job.phase if handle is None else handle.phase
+        # What is done there still has to come home.
+        return RUNNING if phase == DONE and job.phase != DONE else phase
 
     def drain(self) -> None:
         """Let the jobs leave that are over."""
-        for news in self._queues.drain():
-            self._take(news)  # CROSS-8 take the news
+        # Again: to take news may bring home what a job was lent.
+        while news := self._queues.drain():
+            for item in news:
+                self._take(item)  # CROSS-8 take the news
 
     def _take(self, news: News) -> None:
         work_id, answer, frames, start, _, is_last, worker_index, _ = news
@@ -193,6 +198,11 @@ class InterpreterRegistry:
     def stop(self) -> None:
         """Tell the workers to stop as soon as they find no more work."""
         self.is_stopping = True
+        if any(self._queues.running()) and not is_gil_enabled():
+            # Without a GIL the end of an interpreter stops all threads of the process,
+            # and would wait for the call that a straggler is in.
+            for host in self._hosts:
+                host.keeps_interpreter = True
         self._queues.stop()
 
     def join(self, *, but_not: Collection[int] = ()) -> None:
@@ -200,6 +210,8 @@ class InterpreterRegistry:
         for index, host in enumerate(self._hosts):
             if index not in but_not:
                 host.join()
+            elif host.is_alive():
+                farewell.remember(host)
 
     def running_jobs(self) -> dict[int, Job]:
         """Return the jobs that run now by worker index."""

@@ -4,23 +4,18 @@ Layer: backends, both sides. Imports: `runtime._errors`.
 """
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Protocol
-
 from .._errors import JobCancelled
 
-__all__ = ("Token", "call_chunk", "current_token", "run_block")
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .transport import Token
+
+__all__ = ("call_chunk", "current_token", "run_block")
 
 
-class Token(Protocol):
-    """A request to stop, as a job sees it."""
-
-    @property
-    def is_set(self) -> bool:
-        """Whether the job was asked to stop."""
-
-
-def current_token() -> Token:
+def current_token() -> "Token":
     """Return the token of the job that runs in this interpreter of a pool."""
     from .child import current_token
 
@@ -28,7 +23,7 @@ def current_token() -> Token:
 
 
 def run_block[T, R](
-    call: Callable[[T], R], items: list[T], token: Token
+    call: "Callable[[T], R]", items: list[T], token: "Token"
 ) -> tuple[list[R], BaseException | None, int]:
     """Call the function for each item of a map's block.
 
@@ -47,7 +42,9 @@ def run_block[T, R](
     return results, None, time.perf_counter_ns() - begin_ns
 
 
-def call_chunk[T, R](fn: Callable[[list[T]], Iterable[R]], chunk: list[T]) -> list[R]:
+def call_chunk[T, R](
+    fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]
+) -> list[R]:
     """Call the function for one chunk and check what it returned."""
     results = list(fn(chunk))
     if len(results) != len(chunk):

@@ -7,10 +7,8 @@ does, under another name, so that what follows ``if __name__ == "__main__"`` doe
 Layer: backends, both sides. Imports: nothing of ours.
 """
 
-import runpy
 import sys
 from types import ModuleType
-from typing import override
 
 __all__ = ("LazyMain", "main_name")
 
@@ -47,12 +45,13 @@ class LazyMain(ModuleType):
                 f"module '__main__' has no attribute {attribute!r}"
             ) from None
 
-    @override
     def __reduce__(self) -> str:
         return "__main__"
 
 
 def _run(kind: str, name: str) -> dict[str, object]:
+    import runpy  # only where it is needed: every worker would pay for it
+
     run = runpy.run_module if kind == "module" else runpy.run_path
     names: dict[str, object] = run(name, run_name=INSIDE)
     # What the script defined says so, and is sent back under that name.

@@ -7,11 +7,19 @@ Layer: backends, both sides. Imports: nothing.
 
 from typing import Protocol
 
-__all__ = ("EncodedJob", "HomeQueues", "News", "QueueEnd")
+__all__ = ("EncodedJob", "HomeQueues", "News", "QueueEnd", "Token")
 
 # id of the work, answer, frames of the reply, start, stop, whether it was the last of
 # its work, worker index, run time in nanoseconds
 type News = tuple[int, int, tuple[object, ...], int, int, bool, int, int]
+
+
+class Token(Protocol):
+    """A request to stop, as a job sees it."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the job was asked to stop."""
 
 
 class EncodedJob(Protocol):

@@ -252,7 +252,9 @@ class Intake:
         if not errors:
             return
         # An error matters more than that the block was cancelled because of it.
-        if not isinstance(together_with, (trio.Cancelled, InternalError, NoneType)):
+        if together_with is not self._failure and not isinstance(
+            together_with, (trio.Cancelled, InternalError, NoneType)
+        ):
             errors.insert(0, together_with)
         if errors == [self._failure]:
             raise errors[0]

@@ -20,7 +20,6 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from importlib import import_module
 from itertools import count
 from typing import Literal, cast, overload
 
@@ -30,9 +29,8 @@ import trio
 from .. import _core
 from .._backends import choose_backend
 from .._backends.leaf import call_chunk
-from .._core import Registry
 from .._errors import DeadlockError
-from .._util import available_cores, is_gil_enabled
+from .._util import available_cores
 from .batch import BatchCall, Chunks, as_sequence, flatten
 from .call import Call, Poller
 from .handle import Job
@@ -50,17 +48,13 @@ from .options import (
     check_priority,
     check_sync_callable,
 )
+from .registries import registry_maker
 from .reports import PoolStatistics, ShutdownReport
 from .shutdown import shut_down
 from .token import accepted_by
 from .work import Verdict
 
 __all__ = ("WorkerPool", "open_worker_pool", "run_pool")
-
-# How often an idle worker searches before it sleeps: long enough to meet the next
-# call of a task that makes one after the other. Measured in bench round_trip. With a
-# GIL a searching worker would only hold up the others.
-SPIN_ROUNDS = 60
 
 _pool_numbers = count(1)
 
@@ -111,27 +105,14 @@ async def open_worker_pool(
     pool_name = f"pool-{next(_pool_numbers)}" if name is None else name
 
     chosen = choose_backend(backend)
-    make_registry: MakeRegistry
-    if chosen == "interpreters":
-        from .crossing import interpreters
-
-        make_registry = interpreters(
-            worker_count,
-            name=pool_name,
-            preload=preload,
-            initializer=initializer,
-            initargs=initargs,
-        )
-    else:
-        if initializer is not None:
-            raise ValueError(
-                "an initializer needs backend='interpreters': threads share their "
-                "globals, so call it once, before the pool is opened"
-            )
-        for module in preload:
-            import_module(module)
-        make_registry = partial(_threads, worker_count, pool_name)
-
+    make_registry = registry_maker(
+        chosen,
+        worker_count,
+        name=pool_name,
+        preload=preload,
+        initializer=initializer,
+        initargs=initargs,
+    )
     async with run_pool(
         make_registry,
         name=pool_name,
@@ -139,21 +120,6 @@ async def open_worker_pool(
         queue_capacity=queue_capacity,
     ) as pool:
         yield pool
-
-
-def _threads(
-    worker_count: int,
-    name: str,
-    _nursery: trio.Nursery,
-    on_failure: Callable[[BaseException], None],
-) -> Registry:
-    """Return the registry of a pool whose workers are threads."""
-    return Registry(
-        worker_count,
-        name=name,
-        spin_rounds=1 if is_gil_enabled() else SPIN_ROUNDS,
-        on_failure=on_failure,
-    )
 
 
 @asynccontextmanager

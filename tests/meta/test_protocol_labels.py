@@ -10,7 +10,7 @@ import re
 import tokenize
 from collections import defaultdict
 
-FAMILIES = "SLEEP|POST|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|JOIN"
+FAMILIES = "SLEEP|POST|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|HOST|JOIN"
 LABEL = re.compile(rf"\b({FAMILIES})-(\d+)\b")
 ATOMIC = re.compile(r"\bATOMIC\(([^)]*)\)")
 
