@@ -198,3 +198,26 @@ def fail_to_start():
 
 def cancel_chunk(chunk):
     raise runtime.JobCancelled
+
+
+COMMON = """
+    _datetime _zoneinfo abc argparse array ast asyncio base64 bisect bz2 calendar
+    collections concurrent.futures configparser contextlib copy csv dataclasses datetime
+    decimal difflib email.message enum fractions functools glob gzip hashlib heapq html
+    http.client inspect io itertools json logging lzma math mimetypes numbers operator os
+    pathlib pickle platform pprint queue random re secrets select shutil signal socket
+    sqlite3 ssl statistics string struct subprocess tempfile textwrap threading time
+    timeit tomllib traceback types typing unicodedata urllib.request uuid weakref
+    xml.etree.ElementTree zipfile zlib zoneinfo
+""".split()
+
+
+def import_all(names):
+    import importlib
+
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError:  # an installation without it
+            pass
+    return len(names)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .transport import EncodedJob, QueueEnd
 
-__all__ = ("check_cancelled", "current_token", "main")
+__all__ = ("check_cancelled", "current_token", "serve", "set_up")
 
 # As in _core/batch.py: long against the cost of a leaf's start.
 LEAF_NS = 500_000
@@ -44,8 +44,8 @@ type Answer = tuple[int, tuple[object, ...]]
 _current: "EncodedJob | None" = None
 
 
-def main(kind: str, handle: int, index: int, setup: bytes) -> None:
-    """Serve the pool until it stops; the body of the worker's thread."""
+def set_up(setup: bytes) -> None:
+    """Do what comes before the first job; while no other interpreter does."""
     # The facade looks up its names lazily, and takes what is there already.
     facade = sys.modules[__name__.partition(".")[0]]
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
@@ -56,6 +56,10 @@ def main(kind: str, handle: int, index: int, setup: bytes) -> None:
     if initializer is not None:
         function, args = loads(initializer)
         function(*args)
+
+
+def serve(kind: str, handle: int, index: int) -> None:
+    """Serve the pool until it stops; the body of the worker's thread."""
     _serve(_attach(kind, handle, index))
 
 

@@ -4,7 +4,7 @@ It creates the interpreter, enters it once, and destroys it when the loop inside
 entering costs 0.3 ms and more on a free-threaded build, and an interpreter that is
 left by one thread and destroyed by another is how a process crashes.
 
-    HOST-1  create, one at a time in the process
+    HOST-1  create and set up, one at a time in the process
     HOST-2  enter; the loop of `child` runs until the pool stops
     HOST-3  bury what it left behind, destroy
     HOST-4  it broke, and the pool goes on: begin again, a few times
@@ -23,10 +23,11 @@ __all__ = ("Host", "Plan")
 # So often a worker may break without having answered a job. Arbitrary.
 MAX_FAILURES = 3
 
-ENTER = (
-    "import sys; sys.path[:] = path; from runtime._backends.child import main; "
-    "main(kind, handle, index, setup)"
+SET_UP = (
+    "import sys; sys.path[:] = path; from runtime._backends.child import set_up; "
+    "set_up(setup)"
 )
+SERVE = "from runtime._backends.child import serve; serve(kind, handle, index)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Plan:
 
     Attributes:
       path: The home interpreter's ``sys.path``.
-      kind: Which queues, for `child.main`.
+      kind: Which queues, for `child.serve`.
       handle: The number by which a worker finds them.
       setup: Encoded: what a worker does before it serves.
     """
@@ -110,22 +111,17 @@ class Host:
 
     def _live(self) -> str | None:
         """Create, serve, destroy; return the text of what broke the loop."""
+        plan = self._plan
         with crossinterp.SETUP_LOCK:
             crossinterp.import_single_modules()
-            number = crossinterp.create()  # HOST-1 create
-        plan = self._plan
+            number = crossinterp.create()  # HOST-1 create, set up
+            names: dict[str, object] = {"path": plan.path, "setup": plan.setup}
+            failure = crossinterp.execute(number, SET_UP, names)
+        names = {"kind": plan.kind, "handle": plan.handle, "index": self._index}
         try:
-            return crossinterp.execute(  # HOST-2 enter
-                number,
-                ENTER,
-                {
-                    "path": plan.path,
-                    "kind": plan.kind,
-                    "handle": plan.handle,
-                    "index": self._index,
-                    "setup": plan.setup,
-                },
-            )
+            if failure is None:
+                failure = crossinterp.execute(number, SERVE, names)  # HOST-2 enter
+            return failure
         finally:
             self._bury(self._index)  # HOST-3 bury, destroy
             if not self.keeps_interpreter:
