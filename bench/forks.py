@@ -2,7 +2,7 @@
 
 from runtime.lowlevel import join
 
-__all__ = ("fib", "fib_by_join", "fork_count")
+__all__ = ("fib", "fib_by_join", "fib_by_join_of_lambdas", "fork_count")
 
 
 def fib(number: int) -> int:
@@ -16,8 +16,17 @@ def fib_by_join(number: int) -> int:
     """Do the same with `join`, in a job."""
     if number < 2:
         return number
+    first, second = join(fib_by_join, number - 1, fib_by_join, number - 2)
+    return first + second
+
+
+def fib_by_join_of_lambdas(number: int) -> int:
+    """Do the same with two closures a fork, as one writes it without thinking."""
+    if number < 2:
+        return number
     first, second = join(
-        lambda: fib_by_join(number - 1), lambda: fib_by_join(number - 2)
+        lambda: fib_by_join_of_lambdas(number - 1),
+        lambda: fib_by_join_of_lambdas(number - 2),
     )
     return first + second
 

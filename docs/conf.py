@@ -52,8 +52,8 @@ intersphinx_mapping = {
 # In signatures only: type parameters, aliases whose values the docstring lists, and
 # classes that nobody outside the package makes.
 nitpick_ignore = [
-    *(("py:class", name) for name in ("R", "T", "Worker")),
-    *(("py:obj", f"typing.{name}") for name in ("R", "T", "Ts")),
+    *(("py:class", name) for name in (*"ABRTXY", "Worker")),
+    *(("py:obj", f"typing.{name}") for name in (*"ABRTXY", "Ts")),
     # Overloads are shown as written, without the module.
     ("py:class", "AbstractAsyncContextManager"),
 ]

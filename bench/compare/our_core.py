@@ -14,22 +14,19 @@ __all__ = ("NAME", "OurCore", "Ticket", "open_core")
 NAME = "ours: the core"
 
 
-class Ticket[R]:
-    """A job that was submitted: what a `Future` is to an executor."""
+class Ticket[R](Job):
+    """A job that one thread waits for, made as a pool makes its calls."""
 
-    __slots__ = ("_job", "_latch")
+    __slots__ = ("_latch",)
 
     def __init__(self, fn: Callable[..., R], args: tuple[Any, ...]) -> None:
-        self._latch = Latch()
-        self._job = Job(fn, args, copy_context(), sink=self._latch.set)
-
-    def inject_into(self, registry: Registry) -> None:
-        registry.inject(self._job)
+        self._latch = latch = Latch()
+        super().__init__(fn, args, copy_context(), sink=latch.set)
 
     def result(self) -> R:
         """Block until the job is done; return or raise its outcome."""
         self._latch.wait()
-        answer: R = self._job.outcome.unwrap()  # type: ignore[union-attr, assignment]  # it is done
+        answer: R = self.outcome.unwrap()  # type: ignore[union-attr, assignment]  # it is done
         return answer
 
 
@@ -42,7 +39,7 @@ class OurCore:
     def submit[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> Ticket[R]:
         """Hand over one call, with its context, as a pool does."""
         ticket: Ticket[R] = Ticket(fn, args)
-        ticket.inject_into(self._registry)
+        self._registry.inject(ticket)
         return ticket
 
     def post[*Ts](self, fn: Callable[[*Ts], object], *args: *Ts) -> None:

@@ -152,8 +152,13 @@ class Batch[T, R]:
         return stop
 
     def _push(self, worker: Worker, start: int, stop: int, leaf_size: int) -> None:
+        piece = self._piece(start, stop, leaf_size)
         self._pieces.increment()
-        worker.push(self._piece(start, stop, leaf_size))
+        try:
+            worker.push(piece)
+        except MemoryError:
+            self._pieces.decrement()  # not the last: the piece that pushes is out
+            raise
 
     def _run_leaf(self, start: int, stop: int) -> None:
         """Call the function for each item and put the results in their places."""

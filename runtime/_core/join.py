@@ -46,10 +46,11 @@ def join(*halves: Any) -> tuple[Any, Any]:
 
     ``f`` runs here, ``g`` in a copy of the caller's context variables.
 
+    It raises what ``(f(), g())`` would. If both fail, the second failure is a note on
+    the first. If ``f`` fails before ``g`` was stolen, ``g`` never begins.
+
     Raises:
       NotOnWorkerError: called outside a job.
-      Whatever ``(f(), g())`` would raise. If both fail, the second failure is a note
-        on the first. If ``f`` fails before ``g`` was stolen, ``g`` never begins.
     """
     first, first_args, second, second_args = _split(halves)
     worker = current_worker()

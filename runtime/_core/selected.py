@@ -64,6 +64,8 @@ def _explain(error: ImportError) -> str:
     return f"cannot be loaded ({error}): {remedy}"
 
 
+core: str
+why_not_native: str | None
 core, why_not_native = _choose()
 
 if TYPE_CHECKING or core == "python":

@@ -13,10 +13,11 @@ Nothing is left behind: say a post comes after PORT-4 found the queue empty. Tha
 pop and that append are ordered by the queue, and PORT-3 came before the pop, so
 PORT-2 finds the signal free and asks for another drain.
 
-A worker that posts behind another delivery pauses for a moment. Trio was woken and
-has not come to it: it may be waiting for a core, and where all are busy with jobs the
+A worker that finds its post far behind a wake-up pauses for a moment. Trio was woken
+and has not come: it may be waiting for a core, and where all are busy with jobs the
 operating system may keep it waiting for many milliseconds. To yield is not
-enough, since the system may give the core back to the worker; to sleep is.
+enough, since the system may give the core back to the worker; to sleep is. Trio may
+also be in the middle of a long tick, so one pause per `PATIENCE_NS` has to do.
 
 Layer: frontend. Imports: `runtime._core.sync`, trio.
 """
@@ -31,10 +32,10 @@ from .._core import sync
 __all__ = ("CompletionPort", "Delivery")
 
 
-# Undelivered posts at which the poster pauses, and for how long; the system makes
-# it about 50 us. Measured in bench/situations/loop_lag: without, the loop was up to
-# 20 ms late while 64 tasks made calls.
-BACKLOG = 4
+# For so long a wake-up may go unanswered before a poster pauses, and for so long it
+# pauses; the system makes it about 50 us. Measured in bench/situations/loop_lag:
+# without, the loop was up to 20 ms late while 64 tasks made calls.
+PATIENCE_NS = 250_000
 PAUSE = 1e-6
 
 
@@ -53,13 +54,15 @@ class CompletionPort:
     Thread safety: `post` from any thread; `drain` belongs to the Trio thread.
     """
 
-    __slots__ = ("_pending", "_signal", "_trio_token")
+    __slots__ = ("_asked_ns", "_pending", "_signal", "_trio_token")
 
     def __init__(self) -> None:
         self._trio_token = trio.lowlevel.current_trio_token()  # immutable
         self._pending: sync.Deque[Delivery] = sync.Deque()  # atomic: append, popleft
         # Locked means "a drain is on its way", free means "nobody asked for one".
         self._signal = sync.Lock()  # atomic: acquire, release
+        # When the drain that is on its way was asked for, or last made room for.
+        self._asked_ns = 0  # atomic: a single store; RACE in `post`
 
     def post(self, delivery: Delivery) -> bool:
         """Have ``delivery.deliver()`` called soon in the Trio thread.
@@ -71,26 +74,35 @@ class CompletionPort:
         self._pending.append(delivery)  # PORT-1 append
         # ATOMIC(lock-acquire): of two posters one asks for the drain.
         if self._signal.acquire(blocking=False):  # PORT-2 signal
+            self._asked_ns = sync.clock_ns()
             try:
                 self._trio_token.run_sync_soon(self.drain)
             except trio.RunFinishedError:
                 self._signal.release()
                 self._pending.clear()
                 return False
-        # RACE: a stale length costs a pause too many or too few.
-        if len(self._pending) >= BACKLOG:
-            sync.pause(PAUSE)
+        else:
+            self._make_way()
         return True
 
     def deliver_after(self, post_all: Callable[[], None]) -> None:
         """Let something post, and deliver at once what it posted; in the Trio thread."""
         # ATOMIC(lock-acquire): if it fails, a drain is on its way already.
         is_ours = self._signal.acquire(blocking=False)
+        self._asked_ns = sync.clock_ns()  # else our own posts might make way
         try:
             post_all()
         finally:
             if is_ours:
                 self.drain()
+
+    def _make_way(self) -> None:
+        """Pause if Trio was asked for a drain and is late."""
+        now_ns = sync.clock_ns()
+        # RACE: a stale time costs a pause too many or too few.
+        if now_ns - self._asked_ns >= PATIENCE_NS:
+            self._asked_ns = now_ns
+            sync.pause(PAUSE)
 
     def drain(self) -> None:
         """Deliver what is there."""

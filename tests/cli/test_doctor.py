@@ -40,7 +40,7 @@ def doctor_on_core(choice, spoil="pass"):
     )
     return answers(
         subprocess.run(
-            [sys.executable, "-c", source],
+            [sys.executable, "-P", "-c", source],
             capture_output=True,
             text=True,
             timeout=60,

@@ -108,14 +108,21 @@ def test_port_is_made_in_the_trio_thread():
 
 async def test_port_poster_pauses_while_trio_is_kept_out(monkeypatch):
     pauses = []
+    now_ns = 1_000_000_000
     monkeypatch.setattr(port_module.sync, "pause", pauses.append)
+    monkeypatch.setattr(port_module.sync, "clock_ns", lambda: now_ns)
     port = CompletionPort()
     port._trio_token = FakeToken()
-    for number in range(port_module.BACKLOG - 1):
-        port.post(Note([], number))
+    port.post(Note([], "asks for a drain"))
+    now_ns += port_module.PATIENCE_NS - 1
+    port.post(Note([], "while Trio may still be on its way"))
     assert pauses == []
-    port.post(Note([], "behind the others"))
+    now_ns += 1
+    port.post(Note([], "while Trio is late"))
     assert pauses == [port_module.PAUSE]
+    port.post(Note([], "just after the pause"))
+    assert len(pauses) == 1
     port.drain()
-    port.post(Note([], "after the drain"))
+    now_ns += port_module.PATIENCE_NS
+    port.post(Note([], "asks for the next drain"))
     assert len(pauses) == 1

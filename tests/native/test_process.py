@@ -11,7 +11,7 @@ import pytest
 def python(code, **environment):
     """Run a script in a new interpreter."""
     return subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code)],
+        [sys.executable, "-P", "-X", "faulthandler", "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=60,

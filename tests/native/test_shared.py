@@ -1,5 +1,6 @@
 """The queues that several interpreters share, with interpreters at them."""
 
+import _interpreters
 import gc
 import os
 import select
@@ -8,12 +9,14 @@ import threading
 import weakref
 from pathlib import Path
 
-import _interpreters
 import pytest
 from helpers import TIMEOUT
 
+import runtime
+
 NONE, BROKEN, VALUE = 0, 1, 2
-ROOT = str(Path(__file__).parents[2])
+# Where the runtime that is tested was imported from.
+ROOT = str(Path(runtime.__file__).parents[1])
 
 # What a worker does with its jobs, as the text of a loop's body.
 UPPER = "worker.finish(2, (bytes(job.frame(0)).upper(),))"

@@ -11,11 +11,16 @@ import threading
 import pytest
 from helpers import TIMEOUT, run_threaded
 
+from runtime._core import (
+    DONE,
+    WITHDRAWN,
+    Batch,
+    CancelToken,
+    Job,
+    Registry,
+    current_worker,
+)
 from runtime._core import batch as batch_module
-from runtime._core.batch import Batch
-from runtime._core.job import DONE, WITHDRAWN, CancelToken, Job
-from runtime._core.registry import Registry
-from runtime._core.worker import current_worker
 
 pytestmark = [pytest.mark.stress, pytest.mark.slow]
 
@@ -127,7 +132,7 @@ class Storm:
             storm_batch.check()
         assert len(self.registry.injector) == 0
         assert all(len(worker.deque) == 0 for worker in self.registry._workers)
-        assert self.registry.sleep.num_sleeping() == 0
+        assert not self.registry.is_everyone_asleep()
         assert not self.registry.is_anyone_idle()
 
 

@@ -13,11 +13,14 @@ enum { ITEMS = 400000 };
 
 static deque_t deque;
 static _Atomic int taken[ITEMS + 1];
+/* Plain memory, written before the push: only the push's order makes it readable. */
+static uintptr_t content[ITEMS + 1];
 static _Atomic bool is_over;
 
 static void
 note(void *item)
 {
+    CHECK(content[(uintptr_t)item] == (uintptr_t)item);
     CHECK(atomic_fetch_add(&taken[(uintptr_t)item], 1) == 0);
 }
 
@@ -26,6 +29,7 @@ own(void)
 {
     uint32_t random = 12345;
     for (uintptr_t i = 1; i <= ITEMS; i++) {
+        content[i] = i;
         CHECK(deque_push(&deque, (void *)i));
         random = random * 1664525 + 1013904223;
         /* Seldom more than one item: owner and thieves meet at the last one. */
