@@ -200,16 +200,85 @@ def cancel_chunk(chunk):
     raise runtime.JobCancelled
 
 
-COMMON = """
-    _datetime _zoneinfo abc argparse array ast asyncio base64 bisect bz2 calendar
-    collections concurrent.futures configparser contextlib copy csv dataclasses datetime
-    decimal difflib email.message enum fractions functools glob gzip hashlib heapq html
-    http.client inspect io itertools json logging lzma math mimetypes numbers operator os
-    pathlib pickle platform pprint queue random re secrets select shutil signal socket
-    sqlite3 ssl statistics string struct subprocess tempfile textwrap threading time
-    timeit tomllib traceback types typing unicodedata urllib.request uuid weakref
-    xml.etree.ElementTree zipfile zlib zoneinfo
-""".split()
+COMMON = [
+    "_datetime",
+    "_zoneinfo",
+    "abc",
+    "argparse",
+    "array",
+    "ast",
+    "asyncio",
+    "base64",
+    "bisect",
+    "bz2",
+    "calendar",
+    "collections",
+    "concurrent.futures",
+    "configparser",
+    "contextlib",
+    "copy",
+    "csv",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "difflib",
+    "email.message",
+    "enum",
+    "fractions",
+    "functools",
+    "glob",
+    "gzip",
+    "hashlib",
+    "heapq",
+    "html",
+    "http.client",
+    "inspect",
+    "io",
+    "itertools",
+    "json",
+    "logging",
+    "lzma",
+    "math",
+    "mimetypes",
+    "numbers",
+    "operator",
+    "os",
+    "pathlib",
+    "pickle",
+    "platform",
+    "pprint",
+    "queue",
+    "random",
+    "re",
+    "secrets",
+    "select",
+    "shutil",
+    "signal",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "statistics",
+    "string",
+    "struct",
+    "subprocess",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "time",
+    "timeit",
+    "tomllib",
+    "traceback",
+    "types",
+    "typing",
+    "unicodedata",
+    "urllib.request",
+    "uuid",
+    "weakref",
+    "xml.etree.ElementTree",
+    "zipfile",
+    "zlib",
+    "zoneinfo",
+]
 
 
 def import_all(names):

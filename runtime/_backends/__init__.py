@@ -8,7 +8,10 @@ Importing the package imports nothing but the standard library: a worker's
 interpreter does.
 """
 
+import os
+
 from .._errors import BackendUnavailableError
+from .._util import is_gil_enabled
 
 __all__ = ("BACKENDS", "choose_backend", "why_unavailable")
 
@@ -36,12 +39,15 @@ def why_unavailable(name: str) -> str | None:
 def choose_backend(name: str) -> str:
     """Return the backend for a name or for ``"auto"``.
 
+    For ``"auto"`` it is what ``RUNTIME_BACKEND`` in the environment says, or the
+    best: threads where they run at the same time, else interpreters.
+
     Raises:
       ValueError: there is no backend of that name.
       BackendUnavailableError: there is, but not here; says why.
     """
     if name == "auto":
-        return "threads"
+        name = os.environ.get("RUNTIME_BACKEND") or _best()
     if name not in BACKENDS:
         names = ", ".join(map(repr, ("auto", *BACKENDS)))
         raise ValueError(f"backend must be one of {names}, not {name!r}")
@@ -49,3 +55,9 @@ def choose_backend(name: str) -> str:
     if reason is not None:
         raise BackendUnavailableError(name, reason)
     return name
+
+
+def _best() -> str:
+    if is_gil_enabled() and why_unavailable("interpreters") is None:
+        return "interpreters"
+    return "threads"

@@ -40,8 +40,8 @@ def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
         else:
             break
     return CrossingError(
-        f"{name} cannot cross to another interpreter: {_shown(value)}; {_advice(value)} "
-        f"({type(error).__name__}: {error})"
+        f"{name} cannot cross to another interpreter: {_shown(value)}; "
+        f"{_advice(value)} ({type(error).__name__}: {error})"
     )
 
 

@@ -49,6 +49,8 @@ def set_up(setup: bytes) -> None:
     # The facade looks up its names lazily, and takes what is there already.
     facade = sys.modules[__name__.partition(".")[0]]
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
+    facade.open_worker_pool = _no_pool_here  # type: ignore[attr-defined]
+    facade.spawn_cpu_work = _no_pool_here  # type: ignore[attr-defined]
     main_name, preload, initializer = loads(setup)
     sys.modules["__main__"] = LazyMain(main_name)
     for name in preload:
@@ -213,6 +215,15 @@ class _CurrentToken:
 
 
 _token = _CurrentToken()
+
+
+def _no_pool_here(*_args: object, **_options: object) -> None:
+    """Refuse to open a pool inside a pool's interpreter."""
+    raise RuntimeError(
+        "a worker's interpreter has no pool of its own. If your script opens one where "
+        "it is imported, put 'if __name__ == \"__main__\":' before its last line: a "
+        "worker runs the script once more to find its functions"
+    )
 
 
 def current_token() -> _CurrentToken:

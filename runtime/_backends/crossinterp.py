@@ -18,10 +18,9 @@ What kills or hangs the process, and how this file avoids it:
 Layer: backends, main side. Imports: nothing of ours.
 """
 
+import _interpreters
 import importlib
 import threading
-
-import _interpreters
 
 __all__ = ("SETUP_LOCK", "create", "destroy", "execute", "import_single_modules")
 

@@ -73,9 +73,7 @@ def _rebuild_array(typecode: str, buffer: bytes) -> "array[int]":
     return numbers
 
 
-_table = _Table(
-    {memoryview: _reduce_view, array: _reduce_array, _Large: _reduce_large}
-)
+_table = _Table({memoryview: _reduce_view, array: _reduce_array, _Large: _reduce_large})
 
 
 class _Pickler(Pickler):

@@ -1,8 +1,8 @@
 """A registry whose workers are interpreters; the home side.
 
-It has the face of `runtime._core.Registry`, so the front end cannot tell them apart. The
-jobs stay here, as objects; what travels is their encoding. What crosses, and how, is
-in CROSSING.md.
+It has the face of `runtime._core.Registry`, so the front end cannot tell them apart.
+The jobs stay here, as objects; what travels is their encoding. What crosses, and how,
+is in CROSSING.md.
 
     CROSS-6  encode the call; what cannot cross is the job's error
     CROSS-7  inject, and remember the job by a number
@@ -191,8 +191,9 @@ class InterpreterRegistry:
 
     def _broken(self, worker_index: int) -> BrokenWorkerError:
         return BrokenWorkerError(
-            f"the interpreter of worker {worker_index} of pool {self.name!r} ended while "
-            "it ran this job, which may have run in part; the worker gets another one"
+            f"the interpreter of worker {worker_index} of pool {self.name!r} ended "
+            "while it ran this job, which may have run in part; the worker gets "
+            "another one"
         )
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ Layer: backends, both sides. Imports: `runtime._errors`.
 """
 
 import time
+
 from .._errors import JobCancelled
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -42,9 +43,7 @@ def run_block[T, R](
     return results, None, time.perf_counter_ns() - begin_ns
 
 
-def call_chunk[T, R](
-    fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]
-) -> list[R]:
+def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> list[R]:
     """Call the function for one chunk and check what it returned."""
     results = list(fn(chunk))
     if len(results) != len(chunk):

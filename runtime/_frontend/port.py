@@ -86,7 +86,7 @@ class CompletionPort:
         return True
 
     def deliver_after(self, post_all: Callable[[], None]) -> None:
-        """Let something post, and deliver at once what it posted; in the Trio thread."""
+        """Let something post and deliver it at once; in the Trio thread."""
         # ATOMIC(lock-acquire): if it fails, a drain is on its way already.
         is_ours = self._signal.acquire(blocking=False)
         self._asked_ns = sync.clock_ns()  # else our own posts might make way

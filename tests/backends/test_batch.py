@@ -45,7 +45,7 @@ async def test_chunks(pool):
         i * i for i in range(10)
     ]
     with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="too_few returned 2")):
-        await pool.spawn_chunked_parallel(range(10), 3, jobs.too_few)
+        await pool.spawn_chunked_parallel(range(3), 3, jobs.too_few)
 
 
 async def test_cancelled_batch_is_withdrawn_or_stopped(pool, signals):

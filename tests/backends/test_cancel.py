@@ -13,7 +13,7 @@ async def test_a_queued_job_is_withdrawn(single, signals):
     job = await single.submit(jobs.add, 1, 1)
     job.cancel()
     assert job.state is runtime.JobState.WITHDRAWN
-    with pytest.raises(runtime.TaskCancelled, match="Job.cancel"):
+    with pytest.raises(runtime.TaskCancelled, match=r"Job\.cancel"):
         await job.wait()
     with trio.move_on_after(0.01) as scope:
         await single.spawn_cpu_work(jobs.add, 1, 1)
@@ -28,7 +28,7 @@ async def test_the_token_reaches_a_running_job(single, signals):
     job = await single.submit(jobs.spin, signals.entered)
     await signals.wait_entered()
     job.cancel()
-    with pytest.raises(runtime.TaskCancelled, match="Job.cancel"):
+    with pytest.raises(runtime.TaskCancelled, match=r"Job\.cancel"):
         await job.wait()
 
 
@@ -99,9 +99,10 @@ async def test_cancel_and_finish_race(backend):
                 assert job.state in (runtime.JobState.WITHDRAWN, runtime.JobState.DONE)
     statistics = pool.statistics()
     assert statistics.in_flight == 0
-    assert statistics.jobs_completed + statistics.jobs_failed + (
-        statistics.jobs_withdrawn
-    ) == 200
+    assert (
+        statistics.jobs_completed + statistics.jobs_failed + (statistics.jobs_withdrawn)
+        == 200
+    )
 
 
 async def test_withdrawn_entries_do_not_pile_up(single, signals):

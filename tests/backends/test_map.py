@@ -29,7 +29,7 @@ async def test_results_before_a_failure_come_first(pool):
     with pytest.RaisesGroup(ValueError, match="1 item failed"):
         async with pool.map(partial(jobs.fail_on, 50), range(100)) as results:
             async for result in results:
-                seen.append(result)
+                seen += [result]
     assert seen == list(range(50))
 
 

@@ -33,7 +33,7 @@ async def test_many_callers_get_their_own_results(pool):
 
 
 async def test_error_arrives_as_itself(pool):
-    with pytest.raises(ValueError, match="^no luck$") as caught:
+    with pytest.raises(ValueError, match=r"^no luck$") as caught:
         await pool.spawn_cpu_work(jobs.fail, "no luck")
     assert type(caught.value) is ValueError
     assert caught.value.args == ("no luck",)
@@ -113,9 +113,7 @@ async def test_urgent_jobs_go_first(single, signals):
     await single.submit(jobs.note, "normal")
     await single.submit(jobs.note, "high", priority=runtime.Priority.HIGH)
     signals.open()
-    notes = await single.spawn_cpu_work(
-        jobs.take_notes, priority=runtime.Priority.LOW
-    )
+    notes = await single.spawn_cpu_work(jobs.take_notes, priority=runtime.Priority.LOW)
     assert notes == ["high", "normal", "low"]
 
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import backend_jobs as jobs
 import pytest
@@ -92,7 +91,6 @@ def test_the_process_ends_beside_a_straggler(interpreters, job, tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=Path(__file__).parents[2],
     )
     assert done.stdout == "end\n"
     assert done.returncode == 1, done.stderr

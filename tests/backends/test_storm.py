@@ -35,7 +35,6 @@ trio.run(main, int(sys.argv[1]), int(sys.argv[2]))
 @pytest.mark.slow
 @pytest.mark.stress
 def test_imports_in_many_interpreters_crash_nothing(interpreters):
-    print(f"seed {SEED}")
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", STORM, str(ROUNDS), str(SEED)],
         capture_output=True,
@@ -43,4 +42,4 @@ def test_imports_in_many_interpreters_crash_nothing(interpreters):
         timeout=110,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)])},
     )
-    assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "end\n"), f"seed {SEED}: {done.stderr}"
