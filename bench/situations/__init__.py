@@ -26,6 +26,10 @@ NAMES = (
     "core_compare",
     "core_instructions",
     "hypertile",
+    "interpreters_jobs",
+    "interpreters_call",
+    "interpreters_batch",
+    "interpreters_shared",
 )
 
 
