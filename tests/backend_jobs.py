@@ -290,3 +290,7 @@ def import_all(names):
         except ImportError:  # an installation without it
             pass
     return len(names)
+
+
+def ask_trio():
+    return runtime.from_worker.run(nothing)

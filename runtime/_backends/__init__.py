@@ -9,9 +9,9 @@ interpreter does.
 """
 
 import os
+import sys
 
 from .._errors import BackendUnavailableError
-from .._util import is_gil_enabled
 
 __all__ = ("BACKENDS", "choose_backend", "why_unavailable")
 
@@ -58,6 +58,11 @@ def choose_backend(name: str) -> str:
 
 
 def _best() -> str:
-    if is_gil_enabled() and why_unavailable("interpreters") is None:
+    if _has_gil() and why_unavailable("interpreters") is None:
         return "interpreters"
     return "threads"
+
+
+def _has_gil() -> bool:
+    # Not from `_util`, whose imports every worker's interpreter would wait for.
+    return sys._is_gil_enabled()

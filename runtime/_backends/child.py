@@ -51,6 +51,7 @@ def set_up(setup: bytes) -> None:
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
     facade.open_worker_pool = _no_pool_here  # type: ignore[attr-defined]
     facade.spawn_cpu_work = _no_pool_here  # type: ignore[attr-defined]
+    facade.from_worker = _ThreadsOnly()  # type: ignore[attr-defined]
     main_name, preload, initializer = loads(setup)
     sys.modules["__main__"] = LazyMain(main_name)
     for name in preload:
@@ -224,6 +225,16 @@ def _no_pool_here(*_args: object, **_options: object) -> None:
         "it is imported, put 'if __name__ == \"__main__\":' before its last line: a "
         "worker runs the script once more to find its functions"
     )
+
+
+class _ThreadsOnly:
+    """What `runtime.from_worker` is here: not there."""
+
+    def __getattr__(self, name: str) -> None:
+        raise RuntimeError(
+            f"runtime.from_worker.{name} works in threads only: give the job what it "
+            "needs and use what it returns, or use a pool with backend='threads'"
+        )
 
 
 def current_token() -> _CurrentToken:

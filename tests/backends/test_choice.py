@@ -15,17 +15,17 @@ def unset(monkeypatch):
 
 
 def test_auto_is_threads_without_a_gil(unset, monkeypatch):
-    monkeypatch.setattr(_backends, "is_gil_enabled", lambda: False)
+    monkeypatch.setattr(_backends, "_has_gil", lambda: False)
     assert _backends.choose_backend("auto") == "threads"
 
 
 def test_auto_is_interpreters_with_a_gil(unset, monkeypatch, interpreters):
-    monkeypatch.setattr(_backends, "is_gil_enabled", lambda: True)
+    monkeypatch.setattr(_backends, "_has_gil", lambda: True)
     assert _backends.choose_backend("auto") == "interpreters"
 
 
 def test_auto_is_threads_where_there_are_no_interpreters(unset, monkeypatch):
-    monkeypatch.setattr(_backends, "is_gil_enabled", lambda: True)
+    monkeypatch.setattr(_backends, "_has_gil", lambda: True)
     monkeypatch.setattr(_backends, "why_unavailable", {"interpreters": "no"}.get)
     assert _backends.choose_backend("auto") == "threads"
 

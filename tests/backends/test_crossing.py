@@ -4,6 +4,7 @@ import array
 import collections
 import functools
 import gc
+import os
 import subprocess
 import sys
 import weakref
@@ -191,6 +192,22 @@ def test_an_error_keeps_what_it_has():
         ("a", 1),
         ["beside"],
     )
+
+
+async def test_from_worker_says_that_it_is_not_there(single):
+    with pytest.raises(RuntimeError, match="works in threads only"):
+        await single.spawn_cpu_work(jobs.ask_trio)
+
+
+async def test_many_jobs_leave_nothing(single):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        await single.spawn_parallel_batch(range(100), jobs.square)
+        for i in range(200):
+            await single.spawn_cpu_work(jobs.add, i)
+    registry = single._intake.registry
+    assert (registry._out, registry._handles, registry._queues.drain()) == ({}, {}, [])
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 async def test_a_broken_interpreter_is_reported_and_replaced(single):
