@@ -24,7 +24,7 @@ from types import CoroutineType
 from .._errors import CrossingError, JobCancelled, NotOnWorkerError
 from . import answers, blame
 from .encoding import dumps, lend_large, loads
-from .main_module import LazyMain
+from .main_module import install
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def set_up(setup: bytes) -> None:
     facade.spawn_cpu_work = _no_pool_here  # type: ignore[attr-defined]
     facade.from_worker = _ThreadsOnly()  # type: ignore[attr-defined]
     main_name, preload, initializer = loads(setup)
-    sys.modules["__main__"] = LazyMain(main_name)
+    install(main_name)
     for name in preload:
         import_module(name)
     if initializer is not None:

@@ -23,11 +23,16 @@ __all__ = ("Host", "Plan")
 # So often a worker may break without having answered a job. Arbitrary.
 MAX_FAILURES = 3
 
+# The names are odd because they stay in a ``__main__`` that gets the script's, too.
 SET_UP = (
-    "import sys; sys.path[:] = path; from runtime._backends.child import set_up; "
-    "set_up(setup)"
+    "import sys as _runtime_sys; _runtime_sys.path[:] = _runtime_path; "
+    "from runtime._backends.child import set_up as _runtime_set_up; "
+    "_runtime_set_up(_runtime_setup)"
 )
-SERVE = "from runtime._backends.child import serve; serve(kind, handle, index)"
+SERVE = (
+    "from runtime._backends.child import serve as _runtime_serve; "
+    "_runtime_serve(_runtime_kind, _runtime_handle, _runtime_index)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +120,16 @@ class Host:
         with crossinterp.SETUP_LOCK:
             crossinterp.import_single_modules()
             number = crossinterp.create()  # HOST-1 create, set up
-            names: dict[str, object] = {"path": plan.path, "setup": plan.setup}
+            names: dict[str, object] = {
+                "_runtime_path": plan.path,
+                "_runtime_setup": plan.setup,
+            }
             failure = crossinterp.execute(number, SET_UP, names)
-        names = {"kind": plan.kind, "handle": plan.handle, "index": self._index}
+        names = {
+            "_runtime_kind": plan.kind,
+            "_runtime_handle": plan.handle,
+            "_runtime_index": self._index,
+        }
         try:
             if failure is None:
                 failure = crossinterp.execute(number, SERVE, names)  # HOST-2 enter

@@ -8,9 +8,8 @@ Layer: backends, both sides. Imports: nothing of ours.
 """
 
 import sys
-from types import ModuleType
 
-__all__ = ("LazyMain", "main_name")
+__all__ = ("install", "main_name")
 
 INSIDE = "__mp_main__"  # the name that scripts already know from multiprocessing
 
@@ -25,28 +24,22 @@ def main_name() -> tuple[str, str] | None:
     return None if path is None else ("path", path)
 
 
-class LazyMain(ModuleType):
-    """A stand-in for ``__main__`` that fills itself at the first look."""
+def install(program: tuple[str, str] | None) -> None:
+    """Make this interpreter's ``__main__`` fill itself at the first look.
 
-    def __init__(self, name: tuple[str, str] | None) -> None:
-        super().__init__("__main__")
-        self.__dict__["_name"] = name
+    By a function of the module, for 3.14 refuses a ``__main__`` of another class.
+    """
+    names = sys.modules["__main__"].__dict__
+    to_run = [program] if program is not None else []
 
-    def __getattr__(self, attribute: str) -> object:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        name = self.__dict__.pop("_name", None)
-        if name is not None:
-            self.__dict__.update(_run(*name))
-        try:
-            return self.__dict__[attribute]
-        except KeyError:
-            raise AttributeError(
-                f"module '__main__' has no attribute {attribute!r}"
-            ) from None
+    def look_up(attribute: str) -> object:
+        if to_run and not attribute.startswith("__"):
+            names.update(_run(*to_run.pop()))
+            if attribute in names:
+                return names[attribute]
+        raise AttributeError(f"module '__main__' has no attribute {attribute!r}")
 
-    def __reduce__(self) -> str:
-        return "__main__"
+    names["__getattr__"] = look_up
 
 
 def _run(kind: str, name: str) -> dict[str, object]:
