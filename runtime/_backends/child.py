@@ -70,7 +70,8 @@ def _attach(kind: str, handle: int, index: int) -> "QueueEnd":
     """Take the worker's seat at the pool's queues."""
     from .._native.scheduler import SharedWorker
 
-    return SharedWorker(handle, index)
+    worker: QueueEnd = SharedWorker(handle, index)
+    return worker
 
 
 def _serve(worker: "QueueEnd") -> None:

@@ -59,8 +59,8 @@ def _reduce_view(view: memoryview) -> Reduced:
     return _rebuild_view, (PickleBuffer(view), view.format, view.shape)
 
 
-def _rebuild_view(buffer: object, form: str, shape: tuple[int, ...]) -> memoryview:
-    return memoryview(buffer).cast("B").cast(form, shape)  # type: ignore[arg-type]
+def _rebuild_view(buffer: "Any", form: "Any", shape: tuple[int, ...]) -> object:
+    return memoryview(buffer).cast("B").cast(form, shape)
 
 
 def _reduce_array(numbers: "array[int]") -> Reduced:
@@ -79,7 +79,7 @@ _table = _Table({memoryview: _reduce_view, array: _reduce_array, _Large: _reduce
 class _Pickler(Pickler):
     dispatch_table = _table
 
-    def reducer_override(self, obj: object) -> object:
+    def reducer_override(self, obj: object) -> "Any":
         if isinstance(obj, BaseException):
             return rebuild, describe(obj)
         return NotImplemented
@@ -100,7 +100,7 @@ def dumps_whole(obj: object) -> bytes:
     return file.getvalue()
 
 
-def loads(data: object, buffers: "Iterable[object]" = ()) -> "Any":
+def loads(data: "Any", buffers: "Iterable[object]" = ()) -> "Any":
     """Return the object."""
     return _loads(data, buffers=buffers)
 

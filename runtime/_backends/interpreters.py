@@ -26,7 +26,7 @@ from . import answers, blame, farewell
 from .encoding import dumps, lend_large, loads
 from .host import Host, Plan
 from .main_module import main_name
-from .transport import EncodedJob, HomeQueues, News
+from .transport import Counters, EncodedJob, HomeQueues, News
 
 __all__ = ("EncodableJob", "InterpreterRegistry", "encode_variables", "setup_of")
 
@@ -271,13 +271,20 @@ def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
     return outcome.Value(value)
 
 
-def _statistics(index: int, counters: tuple[object, ...]) -> WorkerStatistics:
-    *numbers, queue_latency, run_time = counters
-    latencies, times = (
-        HistogramSnapshot(sum(buckets), buckets)
-        for buckets in cast("list[tuple[int, ...]]", (queue_latency, run_time))
+def _statistics(index: int, counters: Counters) -> WorkerStatistics:
+    executed, stolen, attempts, parks, wake_ups, busy, idle, latencies, times = counters
+    return WorkerStatistics(
+        worker_index=index,
+        jobs_executed=executed,
+        jobs_stolen=stolen,
+        steal_attempts=attempts,
+        parks=parks,
+        wake_ups=wake_ups,
+        busy_ns=busy,
+        idle_ns=idle,
+        queue_latency=HistogramSnapshot(sum(latencies), latencies),
+        run_time=HistogramSnapshot(sum(times), times),
     )
-    return WorkerStatistics(index, *cast("list[int]", numbers), latencies, times)
 
 
 # Context variables

@@ -51,7 +51,7 @@ def _run(kind: str, name: str) -> dict[str, object]:
     for value in list(names.values()):
         if getattr(value, "__module__", None) == INSIDE:
             try:
-                value.__module__ = "__main__"  # type: ignore[attr-defined]
+                value.__module__ = "__main__"
             except (AttributeError, TypeError):
                 pass
     return names

@@ -7,7 +7,12 @@ Layer: backends, both sides. Imports: nothing.
 
 from typing import Protocol
 
-__all__ = ("EncodedJob", "HomeQueues", "News", "QueueEnd", "Token")
+__all__ = ("Counters", "EncodedJob", "HomeQueues", "News", "QueueEnd", "Token")
+
+# Seven numbers and two rows of buckets, in the order of `WorkerStatistics`.
+type Counters = tuple[
+    int, int, int, int, int, int, int, tuple[int, ...], tuple[int, ...]
+]
 
 # id of the work, answer, frames of the reply, start, stop, whether it was the last of
 # its work, worker index, run time in nanoseconds
@@ -110,7 +115,7 @@ class HomeQueues(Protocol):
     def bury(self, index: int, /) -> None:
         """Free the seat of a worker that has left its interpreter."""
 
-    def counters(self, index: int, /) -> tuple[object, ...]:
+    def counters(self, index: int, /) -> Counters:
         """Return a worker's counters, in the order of `WorkerStatistics`."""
 
     def fileno(self) -> int:
