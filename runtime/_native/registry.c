@@ -74,14 +74,15 @@ registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!state_prepare(self->state)) {
         return -1;
     }
-    self->name = name != NULL ? Py_NewRef(name) : PyUnicode_FromString("pool");
     self->spin_rounds = spin_rounds;
     self->on_failure = Py_NewRef(on_failure);
+    self->name = name != NULL ? Py_NewRef(name) : PyUnicode_FromString("pool");
+    if (self->name == NULL || (self->threads = PyList_New(0)) == NULL) {
+        return -1;
+    }
     self->injector = (InjectorObject *)PyObject_CallNoArgs(
         (PyObject *)self->state->injector_type);
-    self->threads = PyList_New(0);
-    if (self->name == NULL || self->injector == NULL || self->threads == NULL
-        || !registry_make_sleep(self, worker_count)
+    if (self->injector == NULL || !registry_make_sleep(self, worker_count)
         || !registry_make_workers(self, worker_count, seed)) {
         return -1;
     }

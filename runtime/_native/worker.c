@@ -357,9 +357,10 @@ worker_snapshot(PyObject *stats, WorkerObject *worker)
 {
     counters_t *counters = &worker->core->counters;
     PyObject *queue_latency = histogram_snapshot(stats, &counters->queue_latency);
-    PyObject *run_time = histogram_snapshot(stats, &counters->run_time);
+    PyObject *run_time =
+        queue_latency == NULL ? NULL : histogram_snapshot(stats, &counters->run_time);
     PyObject *snapshot = NULL;
-    if (queue_latency != NULL && run_time != NULL) {
+    if (run_time != NULL) {
         snapshot = PyObject_CallMethod(
             stats, "WorkerStatistics", "nKKKKKKKOO", worker->index,
             (unsigned long long)counter_read(&counters->jobs_executed),
