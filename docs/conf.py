@@ -52,22 +52,29 @@ intersphinx_mapping = {
 # In signatures only: type parameters, aliases whose values the docstring lists, and
 # classes that nobody outside the package makes.
 nitpick_ignore = [
-    *(("py:class", name) for name in (*"ABRTXY", "Worker")),
+    *(("py:class", name) for name in (*"ABCMRSTXY", "Worker")),
     *(("py:obj", f"typing.{name}") for name in (*"ABRTXY", "Ts")),
     # Overloads are shown as written, without the module.
     ("py:class", "AbstractAsyncContextManager"),
 ]
-nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend)\..*")]
+nitpick_ignore_regex = [("py:class", r"runtime\._(core|frontend|iter|processor)\..*")]
 
 # Made by the runtime only, so their constructors are nobody's business.
 _MADE_FOR_USERS = {
     "runtime.HistogramSnapshot",
     "runtime.Job",
     "runtime.JobState",
+    "runtime.ParIter",
     "runtime.PoolStatistics",
+    "runtime.ProcessingStatistics",
+    "runtime.BatchReport",
+    "runtime.StreamPerformance",
     "runtime.Priority",
+    "runtime.Scope",
     "runtime.ShutdownReport",
     "runtime.Straggler",
+    "runtime.SyncPool",
+    "runtime.WorkerLocal",
     "runtime.WorkerPool",
     "runtime.WorkerStatistics",
     "runtime.lowlevel.Stealer",

@@ -11,6 +11,8 @@ from ._version import __version__
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from . import from_worker, lowlevel, testing
+    from ._core.interrupt import uninterruptible
+    from ._core.selected import check_cancelled
     from ._core.stats import HistogramSnapshot, WorkerStatistics
     from ._errors import (
         BackendUnavailableError,
@@ -27,16 +29,33 @@ if TYPE_CHECKING:
         TaskCancelled,
         TaskFailed,
     )
-    from ._frontend.cancel import check_cancelled
+    from ._frontend.blocking import blocking
     from ._frontend.defaults import spawn_cpu_work
     from ._frontend.handle import Job
     from ._frontend.options import JobState, Priority
-    from ._frontend.pool import WorkerPool, open_worker_pool
     from ._frontend.reports import PoolStatistics, ShutdownReport, Straggler
+    from ._iter.broadcast import broadcast
+    from ._iter.forkjoin import join
+    from ._iter.par import ParIter, par_iter
+    from ._iter.pool import WorkerPool, open_worker_pool
+    from ._iter.scope import Scope, scope
+    from ._iter.sync_pool import SyncPool, open_sync_pool
+    from ._iter.worker_local import WorkerLocal, worker_local
+    from ._observe.prometheus import ProcessorCollector
+    from ._observe.stream_monitor import (
+        StreamPerformance,
+        StreamPerformanceMonitor,
+        Threshold,
+    )
+    from ._processor.config import ParallelConfig, RetryPolicy
+    from ._processor.monitor import BatchReport, PerformanceMonitor
+    from ._processor.processor import ParallelProcessor
+    from ._processor.stats import ProcessingStatistics
 
 _HOMES = {
     "BackendUnavailableError": "_errors",
     "BackpressureExceeded": "_errors",
+    "BatchReport": "_processor.monitor",
     "BrokenWorkerError": "_errors",
     "CrossingError": "_errors",
     "DeadlockError": "_errors",
@@ -47,28 +66,50 @@ _HOMES = {
     "JobInterrupted": "_errors",
     "JobState": "_frontend.options",
     "NotOnWorkerError": "_errors",
+    "ParIter": "_iter.par",
+    "ParallelConfig": "_processor.config",
     "ParallelError": "_errors",
+    "ParallelProcessor": "_processor.processor",
+    "PerformanceMonitor": "_processor.monitor",
     "PoolClosedError": "_errors",
     "PoolStatistics": "_frontend.reports",
     "Priority": "_frontend.options",
+    "ProcessingStatistics": "_processor.stats",
+    "ProcessorCollector": "_observe.prometheus",
+    "RetryPolicy": "_processor.config",
+    "Scope": "_iter.scope",
     "ShutdownReport": "_frontend.reports",
     "Straggler": "_frontend.reports",
+    "StreamPerformance": "_observe.stream_monitor",
+    "StreamPerformanceMonitor": "_observe.stream_monitor",
+    "SyncPool": "_iter.sync_pool",
     "TaskCancelled": "_errors",
     "TaskFailed": "_errors",
-    "WorkerPool": "_frontend.pool",
+    "Threshold": "_observe.stream_monitor",
+    "WorkerLocal": "_iter.worker_local",
+    "WorkerPool": "_iter.pool",
     "WorkerStatistics": "_core.stats",
-    "check_cancelled": "_frontend.cancel",
+    "blocking": "_frontend.blocking",
+    "broadcast": "_iter.broadcast",
+    "check_cancelled": "_core.selected",
     "from_worker": "from_worker",
+    "join": "_iter.forkjoin",
     "lowlevel": "lowlevel",
-    "open_worker_pool": "_frontend.pool",
+    "open_sync_pool": "_iter.sync_pool",
+    "open_worker_pool": "_iter.pool",
+    "par_iter": "_iter.par",
+    "scope": "_iter.scope",
     "spawn_cpu_work": "_frontend.defaults",
     "testing": "testing",
+    "uninterruptible": "_core.interrupt",
+    "worker_local": "_iter.worker_local",
 }
 _MODULES = {"from_worker", "lowlevel", "testing"}
 
 __all__ = (
     "BackendUnavailableError",
     "BackpressureExceeded",
+    "BatchReport",
     "BrokenWorkerError",
     "CrossingError",
     "DeadlockError",
@@ -79,23 +120,44 @@ __all__ = (
     "JobInterrupted",
     "JobState",
     "NotOnWorkerError",
+    "ParIter",
+    "ParallelConfig",
     "ParallelError",
+    "ParallelProcessor",
+    "PerformanceMonitor",
     "PoolClosedError",
     "PoolStatistics",
     "Priority",
+    "ProcessingStatistics",
+    "ProcessorCollector",
+    "RetryPolicy",
+    "Scope",
     "ShutdownReport",
     "Straggler",
+    "StreamPerformance",
+    "StreamPerformanceMonitor",
+    "SyncPool",
     "TaskCancelled",
     "TaskFailed",
+    "Threshold",
+    "WorkerLocal",
     "WorkerPool",
     "WorkerStatistics",
     "__version__",
+    "blocking",
+    "broadcast",
     "check_cancelled",
     "from_worker",
+    "join",
     "lowlevel",
+    "open_sync_pool",
     "open_worker_pool",
+    "par_iter",
+    "scope",
     "spawn_cpu_work",
     "testing",
+    "uninterruptible",
+    "worker_local",
 )
 
 

@@ -56,7 +56,21 @@ class TaskCancelled(ParallelError):
 
 
 class BackpressureExceeded(ParallelError):
-    """The bound was reached and you asked to be refused rather than to wait."""
+    """The bound was reached and you asked to be refused rather than to wait.
+
+    Args:
+      processor_name: Name of the processor.
+      retry_after: Seconds that the requests accepted before will take, as far as
+        recent ones tell; a good time to wait before the next try.
+    """
+
+    def __init__(self, processor_name: str, retry_after: float) -> None:
+        super().__init__(
+            f"processor {processor_name!r} has reached its bound; try again in "
+            f"{retry_after:.3g} s"
+        )
+        self.processor_name = processor_name
+        self.retry_after = retry_after
 
 
 class PoolClosedError(ParallelError, RuntimeError):
@@ -138,4 +152,9 @@ class JobCancelled(BaseException):
 
 
 class JobInterrupted(BaseException):
-    """Control flow inside a job: raised by an interrupt. Let it pass."""
+    """Control flow inside a job: raised between two of its instructions.
+
+    By a cancellation with ``on_cancel="interrupt"``, once in each job. Outside
+    `Exception`, as `JobCancelled`. Let it pass; the waiter gets `trio.Cancelled` or
+    `TaskCancelled`, never this.
+    """

@@ -1,10 +1,11 @@
 """What tests of several layers share."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import trio
+import trio.testing
 
 # Longer than anything takes on a busy machine; nothing waits this long on purpose.
 TIMEOUT = 30.0
@@ -87,6 +88,28 @@ def held():
         yield gate
     finally:
         gate.open()
+
+
+@asynccontextmanager
+async def cancelled_after(wait, *, opens=None):
+    """Cancel the block when ``await wait()`` returns; yield its cancel scope.
+
+    If it ``opens`` a gate, it does so when the cancellation has had its effect, and
+    the block must have waited for that.
+    """
+
+    async def cancel():
+        await wait()
+        scope.cancel()
+        if opens is not None:
+            await trio.testing.wait_all_tasks_blocked()
+            opens.open()
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel)
+            yield scope
+        assert opens is None or opens.opened.is_set(), "the block did not wait"
 
 
 async def wait_until(condition):

@@ -113,9 +113,9 @@ def _queue_on_thread_pool(worker_count: int, job_count: int) -> float:
             executor.submit(_hold, *blockade.ends)
         blockade.wait_until_held(worker_count)
         futures = [executor.submit(echo, 1) for _ in range(job_count)]
-        before = _resident_bytes()
+        before = resident_bytes()
         futures += [executor.submit(echo, 1) for _ in range(job_count)]
-        growth = _resident_bytes() - before
+        growth = resident_bytes() - before
         del futures
     return growth / job_count
 
@@ -126,10 +126,10 @@ def _queue_on_core(worker_count: int, job_count: int) -> float:
         blockade.wait_until_held(worker_count)
         for _ in range(job_count):
             core.post(echo, 1)
-        before = _resident_bytes()
+        before = resident_bytes()
         for _ in range(job_count):
             core.post(echo, 1)
-        growth = _resident_bytes() - before
+        growth = resident_bytes() - before
     for ticket in held:
         ticket.result()
     return growth / job_count
@@ -148,9 +148,9 @@ async def _submit_to_ours(worker_count: int, job_count: int) -> float:
             ]
             blockade.wait_until_held(worker_count)
             jobs = [pool.submit_nowait(echo, 1) for _ in range(job_count)]
-            before = _resident_bytes()
+            before = resident_bytes()
             jobs += [pool.submit_nowait(echo, 1) for _ in range(job_count)]
-            growth = _resident_bytes() - before
+            growth = resident_bytes() - before
         for job in held + jobs:
             await job.wait()
     return growth / job_count
@@ -183,9 +183,9 @@ def _queue_tasks(_worker_count: int, job_count: int) -> float:
 async def _park_tasks(job_count: int) -> float:
     async with trio.open_nursery() as nursery:
         await _start_tasks(nursery, job_count, trio.sleep_forever)
-        before = _resident_bytes()
+        before = resident_bytes()
         await _start_tasks(nursery, job_count, trio.sleep_forever)
-        growth = _resident_bytes() - before
+        growth = resident_bytes() - before
         nursery.cancel_scope.cancel()
     return growth / job_count
 
@@ -198,9 +198,9 @@ async def _growth_per_call(
             await _start_tasks(nursery, worker_count, call, _hold, *blockade.ends)
             blockade.wait_until_held(worker_count)
             await _start_tasks(nursery, job_count, call, echo, 1)
-            before = _resident_bytes()
+            before = resident_bytes()
             await _start_tasks(nursery, job_count, call, echo, 1)
-            growth = _resident_bytes() - before
+            growth = resident_bytes() - before
     return growth / job_count
 
 
@@ -238,7 +238,7 @@ def _hold(held: int, release: int) -> None:
     os.read(release, 1)
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     gc.collect()  # what can be freed does not count
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -60,6 +60,7 @@ class EncodedBatch:
         self._missing = len(items)  # owner
         self._results: list[object] = [None] * len(items)  # owner
         self.is_complete = False  # owner
+        self.is_over = False  # owner
 
     def first_piece(self) -> Job:
         """Return the job that stands for all items; the caller injects it."""
@@ -128,6 +129,7 @@ class EncodedBatch:
         if self._missing == 0 and not self._errors:
             self._complete()
         self.drop_call()
+        self.is_over = True
         sink, self._sink = self._sink, None  # else it closes a cycle
         if sink is not None:
             sink(self)

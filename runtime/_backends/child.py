@@ -52,6 +52,10 @@ def set_up(setup: bytes) -> None:
     facade.open_worker_pool = _no_pool_here  # type: ignore[attr-defined]
     facade.spawn_cpu_work = _no_pool_here  # type: ignore[attr-defined]
     facade.from_worker = _ThreadsOnly()  # type: ignore[attr-defined]
+    facade.blocking = _Nothing  # type: ignore[attr-defined]
+    facade.uninterruptible = _Nothing  # type: ignore[attr-defined]
+    for name in ("broadcast", "join", "open_sync_pool", "par_iter", "scope"):
+        setattr(facade, name, _threads_only(f"runtime.{name}()"))
     main_name, preload, initializer = loads(setup)
     install(main_name)
     for name in preload:
@@ -231,11 +235,33 @@ def _no_pool_here(*_args: object, **_options: object) -> None:
 class _ThreadsOnly:
     """What `runtime.from_worker` is here: not there."""
 
-    def __getattr__(self, name: str) -> None:
+    def __getattr__(self, name: str) -> "Callable[..., None]":
+        return _threads_only(f"runtime.from_worker.{name}()")
+
+
+def _threads_only(verb: str) -> "Callable[..., None]":
+    """Return what takes the place of a function that needs the pool's own memory."""
+
+    def refuse(*_args: object, **_options: object) -> None:
         raise RuntimeError(
-            f"runtime.from_worker.{name} works in threads only: give the job what it "
-            "needs and use what it returns, or use a pool with backend='threads'"
+            f"{verb} works in threads only: give the job what it needs and use what it "
+            "returns, or use a pool with backend='threads'"
         )
+
+    return refuse
+
+
+class _Nothing:
+    """What `runtime.blocking` and `runtime.uninterruptible` are here: a block.
+
+    No other thread could run a job here meanwhile, and nobody interrupts.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: object) -> None:
+        pass
 
 
 def current_token() -> _CurrentToken:

@@ -5,32 +5,31 @@ then hangs (without a GIL in Python code, on every build in one long C call) or 
 (3.14, in Python code). So if there still is one at exit, the process ends without
 finalisation, with what was written flushed and 1 as its status.
 
-Layer: backends, main side. Imports: `host`.
+Layer: backends, main side. Imports: nothing of ours.
 """
 
 import atexit
 import logging
 import os
 import sys
-
-from .host import Host
+import threading
 
 __all__ = ("remember",)
 
 EXIT_STATUS = 1
 
-_stragglers: list[Host] = []
+_stragglers: list[threading.Thread] = []
 _logger = logging.getLogger("runtime")
 
 
-def remember(host: Host) -> None:
-    """Note that a worker was left behind inside a job."""
-    _stragglers.append(host)
+def remember(thread: threading.Thread) -> None:
+    """Note that a worker's thread was left behind inside a job."""
+    _stragglers[:] = [*filter(threading.Thread.is_alive, _stragglers), thread]
 
 
 def _say_farewell() -> None:
     """End the process here if its end could not be waited for."""
-    count = sum(host.is_alive() for host in _stragglers)
+    count = sum(thread.is_alive() for thread in _stragglers)
     if count == 0:
         return
     _logger.warning(

@@ -85,21 +85,17 @@ class Host:
         # Set before the loop ends: the interpreter must not be destroyed.
         self.keeps_interpreter = False  # atomic: a single store; never cleared
         # A daemon, for the process must be able to end beside a job that does not.
-        self._thread = threading.Thread(
+        self.thread = threading.Thread(
             target=self._run, name=name, daemon=True
         )  # immutable
 
     def start(self) -> None:
         """Start the thread; the interpreter comes in the background."""
-        self._thread.start()
+        self.thread.start()
 
     def join(self) -> None:
         """Wait until the interpreter is gone and the thread has ended."""
-        self._thread.join()
-
-    def is_alive(self) -> bool:
-        """Return whether the thread has not ended."""
-        return self._thread.is_alive()
+        self.thread.join()
 
     def _run(self) -> None:
         text = "it could not start"

@@ -19,7 +19,7 @@ from typing import cast
 
 import outcome
 
-from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics
+from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, sync
 from .._errors import BrokenWorkerError, JobCancelled
 from .._util import is_gil_enabled
 from . import answers, blame, farewell
@@ -77,6 +77,7 @@ class InterpreterRegistry:
         self.worker_count = worker_count  # immutable
         self.name = name  # immutable
         self.is_stopping = False  # atomic: a single store; never cleared
+        self.is_forked = False  # owner: the only thread of a forked child
         self._queues = queues  # immutable
         self._on_failure = on_failure  # immutable
         self._ids = count(1)  # owner
@@ -132,6 +133,7 @@ class InterpreterRegistry:
             job.leave()
             return
         work_id = next(self._ids)
+        job.pushed_ns = sync.clock_ns()
         start = 1 if stop > 1 else 0
         handle = self._queues.inject(work_id, copied, lent, start, stop, job.lane)
         self._out[work_id] = job  # CROSS-7 inject
@@ -199,6 +201,8 @@ class InterpreterRegistry:
     def stop(self) -> None:
         """Tell the workers to stop as soon as they find no more work."""
         self.is_stopping = True
+        if self.is_forked:
+            return
         if any(self._queues.running()) and not is_gil_enabled():
             # Without a GIL the end of an interpreter stops all threads of the process,
             # and would wait for the call that a straggler is in.
@@ -209,15 +213,25 @@ class InterpreterRegistry:
     def join(self, *, but_not: Collection[int] = ()) -> None:
         """Wait until the workers have stopped, but for those left behind."""
         for index, host in enumerate(self._hosts):
+            if self.is_forked:
+                continue
             if index not in but_not:
                 host.join()
-            elif host.is_alive():
-                farewell.remember(host)
+            elif host.thread.is_alive():
+                farewell.remember(host.thread)
 
     def running_jobs(self) -> dict[int, Job]:
         """Return the jobs that run now by worker index."""
         running = enumerate(self._queues.running())
         return {i: self._out[number] for i, number in running if number in self._out}
+
+    def num_waiting(self) -> int:
+        """Return how many workers wait with another in their place: none here."""
+        return 0
+
+    def after_fork(self) -> None:
+        """Give up everything in a forked child, where there are no workers."""
+        self.is_forked = self.is_stopping = True
 
     def is_anyone_idle(self) -> bool:
         """Return whether some worker had nothing to do a moment ago."""

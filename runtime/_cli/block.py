@@ -22,7 +22,7 @@ import runtime
 
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
-from .codec import CODECS, encode_result
+from .codec import CODECS, LINES
 from .one_line import one_line
 
 __all__ = ("Block", "BlockResult", "Failure", "run_block")
@@ -42,6 +42,8 @@ class Block(NamedTuple):
     first_item: int
     """Which item of the whole input that is, from 1."""
     data: bytes
+    output: str = LINES.name
+    """Codec of the results."""
 
 
 class Failure(NamedTuple):
@@ -73,6 +75,7 @@ def run_block(block: Block) -> BlockResult:
     started = time.perf_counter_ns()
     fn = load_callable(block.callable_spec)
     codec = CODECS[block.codec]
+    encode = CODECS[block.output].encode
     output: list[bytes] = []
     failures: list[Failure] = []
     tried = 0
@@ -80,7 +83,7 @@ def run_block(block: Block) -> BlockResult:
         runtime.check_cancelled()
         tried += 1
         try:
-            output.append(encode_result(fn(codec.decode(raw))))
+            output.append(encode(fn(codec.decode(raw))))
         except (JobCancelled, JobInterrupted):
             raise
         except BaseException as error:  # the item's outcome, be it even SystemExit

@@ -1,20 +1,21 @@
 r"""Turn input bytes into items, and results into output bytes.
 
-A codec knows one input format: how items are separated, and how the bytes
-of one become what the user's function is given. The output format is one line
-of text per result.
+A codec knows one format: how items are separated, how the bytes of one become what
+the user's function is given, and how a result becomes bytes.
 
 Layer: cli. Imports: the standard library.
 """
 
+import json
 from dataclasses import dataclass
+from typing import override
 
-__all__ = ("CODECS", "LINES", "PATHS", "Codec", "encode_result")
+__all__ = ("CODECS", "FORMATS", "LINES", "PATHS", "Codec")
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One input format."""
+    """One format."""
 
     name: str
     separator: bytes
@@ -28,28 +29,50 @@ class Codec:
             pieces.pop()
         return pieces
 
-    def decode(self, raw: bytes) -> str:
+    def decode(self, raw: bytes) -> object:
         """Return what the user's function is given for one item."""
         return raw.decode("utf-8", self.errors)
+
+    def encode(self, result: object) -> bytes:
+        """Return the output for one result; none for None."""
+        if result is None:
+            return b""
+        return self.text(result).encode("utf-8", "surrogateescape") + self.separator
+
+    def text(self, result: object) -> str:
+        """Return a result as it is written."""
+        return str(result)
 
 
 class _Lines(Codec):
     __slots__ = ()
 
-    def decode(self, raw: bytes) -> str:
+    @override
+    def decode(self, raw: bytes) -> object:
         """Return the line without its line break, be it of Unix or Windows."""
         return raw.removesuffix(b"\r").decode("utf-8", self.errors)
 
 
+class _JsonLines(Codec):
+    __slots__ = ()
+
+    @override
+    def decode(self, raw: bytes) -> object:
+        """Return the value that is written in the line."""
+        return json.loads(raw.decode("utf-8", self.errors))
+
+    @override
+    def text(self, result: object) -> str:
+        """Return the result as JSON, in ASCII."""
+        return json.dumps(result)
+
+
 LINES = _Lines("lines", separator=b"\n", errors="strict")
+JSON_LINES = _JsonLines("jsonl", separator=b"\n", errors="strict")
 # A file name need not be valid UTF-8; Python carries its bytes as surrogates.
+NUL = Codec("nul", separator=b"\0", errors="surrogateescape")
 PATHS = Codec("paths", separator=b"\0", errors="surrogateescape")
 
-CODECS = {codec.name: codec for codec in (LINES, PATHS)}
-
-
-def encode_result(result: object) -> bytes:
-    """Return the output line for one result; none for None."""
-    if result is None:
-        return b""
-    return str(result).encode("utf-8", "surrogateescape") + b"\n"
+CODECS = {codec.name: codec for codec in (LINES, JSON_LINES, NUL, PATHS)}
+# What a user may choose.
+FORMATS = (LINES.name, JSON_LINES.name, NUL.name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .block import Block
 from .block_size import BlockSize
-from .codec import Codec
+from .codec import LINES, Codec
 from .exits import CommandError
 from .reader import Chunk
 
@@ -30,6 +30,7 @@ class BlockCutter:
     codec: Codec
     stop_at_failure: bool
     size: BlockSize
+    output: str = LINES.name
     items_read: int = 0
     error: CommandError | None = None
 
@@ -58,4 +59,5 @@ class BlockCutter:
             first_line=chunk.first_line + start,
             first_item=self.items_read - len(items) + 1,
             data=separator.join(items) + separator,
+            output=self.output,
         )

@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Sequence
 
 from .._errors import BackendUnavailableError
+from .codec import FORMATS
 from .console import discard_stdout, say
 from .exits import INTERRUPTED, OK, UNUSABLE, CommandError
 
@@ -76,6 +77,20 @@ def _add_map(commands: _Commands) -> None:
         "--files",
         action="store_true",
         help="give the function the file names themselves, not their lines",
+    )
+    command.add_argument(
+        "--input",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="what the input is: lines of text (default), a JSON value per line, or "
+        "text between NUL bytes, as from find -print0",
+    )
+    command.add_argument(
+        "--output",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="how results are written: as text in lines (default), as JSON lines, or "
+        "as text ended by NUL bytes",
     )
     command.add_argument(
         "--unordered", action="store_true", help="write each result when it is ready"

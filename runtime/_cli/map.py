@@ -2,7 +2,7 @@
 
 A result's way: `reader` brings chunks of input, `cutter` makes blocks of them,
 a worker turns a block's items into output (`block`), and the blocks' output comes
-back here in input order and goes to `writer`.
+back here in input order, by way of a `ParallelProcessor`, and goes to `writer`.
 
 Layer: cli. Imports: trio.
 """
@@ -21,7 +21,7 @@ from .._util import available_cores
 from .block import Block, BlockResult, run_block
 from .block_size import BlockSize
 from .callables import check_callable, import_from_here
-from .codec import LINES, PATHS
+from .codec import CODECS, PATHS
 from .console import plural, say
 from .cutter import BlockCutter
 from .exits import INTERRUPTED, OK, SOME_FAILED, UNUSABLE, CommandError
@@ -45,6 +45,8 @@ class MapOptions:
     paths: tuple[str, ...]
     are_items: bool
     """Whether the paths themselves are the items."""
+    input_format: str
+    output_format: str
     is_ordered: bool
     on_error: OnError
     worker_count: int
@@ -79,6 +81,8 @@ def _options(arguments: argparse.Namespace) -> MapOptions:
         callable_spec=arguments.callable,
         paths=tuple(arguments.paths) or (STDIN,),
         are_items=arguments.files,
+        input_format=arguments.input,
+        output_format=arguments.output,
         is_ordered=not arguments.unordered,
         on_error=arguments.on_error,
         worker_count=worker_count,
@@ -104,7 +108,8 @@ class _Mapping:
         self._blocks_in_flight = blocks
         self._cutter = BlockCutter(
             callable_spec=options.callable_spec,
-            codec=PATHS if options.are_items else LINES,
+            codec=PATHS if options.are_items else CODECS[options.input_format],
+            output=options.output_format,
             stop_at_failure=options.on_error == "stop",
             size=BlockSize(limit=options.max_in_flight // blocks),
         )
@@ -140,22 +145,29 @@ class _Mapping:
             ) as progress:
                 async with (
                     aclosing(self._blocks()) as blocks,
-                    pool.map(
-                        run_block,
-                        blocks,
-                        max_in_flight=self._blocks_in_flight,
-                        ordered=options.is_ordered,
-                    ) as results,
+                    runtime.ParallelProcessor(
+                        run_block, self._processor_config(), pool=pool
+                    ) as processor,
+                    processor.process(blocks, ordered=options.is_ordered) as results,
                 ):
                     async for result in results:
-                        await self._take(result, progress)
+                        await self._take(result.unwrap(), progress)
                         if self._failures.count and options.on_error == "stop":
                             return
 
+    def _processor_config(self) -> runtime.ParallelConfig:
+        """Return a configuration that sends each block by itself."""
+        return runtime.ParallelConfig(
+            batch_size=1,
+            max_pending_tasks=self._blocks_in_flight,
+            enable_statistics=False,
+        )
+
     def _blocks(self) -> AsyncGenerator[Block]:
         paths = self._options.paths
-        chunks = read_paths if self._options.are_items else read_lines
-        return self._cutter.cut(chunks(paths))
+        if self._options.are_items:
+            return self._cutter.cut(read_paths(paths))
+        return self._cutter.cut(read_lines(paths, self._cutter.codec))
 
     async def _take(self, result: BlockResult, progress: Progress) -> None:
         """Write one block's results and count its items."""

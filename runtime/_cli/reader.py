@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import trio
 
-from .codec import LINES, PATHS
+from .codec import LINES, PATHS, Codec
 from .exits import CommandError
 
 __all__ = ("STDIN", "Chunk", "check_files", "read_lines", "read_paths", "total_bytes")
@@ -70,8 +70,10 @@ async def read_paths(paths: Sequence[str]) -> AsyncGenerator[Chunk]:
         yield Chunk("", 1, b"".join(ended))
 
 
-async def read_lines(paths: Sequence[str]) -> AsyncGenerator[Chunk]:
-    """Yield the lines of all files, one file after the other.
+async def read_lines(
+    paths: Sequence[str], codec: Codec = LINES
+) -> AsyncGenerator[Chunk]:
+    """Yield the lines of all files, or other items, one file after the other.
 
     Raises:
       CommandError: a file could not be read to its end.
@@ -80,10 +82,10 @@ async def read_lines(paths: Sequence[str]) -> AsyncGenerator[Chunk]:
         source = _source(path)
         line = 1
         try:
-            async with aclosing(_whole_lines(path)) as pieces:
+            async with aclosing(_whole_items(path, codec.separator)) as pieces:
                 async for data in pieces:
                     yield Chunk(source, line, data)
-                    line += data.count(LINES.separator)
+                    line += data.count(codec.separator)
         except OSError as error:
             raise _cannot_read(source, error) from None
         except _TooLongError:
@@ -95,11 +97,11 @@ class _TooLongError(Exception):
     """A line is longer than we keep in memory."""
 
 
-async def _whole_lines(path: str) -> AsyncGenerator[bytes]:
+async def _whole_items(path: str, separator: bytes) -> AsyncGenerator[bytes]:
     unfinished: list[bytes] = []
     async with aclosing(_read_as_it_comes(path)) as reads:
         async for data in reads:
-            end = data.rfind(LINES.separator) + 1
+            end = data.rfind(separator) + 1
             if end:
                 yield b"".join([*unfinished, data[:end]])
                 unfinished = []

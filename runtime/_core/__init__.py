@@ -6,15 +6,22 @@ It imports nothing above `runtime._errors` and `runtime._util`, and never Trio.
 How workers sleep is written in SLEEP.md, how a job lives in `job`.
 """
 
+# `join` before the function of that name: else the module would take its place in
+# this package when somebody imports it later.
+from . import interrupt
+from . import join as _join_module  # noqa: F401
 from .batch import Batch, captured
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
+from .leaf import LEAF_NS
+from .registry import SPARE_LIMIT
 from .selected import (
     CancelToken,
     CountLatch,
     Injector,
     Job,
     Latch,
+    Leaf,
     Parker,
     Registry,
     Stealer,
@@ -31,6 +38,7 @@ __all__ = (
     "LANE_COUNT",
     "QUEUED",
     "RUNNING",
+    "SPARE_LIMIT",
     "WITHDRAWN",
     "Batch",
     "CancelToken",
@@ -38,7 +46,9 @@ __all__ = (
     "HistogramSnapshot",
     "Injector",
     "Job",
+    "LEAF_NS",
     "Latch",
+    "Leaf",
     "Parker",
     "Registry",
     "Stealer",
@@ -48,5 +58,6 @@ __all__ = (
     "captured",
     "core",
     "current_worker",
+    "interrupt",
     "join",
 )

@@ -19,7 +19,7 @@ of scheduling disappears for cheap items and balance is kept for dear ones.
 Between leaves a piece makes way for work that waits outside, and looks at its
 token.
 
-Layer: core. Imports: `selected`, `sync`, outcome.
+Layer: core. Imports: `leaf`, `selected`, `sync`, outcome.
 
 Source: Tzannes et al. 2010, lazy binary splitting.
 """
@@ -30,15 +30,12 @@ from functools import partial
 
 import outcome
 
-from .._errors import JobCancelled
+from .._errors import JobCancelled, JobInterrupted
 from . import sync
+from .leaf import LEAF_NS
 from .selected import CancelToken, CountLatch, Job, Worker, current_worker
 
 __all__ = ("Batch", "captured")
-
-# Long against the few microseconds a leaf costs to start, short against what a
-# waiting job or a canceller should wait. Measured in bench/situations/batch_1us.
-LEAF_NS = 500_000
 
 
 class Batch[T, R]:
@@ -88,6 +85,8 @@ class Batch[T, R]:
         self._missing = len(items)  # guarded by: self._lock
         # Whether every item has a result; known when the sink is called.
         self.is_complete = False  # owner: the worker that closes the batch
+        # Whether the last piece has left the scheduler.
+        self.is_over = False  # atomic: a single store; never cleared
 
     def first_piece(self) -> Job:
         """Return the job that stands for all items; the caller injects it."""
@@ -169,7 +168,7 @@ class Batch[T, R]:
                 append(call(item))
             if len(results) != stop - start:
                 raise RuntimeError("the items of a batch must not change while it runs")
-        except JobCancelled:
+        except (JobCancelled, JobInterrupted):
             self._token.is_set = True
         except BaseException as error:
             self._fail(start + len(results), error)
@@ -195,6 +194,7 @@ class Batch[T, R]:
             is_complete = self._missing == 0
         if is_complete:
             self._complete()
+        self.is_over = True
         sink = self._sink
         self.drop_call()
         del self._sink  # else it closes a cycle

@@ -133,9 +133,10 @@ class Job:
             self.outcome = outcome.Value(value)
         except BaseException as error:
             self.outcome = outcome.Error(_without_our_frame(error))
-        del fn, args, context  # else they live until this frame's next job
         # ORDER: the outcome first; who reads DONE may take it.
         self.phase = DONE
+        # This frame lives as long as the error: it called the one that raised it.
+        del self, fn, args, context
         return True
 
     def complete(self, result: "outcome.Maybe[object]") -> bool:

@@ -68,7 +68,7 @@ def join(*halves: Any) -> tuple[Any, Any]:
     if is_back and isinstance(result, outcome.Value):
         fork.run()
     elif not is_back:
-        done.wait()  # JOIN-4 wait
+        worker.wait_in_join(done)  # JOIN-4 wait
     return _both(result, fork.outcome)
 
 

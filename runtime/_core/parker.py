@@ -19,13 +19,17 @@ __all__ = ("Parker",)
 class Parker:
     """A one-token parking place, owned by one worker.
 
+    Args:
+      is_spare: Whether the worker is a spare (SPARES.md).
+
     Thread safety: `park` is owner-only. `unpark` is internally synchronized
     and may be called from any thread, any number of times.
     """
 
-    __slots__ = ("_token",)
+    __slots__ = ("_token", "is_spare")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_spare: bool = False) -> None:
+        self.is_spare: bool = is_spare  # immutable
         # Used as a binary semaphore, not for mutual exclusion:
         # locked means "no token", unlocked means "token deposited".
         self._token = sync.Lock()  # atomic: acquire, release

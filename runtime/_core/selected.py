@@ -4,8 +4,8 @@ The native core is used where it was built, this one elsewhere. ``RUNTIME_CORE``
 environment forces one: ``python``, or ``native``, which is then an error where the
 extension cannot be loaded.
 
-Layer: core. Imports: `deque`, `injector`, `job`, `join`, `latch`, `parker`, `registry`,
-`worker`, or `runtime._native`.
+Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
+`parker`, `registry`, `worker`, or `runtime._native`.
 """
 
 import os
@@ -17,11 +17,13 @@ __all__ = (
     "Injector",
     "Job",
     "Latch",
+    "Leaf",
     "Parker",
     "Registry",
     "Stealer",
     "WorkDeque",
     "Worker",
+    "check_cancelled",
     "core",
     "current_worker",
     "join",
@@ -69,11 +71,13 @@ why_not_native: str | None
 core, why_not_native = _choose()
 
 if TYPE_CHECKING or core == "python":
+    from .cancel import check_cancelled
     from .deque import Stealer, WorkDeque
     from .injector import Injector
     from .job import CancelToken, Job
     from .join import join
     from .latch import CountLatch, Latch
+    from .leaf import Leaf
     from .parker import Parker
     from .registry import Registry
     from .worker import Worker, current_worker
@@ -84,11 +88,13 @@ else:
         Injector,
         Job,
         Latch,
+        Leaf,
         Parker,
         Registry,
         Stealer,
         WorkDeque,
         Worker,
+        check_cancelled,
         current_worker,
         join,
     )

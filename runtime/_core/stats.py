@@ -10,7 +10,13 @@ Layer: core. Imports: nothing of ours.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ("Histogram", "HistogramSnapshot", "WorkerCounters", "WorkerStatistics")
+__all__ = (
+    "Histogram",
+    "HistogramSnapshot",
+    "WorkerCounters",
+    "WorkerStatistics",
+    "upper_edge_ns",
+)
 
 # Four buckets for each power of two: a quantile is at most 25 % too high.
 _SUB_BITS = 2
@@ -28,7 +34,7 @@ def _bucket_of(value: int) -> int:
     )
 
 
-def _upper_edge(bucket: int) -> int:
+def upper_edge_ns(bucket: int) -> int:
     """Return the largest value that falls into a bucket."""
     if bucket < _SUB:
         return bucket
@@ -63,7 +69,7 @@ class HistogramSnapshot:
         for bucket, count in enumerate(self.buckets):
             remaining -= count
             if count and remaining <= 0:
-                return _upper_edge(bucket)
+                return upper_edge_ns(bucket)
         return 0
 
     @staticmethod
@@ -87,9 +93,9 @@ class Histogram:
     def __init__(self) -> None:
         self._buckets = [0] * _BUCKETS  # owner
 
-    def record(self, value_ns: int) -> None:
-        """Count one duration in nanoseconds."""
-        self._buckets[_bucket_of(value_ns)] += 1
+    def record(self, value_ns: int, count: int = 1) -> None:
+        """Count a duration in nanoseconds, once or so often."""
+        self._buckets[_bucket_of(value_ns)] += count
 
     def snapshot(self) -> HistogramSnapshot:
         """Return a frozen copy."""

@@ -5,16 +5,20 @@ then the other workers' deques from a random start (oldest first: the largest
 pieces), then the injector. Every `INJECTOR_INTERVAL`-th search begins with the
 injector, so that work from outside is never starved by work that begets work.
 
-The sleep protocol, with its labels, is SLEEP.md.
+The sleep protocol, with its labels, is SLEEP.md; how a worker is replaced while its job
+waits for something outside the scheduler, SPARES.md.
 
-Layer: core. Imports: `job`, `parker`, `prng`, `stats`, `sync`; `registry` for types.
+Layer: core. Imports: `job`, `latch`, `parker`, `prng`, `stats`, `sync`; `registry` for
+types.
 """
 
 from typing import TYPE_CHECKING
 
+from .._errors import BrokenWorkerError, DeadlockError
 from . import sync
 from .deque import Stealer, WorkDeque
 from .job import Job
+from .latch import Latch
 from .parker import Parker
 from .prng import Prng
 from .stats import WorkerCounters
@@ -33,6 +37,9 @@ INJECTOR_INTERVAL = 16
 PARK_STEP = 0.05
 PARK_STEPS = 20
 
+# How long a spare sleeps before it ends. Arbitrary.
+SPARE_KEEP_ALIVE = 10.0
+
 # Keyed by thread. A dict and not a `threading.local`: reading a dict takes no lock
 # on free-threaded builds, and each key is written by its own thread only.
 _workers: "dict[int, Worker]" = {}
@@ -41,6 +48,11 @@ _workers: "dict[int, Worker]" = {}
 def current_worker() -> "Worker | None":
     """Return the worker whose thread this is; None outside of one."""
     return _workers.get(sync.get_ident())
+
+
+def forget_workers() -> None:
+    """Let no thread be a worker any more; in a forked child."""
+    _workers.clear()
 
 
 class Worker:
@@ -52,30 +64,32 @@ class Worker:
 
     __slots__ = (
         "_prng",
+        "_is_away",
         "_search_count",
-        "_victims",
+        "_waits",
         "counters",
         "deque",
         "index",
         "job",
         "parker",
         "registry",
+        "stealer",
     )
 
-    def __init__(self, registry: "Registry", index: int, seed: int) -> None:
+    def __init__(
+        self, registry: "Registry", index: int, seed: int, *, is_spare: bool = False
+    ) -> None:
         self.registry: Registry = registry  # immutable
         self.index: int = index  # immutable
         self.deque: WorkDeque[Job] = WorkDeque()  # owner
-        self.parker: Parker = Parker()  # immutable
+        self.stealer: Stealer[Job] = self.deque.stealer()  # immutable
+        self.parker: Parker = Parker(is_spare=is_spare)  # immutable
         self.counters: WorkerCounters = WorkerCounters()  # owner
         self.job: Job | None = None  # owner: the job that runs now
-        self._victims: tuple[Stealer[Job], ...] = ()  # immutable once started
+        self._waits: int = 0  # owner: how many waits it is in, one inside the other
+        self._is_away: bool = False  # owner: somebody is present in its stead
         self._prng = Prng(seed)  # owner
         self._search_count: int = index  # owner
-
-    def set_victims(self, victims: tuple[Stealer[Job], ...]) -> None:
-        """Tell the worker whom to steal from; before its thread starts."""
-        self._victims = victims
 
     # The loop
 
@@ -83,14 +97,17 @@ class Worker:
         """Run jobs until the registry stops; the body of the worker's thread."""
         _workers[sync.get_ident()] = self
         try:
-            while (job := self._next_job()) is not None:
+            job = self._first_job()
+            while job is not None:
                 self.execute(job)
                 del job  # else the last job lives while the worker sleeps
+                # What is queued belongs to the process that was forked.
+                job = None if self.registry.is_forked else self._next_job()
         except BaseException as error:
             # Jobs keep their own errors, so this one is ours.
             self.registry.fail(error)
         finally:
-            del _workers[sync.get_ident()]
+            _workers.pop(sync.get_ident(), None)  # a fork may have forgotten it
 
     def run_one(self) -> bool:
         """Run one job on the calling thread, if there is one, and return.
@@ -104,7 +121,7 @@ class Worker:
         try:
             self.execute(job)
         finally:
-            del _workers[sync.get_ident()]
+            del job, _workers[sync.get_ident()]
         return True
 
     def execute(self, job: Job) -> None:
@@ -121,6 +138,7 @@ class Worker:
                 counters.busy_ns += end_ns - start_ns
         self.job = outer
         job.leave()
+        del job  # for the same reason as in Job.run
 
     def push(self, job: Job) -> None:
         """Put a job into the own deque, where others may steal it."""
@@ -132,30 +150,85 @@ class Worker:
         """Let the next search begin with the injector."""
         self._search_count = -1
 
+    # Waiting for something outside the scheduler
+
+    def begin_wait(self) -> None:
+        """Let another thread work in this one's place; `end_wait` must follow.
+
+        Inside a wait it only counts. From the first `begin_wait` to the last
+        `end_wait` the job goes on as before, and may do what a job may.
+
+        Raises:
+          DeadlockError: all spares there may be are out.
+          BrokenWorkerError: a spare's thread could not be started.
+        """
+        if self._waits == 0:
+            self._is_away = self.registry.replace(self)
+        self._waits += 1
+
+    def end_wait(self) -> None:
+        """Be present again; never waits."""
+        self._waits -= 1
+        if self._waits == 0 and self._is_away:
+            self._is_away = False
+            self.registry.sleep.come_back()
+
+    def wait_in_join(self, done: Latch) -> None:
+        """Wait for the thief of a fork, which is in the midst of it."""
+        sleep = self.registry.sleep
+        if sleep.begin_join():
+            done.wait()
+            sleep.end_join()
+            return
+        # Nobody else could run what the thief may wait for. At the bound there is no
+        # one to ask for: the fork cannot be given up, so it is waited for even so.
+        try:
+            self.begin_wait()
+        except (DeadlockError, BrokenWorkerError):
+            done.wait()
+            return
+        done.wait()
+        self.end_wait()
+
     # Finding work
 
+    def _first_job(self) -> Job | None:
+        """Return the first job; a spare has to be called for before it looks."""
+        if not self.parker.is_spare:
+            return self._next_job()
+        return self._search() if self._park() else None
+
     def _next_job(self) -> Job | None:
-        """Return a job, sleeping until there is one; None is the order to stop."""
-        job = self._find()
-        if job is not None:
-            return job
+        """Return a job, sleeping until there is one; None: the thread is to end."""
         sleep = self.registry.sleep
+        if not sleep.excess:  # SPARE-5 read excess
+            job = self._find()
+            if job is not None:
+                return job
         sleep.become_idle()  # SLEEP-1 idle
+        return self._search()
+
+    def _search(self) -> Job | None:
+        """Do what `_next_job` does, from idle on."""
+        sleep = self.registry.sleep
         while True:
             for _ in range(self.registry.spin_rounds):
                 # ORDER: the flag before the search; a job may be posted, and the
                 # order given, after a search that found nothing.
                 is_stopping = self.registry.is_stopping
+                if sleep.excess and not is_stopping:  # SPARE-5 read excess
+                    break
                 job = self._find()
                 if job is not None:
-                    sleep.become_active(self._sees_work)  # SLEEP-2 active
+                    sleep.become_active(self.sees_work)  # SLEEP-2 active
                     return job
                 if is_stopping:
-                    sleep.become_active(self._sees_work)  # SLEEP-2 active
+                    sleep.become_active(self.sees_work)  # SLEEP-2 active
                     return None
                 # Whoever is to bring the next job may be waiting for this core.
                 sync.yield_core()
-            self._sleep()
+            if not self._sleep():
+                return None
 
     def _find(self) -> Job | None:
         """Search every queue once."""
@@ -168,44 +241,64 @@ class Worker:
 
     def _steal(self) -> Job | None:
         """Try every other worker once, from a random start."""
-        victims = self._victims
+        victims = self.registry.stealers
         count = len(victims)
-        if count == 0:
+        if count == 1:
             return None
         start = self._prng.below(count)
         for offset in range(count):
+            victim = victims[(start + offset) % count]
+            if victim is self.stealer:
+                continue
             self.counters.steal_attempts += 1
-            job = victims[(start + offset) % count].steal()
+            job = victim.steal()
             if job is not None:
                 self.counters.jobs_stolen += 1
                 return job
         return None
 
-    def _sees_work(self) -> bool:
+    def sees_work(self) -> bool:
         """Look at every arrival path of SLEEP.md, in its order, taking nothing."""
         return (
             bool(self.registry.injector)
-            or any(map(len, self._victims))
+            or any(map(len, self.registry.stealers))
             or self.registry.is_stopping
         )
 
     # Falling asleep
 
-    def _sleep(self) -> None:
-        """Go to sleep, unless there is work after all; come back idle."""
+    def _sleep(self) -> bool:
+        """Go to sleep, unless there is work after all; come back idle.
+
+        Returns:
+          False: it was a spare's last sleep.
+        """
         sleep = self.registry.sleep
         sleep.become_sleepy(self.parker)  # SLEEP-3 sleepy
-        if self._sees_work() and sleep.stay_awake(self.parker):  # SLEEP-4 last look
-            return
+        if self.sees_work() and sleep.stay_awake(  # SLEEP-4 last look
+            self.parker, is_stopping=self.registry.is_stopping
+        ):
+            return True
         start_ns = sync.clock_ns()
         self.counters.parks += 1
-        self._park()  # SLEEP-5 park
-        self.counters.wake_ups += 1
+        is_awake = self._park()  # SLEEP-5 park
+        self.counters.wake_ups += is_awake
         self.counters.idle_ns += sync.clock_ns() - start_ns
+        return is_awake
 
-    def _park(self) -> None:
-        """Wait for the token: in short steps for a while, then without a limit."""
+    def _park(self) -> bool:
+        """Wait for the token: in short steps for a while, then without a limit.
+
+        Returns:
+          False: this is a spare, nobody needs it any more, and it is in no list.
+        """
         for _ in range(PARK_STEPS):
             if self.parker.park(PARK_STEP):
-                return
-        self.parker.park()
+                return True
+        if not self.parker.is_spare:
+            self.parker.park()
+            return True
+        while not self.parker.park(SPARE_KEEP_ALIVE):
+            if not self.deque and self.registry.retire(self):
+                return False
+        return True

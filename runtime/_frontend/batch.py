@@ -17,7 +17,7 @@ import outcome
 
 from .._core import WITHDRAWN, Job
 from .._errors import TaskCancelled
-from .options import callable_name
+from .options import OnCancelMany, callable_name
 from .token import WorkToken
 from .waiting import Waiting
 from .work import Verdict
@@ -32,6 +32,7 @@ class BatchState(Protocol):
     """What `runtime._core.Batch` and its twin for interpreters offer."""
 
     is_complete: bool
+    is_over: bool
 
     def first_piece(self) -> Job:
         """Return the job that stands for all items."""
@@ -78,13 +79,16 @@ class BatchCall(Waiting):
         call: Callable[..., object] | None = None,
         finish: Callable[[list[object]], list[object]] | None = None,
         collects_errors: bool,
+        on_cancel: OnCancelMany,
         lane: int,
     ) -> None:
         self._init_waiting()
         self._intake = intake  # immutable
         self.name = f"batch of {len(items)} x {callable_name(fn)}"  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
-        self.token = WorkToken(intake)  # immutable
+        self.token = WorkToken(  # immutable
+            intake, may_interrupt=on_cancel == "interrupt"
+        )
         self.batch: BatchState = intake.make_batch(  # immutable
             call or fn,
             items,
@@ -115,6 +119,12 @@ class BatchCall(Waiting):
         if self._withdraw():
             self.fail(TaskCancelled(self.name, cause))
 
+    def interrupt(self) -> None:
+        """Have the items that run interrupted, if the caller allowed that."""
+        batch = self.batch
+        if self.first_piece.phase != WITHDRAWN:
+            self.token.request_interrupt(lambda: batch.is_over)
+
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
         self._end(error)
@@ -125,7 +135,10 @@ class BatchCall(Waiting):
     @override
     def _cancelled(self) -> bool:
         self.token.request_stop(None)
-        return self._withdraw()
+        if self._withdraw():
+            return True
+        self.interrupt()
+        return False
 
     def _withdraw(self) -> bool:
         """Take the batch back; True if no item had begun and now none will."""

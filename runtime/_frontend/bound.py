@@ -22,28 +22,42 @@ class Bound:
       places: How many there are.
       check_open: Raises if nothing is accepted any more; asked before a place is
         taken.
+      may_overdraw: Tells whether the caller need not wait, as who holds a place
+        waits for it.
 
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_check_open", "_free", "_waiting")
+    __slots__ = ("_check_open", "_free", "_may_overdraw", "_waiting")
 
-    def __init__(self, places: int, check_open: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        places: int,
+        check_open: Callable[[], None],
+        may_overdraw: Callable[[], bool] = bool,
+    ) -> None:
         self._check_open = check_open  # immutable
-        self._free = places  # owner: the Trio thread; 0 while somebody waits
+        self._may_overdraw = may_overdraw  # immutable
+        # At most 0 while somebody waits.
+        self._free = places  # owner: the Trio thread
         # Used as an ordered set. owner: the Trio thread
         self._waiting: OrderedDict[trio.lowlevel.Task, None] = OrderedDict()
 
     def try_take(self) -> bool:
         """Take a place if one is free."""
         self._check_open()
-        if self._free == 0:
+        if self._free <= 0:
             return False
         self._free -= 1
         return True
 
     async def wait_taken(self) -> None:
         """Wait until a place is handed over; after `try_take` said no."""
+        if self._may_overdraw():
+            await trio.lowlevel.checkpoint()
+            self._check_open()
+            self._free -= 1
+            return
         task = trio.lowlevel.current_task()
         self._waiting[task] = None
 
@@ -60,7 +74,7 @@ class Bound:
 
     def give_back(self) -> None:
         """Hand the place to who waits longest, or make it free."""
-        if self._waiting:
+        if self._waiting and self._free == 0:
             task, _ = self._waiting.popitem(last=False)
             trio.lowlevel.reschedule(task)
         else:

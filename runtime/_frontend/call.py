@@ -9,7 +9,7 @@ The life of a call, and what ends the wait:
 * **CALL-3** park (`Waiting.park`) until the port delivers, or a cancellation does:
   queued → withdrawn, the task leaves with `trio.Cancelled`;
   running → its token is set, and the task goes on waiting, or with
-  ``on_cancel="abandon"`` leaves.
+  ``on_cancel="abandon"`` leaves; with ``"interrupt"`` it is interrupted, too.
 * **CALL-4** answer: the outcome is unwrapped in the task.
 
 Layer: frontend. Imports: `runtime._core`, `token`, trio.
@@ -24,12 +24,12 @@ import outcome
 import trio
 
 from .._core import Job, sync
-from .._errors import JobCancelled, TaskCancelled
+from .._errors import TaskCancelled
 from .loan import Loan
 from .options import OnCancel, callable_name
-from .token import WorkToken
+from .token import ENDED, WorkToken
 from .waiting import Waiting
-from .work import Verdict, verdict_of
+from .work import Verdict, are_over, verdict_of
 
 if TYPE_CHECKING:
     from .intake import Intake
@@ -106,7 +106,7 @@ class Call(Waiting, Job):
         loan: Loan | None,
         name: str | None,
     ) -> None:
-        token = WorkToken(intake)
+        token = WorkToken(intake, may_interrupt=on_cancel == "interrupt")
         super().__init__(
             fn, args, copy_context(), token=token, sink=Call._left, lane=lane
         )
@@ -118,7 +118,7 @@ class Call(Waiting, Job):
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
         # Locked means "decided", see CALL-2; None where nobody polls.
         self._handoff: sync.LockType | None = None  # atomic: acquire
-        if on_cancel == "wait":
+        if on_cancel != "abandon":
             token.host = self
 
     def inject(self, poller: Poller) -> bool:
@@ -173,6 +173,10 @@ class Call(Waiting, Job):
         if withdrawn:
             self.fail(TaskCancelled(self.name, cause))
 
+    def interrupt(self) -> None:
+        """Have the job interrupted, if its caller allowed that."""
+        self.token.request_interrupt(are_over([self]))
+
     def fail(self, error: BaseException) -> None:
         """End the wait with an error of the runtime's own."""
         self.token.host = None  # the task leaves; it runs nothing more for the job
@@ -188,6 +192,7 @@ class Call(Waiting, Job):
         if self._on_cancel == "abandon":
             self._intake.note_abandoned(self)
             return True
+        self.interrupt()
         return False
 
     def _close(self) -> None:
@@ -205,7 +210,7 @@ class Call(Waiting, Job):
         answer, self.outcome = self.outcome, None
         raise_cancel, self._raise_cancel = self._raise_cancel, None
         assert answer is not None
-        if type(answer) is outcome.Error and isinstance(answer.error, JobCancelled):
+        if type(answer) is outcome.Error and isinstance(answer.error, ENDED):
             if raise_cancel is not None:
                 return outcome.capture(raise_cancel)
             return outcome.Error(TaskCancelled(self.name, self.token.cause or "itself"))

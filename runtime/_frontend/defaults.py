@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import trio
 
+from .opening import open_worker_pool
 from .options import Limiter, OnCancel, Priority
-from .pool import WorkerPool, open_worker_pool
+from .pool import WorkerPool
 
 __all__ = ("spawn_cpu_work",)
 

@@ -18,31 +18,33 @@ from typing import cast
 import outcome
 import trio
 
-from .._core import Latch, current_worker
+from .._core import Latch, Worker, current_worker
 from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
-from .token import WorkToken, accepted_by
+from .token import WorkToken, current_token
+from .waits import requested_by
 
-__all__ = ("Request", "run", "run_sync")
+__all__ = ("Request", "ask", "run", "run_sync")
 
 
 def run[*Ts, R](async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
     """Run ``await async_fn(*args)`` in Trio and wait for it, from inside a job.
 
-    The job's context variables are visible in ``async_fn``. The worker waits: it
-    runs nothing else meanwhile.
+    The job's context variables are visible in ``async_fn``. The job waits; meanwhile a
+    spare thread works in its place, so ``async_fn`` may use the job's own pool.
 
     Returns:
       What ``async_fn`` returned.
 
     Raises:
       NotOnWorkerError: called outside a job.
+      DeadlockError: as many jobs wait already as the pool has spare threads.
       trio.RunFinishedError: the Trio run is over.
       trio.Cancelled: the job's waiter was cancelled while ``async_fn`` ran in its
         task. Let it pass.
       JobCancelled: the job was asked to stop while ``async_fn`` ran in a task of its
         own. Let it pass.
     """
-    return _ask("runtime.from_worker.run", async_fn, args)
+    return ask("runtime.from_worker.run()", async_fn, *args)
 
 
 def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
@@ -53,33 +55,38 @@ def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
 
     Raises:
       NotOnWorkerError: called outside a job.
+      DeadlockError: as many jobs wait already as the pool has spare threads.
       trio.RunFinishedError: the Trio run is over.
     """
 
     async def call() -> R:
         return fn(*args)
 
-    return _ask("runtime.from_worker.run_sync", call, ())
+    return ask("runtime.from_worker.run_sync()", call)
 
 
-def _ask[R](
-    verb: str, async_fn: Callable[..., Awaitable[R]], args: tuple[object, ...]
+def ask[*Ts, R](
+    verb: str,
+    async_fn: Callable[[*Ts], Awaitable[R]],
+    *args: *Ts,
+    instead: str = "await async_fn(*args), since you are in Trio, or "
+    "trio.from_thread.run(async_fn, *args) in one of Trio's own threads",
 ) -> R:
+    """Do what `run` does, in the name of ``verb``; ``instead`` is for its misuse."""
     worker = current_worker()
     if worker is None or worker.job is None:
-        raise NotOnWorkerError(
-            f"{verb}()",
-            "await async_fn(*args), since you are in Trio, or "
-            "trio.from_thread.run(async_fn, *args) in one of Trio's own threads",
-        )
+        raise NotOnWorkerError(verb, instead)
     if trio.lowlevel.in_trio_run():
         raise DeadlockError(
-            f"{verb}() inside an inline pool: the job runs in the Trio thread, which "
+            f"{verb} inside an inline pool: the job runs in the Trio thread, which "
             "cannot wait for itself"
         )
     token = worker.job.token
-    assert isinstance(token, WorkToken)
-    return cast("R", Request(async_fn, args, token).ask())
+    if not isinstance(token, WorkToken):
+        raise NotOnWorkerError(
+            verb, "fn(*args), since there is no Trio behind a sync pool"
+        )
+    return cast("R", Request(async_fn, args, token).ask(worker))
 
 
 class Request:
@@ -100,15 +107,19 @@ class Request:
         self._args = args  # immutable
         self._token = token  # immutable
         self._context = copy_context()  # immutable
-        self._context.run(accepted_by.set, token.intake)
+        self._context.run(current_token.set, token)
         self._done = Latch()  # immutable
         self._outcome: outcome.Maybe[object] | None = None  # owner: until BACK-3
 
-    def ask(self) -> object:
+    def ask(self, worker: Worker) -> object:
         """Post the request, wait, and return or raise what came of it."""
-        if not self._token.intake.port.post(self):  # BACK-1 post
-            raise trio.RunFinishedError
-        self._done.wait()
+        worker.begin_wait()  # may refuse, so before the post
+        try:
+            if not self._token.intake.port.post(self):  # BACK-1 post
+                raise trio.RunFinishedError
+            self._done.wait()
+        finally:
+            worker.end_wait()
         answer, self._outcome = self._outcome, None
         assert answer is not None
         return answer.unwrap()  # BACK-4 wake up
@@ -154,7 +165,8 @@ class Request:
         own_context, task.context = task.context, self._context
         # A task's new context takes effect with its next step.
         await trio.lowlevel.cancel_shielded_checkpoint()
-        result = await outcome.acapture(_unprotected, self._async_fn, self._args)
+        with requested_by(self._token):
+            result = await outcome.acapture(_unprotected, self._async_fn, self._args)
         task.context = own_context
         await trio.lowlevel.cancel_shielded_checkpoint()
         return result

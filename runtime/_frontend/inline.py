@@ -15,12 +15,15 @@ from typing import override
 import trio
 
 from .._core import Job, Registry
+from .opening import run_pool
 from .options import check_count
-from .pool import WorkerPool, run_pool
+from .pool import WorkerPool
+from .protected import protected
 
 __all__ = ("inline_pool",)
 
 
+@protected
 @asynccontextmanager
 async def inline_pool(
     *, queue_capacity: int = 1000, name: str = "inline"

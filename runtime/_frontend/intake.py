@@ -8,16 +8,19 @@ entry has left the scheduler. Leaving the pool's block:
   `runtime.from_worker`.
 * **STOP-2** drain: wait for the lane's tasks and for the work.
 * **STOP-3** cancel, where the block is left by an error or a cancellation, or a
-  grace period is over: withdraw what is queued, set the token of what runs, and
-  wait on.
+  grace period is over: withdraw what is queued, set the token of what runs, interrupt
+  what allows it, and wait on.
 * **STOP-4** stop the workers and wait for their threads.
 
 Layer: frontend. Imports: `runtime._core`, trio.
 """
 
+import logging
+import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -25,16 +28,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from .._core import Batch, Job, Registry, current_worker
-from .._errors import (
-    BrokenWorkerError,
-    InternalError,
-    JobCancelled,
-    PoolClosedError,
-)
+from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosedError
+from . import forking
 from .bound import Bound
 from .lane import AsyncLane
 from .port import CompletionPort
-from .token import accepted_by
+from .reports import straggler_of
+from .token import WorkToken, token_within
+from .waits import is_asked_by
 from .work import Verdict, Work
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     from .from_worker import Request
 
 __all__ = ("Intake", "MakeRegistry")
+
+# How long the end of a cancelled pool may take before the log names what it waits for.
+LOG_AFTER = 5.0
+
+_logger = logging.getLogger("runtime")
 
 # Given the pool's nursery, and whom to call if the scheduler fails.
 type MakeRegistry = Callable[[trio.Nursery, Callable[[BaseException], None]], Registry]
@@ -102,12 +108,14 @@ class Intake:
             nursery,
             limit=worker_count,
             capacity=queue_capacity,
-            owner=self,
-            on_end=self._note_progress,
+            intake=self,
+            on_end=self.note_progress,
         )
         # A place for each queued job and one for each that runs.
         self.places: Bound = Bound(
-            queue_capacity + worker_count, self.check_open
+            queue_capacity + worker_count,
+            self.check_open,
+            may_overdraw=partial(is_asked_by, self),
         )  # immutable
         # All that follows belongs to the Trio thread.
         # Accepted and not settled; used as an ordered set.
@@ -130,7 +138,7 @@ class Intake:
         """Raise unless the calling task may bring work."""
         if self._failure is not None:
             raise self._failure
-        if self.is_closing and (self._is_cancelled or accepted_by.get() is not self):
+        if self.is_closing and (self._is_cancelled or token_within(self) is None):
             raise PoolClosedError(self.name)
 
     def track(self, work: Work) -> None:
@@ -169,6 +177,7 @@ class Intake:
         self.work[work] = None
         if self._is_cancelled:
             work.stop("the end of its pool")
+            work.interrupt()
 
     # The way out
 
@@ -180,9 +189,10 @@ class Intake:
             return  # left behind by a shutdown or a failure
         del self.work[work]
         self.abandoned.discard(work)
+        work.token.settle()
         self.verdicts[work.verdict()] += 1
         if self.is_closing:
-            self._note_progress()
+            self.note_progress()
 
     def note_abandoned(self, work: Work) -> None:
         """Count a running job whose waiter has left."""
@@ -209,40 +219,93 @@ class Intake:
     async def open(self) -> AsyncIterator[None]:
         """Run the workers for the length of the block; leave nothing behind."""
         self.registry.start()
+        forking.track(self)
         try:
             yield
             self.is_closing = True  # STOP-1 stop intake
             await self.drain()  # STOP-2 drain
         except BaseException:
             self.cancel("its pool, whose block was left early")  # STOP-3 cancel
+            self.interrupt()
             self._nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                await self.drain()
+            await self._drain_for_sure()
             raise
         finally:
             self._has_left = True
+            forking.forget(self)
             self.registry.stop()  # STOP-4 stop the workers
             self.registry.join(but_not=self.registry.running_jobs())
 
-    async def drain(self) -> None:
-        """Wait until no task of the lane and no work is left."""
-        while self.lane.task_count or self.work:
+    async def drain(self, *, but_not: Collection[WorkToken] = ()) -> None:
+        """Wait until no task of the lane and no work is left.
+
+        Args:
+          but_not: Tokens of what is not waited for. May change meanwhile, if
+            `note_progress` is called then.
+        """
+        while not self._is_drained(but_not):
             await self._progress.park()
 
-    def cancel(self, cause: str) -> None:
-        """End everything that was accepted; accept nothing more from anyone."""
+    async def _drain_for_sure(self) -> None:
+        """Drain, whatever comes meanwhile; say in the log what takes long."""
+        interrupt: KeyboardInterrupt | None = None
+        patience = LOG_AFTER
+        is_drained = False
+        while not is_drained:
+            scope = trio.move_on_after(patience, shield=True)
+            try:
+                with scope:
+                    await self.drain()
+                is_drained = not scope.cancelled_caught
+            except KeyboardInterrupt as error:
+                interrupt = error  # one more Ctrl-C; jobs still have to end
+            if not is_drained and scope.cancelled_caught:
+                patience = math.inf
+                self._log_unfinished()
+        if interrupt is not None:
+            raise interrupt
+
+    def _log_unfinished(self) -> None:
+        jobs = [str(straggler_of(work.name, work.code)) for work in self.work]
+        _logger.warning(
+            "pool %r waits for %s", self.name, ", ".join(jobs) or "its async tasks"
+        )
+
+    def _is_drained(self, but_not: Collection[WorkToken]) -> bool:
+        return all(token in but_not for token in self.lane.tokens) and all(
+            work.token in but_not for work in self.work
+        )
+
+    def cancel(self, cause: str, *, but_not: Collection[WorkToken] = ()) -> None:
+        """End what was accepted, but for some; accept nothing more from anyone.
+
+        What runs has its token set; `interrupt` is the next step.
+        """
         self.is_closing = self._is_cancelled = True
-        self.lane.cancel()
+        self.lane.cancel(cause, but_not=but_not)
         # ORDER: newest first; else the end of what runs lets begin what is to be
         # withdrawn.
         for work in reversed(list(self.work)):
-            work.stop(cause)
+            if work.token not in but_not:
+                work.stop(cause)
+
+    def interrupt(self, *, but_not: Collection[WorkToken] = ()) -> None:
+        """Interrupt what runs and may be interrupted."""
+        for work in list(self.work):
+            if work.token not in but_not:
+                work.interrupt()
+
+    def is_interrupting(self, *, but_not: Collection[WorkToken] = ()) -> bool:
+        """Return whether work that may be interrupted has not ended."""
+        return any(
+            work.token.may_interrupt and work.token not in but_not for work in self.work
+        )
 
     def leave_behind(self, work: Work, error: BaseException) -> None:
         """Give up on work that does not end; its outcome will be dropped."""
         self.work.pop(work, None)
         work.fail(error)
-        self._note_progress()
+        self.note_progress()
 
     def raise_errors(self, *, together_with: BaseException | None = None) -> None:
         """Raise what the block must not leave unsaid, if there is anything."""
@@ -253,14 +316,19 @@ class Intake:
             return
         # An error matters more than that the block was cancelled because of it.
         if together_with is not self._failure and not isinstance(
-            together_with, (trio.Cancelled, InternalError, NoneType)
+            together_with, (trio.Cancelled, NoneType)
         ):
             errors.insert(0, together_with)
         if errors == [self._failure]:
             raise errors[0]
         raise BaseExceptionGroup(f"in pool {self.name!r}", errors) from None
 
-    def _note_progress(self) -> None:
+    async def wait_progress(self) -> None:
+        """Wait until some work has ended."""
+        await self._progress.park()
+
+    def note_progress(self) -> None:
+        """Have who drains look again."""
         self._progress.unpark_all()
 
     def _report_failure(self, error: BaseException) -> None:
@@ -269,16 +337,37 @@ class Intake:
 
     def break_down(self, error: BaseException) -> None:
         """Close loudly: the scheduler cannot be trusted any more."""
-        if isinstance(error, BrokenWorkerError):
-            failure: Exception = error
-        else:
-            failure = InternalError("the scheduler failed; please report this as a bug")
-            failure.__cause__ = error
-        self._failure = failure
+        self._failure = failure = _failure_of(error, self.name)
         self.is_closing = self._is_cancelled = True
         for work in list(self.work):
             self.leave_behind(work, failure)
         self._nursery.cancel_scope.cancel()
+
+    def after_fork(self) -> None:
+        """Give up everything in a forked child; not in the Trio thread."""
+        self._failure = BrokenWorkerError(
+            f"pool {self.name!r} belongs to another process: this one was forked from "
+            "it and has none of its workers; open a pool here"
+        )
+        self.is_closing = self._is_cancelled = True
+        self.work.clear()
+        self.registry.after_fork()
+
+
+def _failure_of(error: BaseException, pool_name: str) -> Exception:
+    """Return what those are told who wait while the scheduler fails."""
+    failure: Exception
+    if isinstance(error, BrokenWorkerError):  # an interpreter broke too often
+        return error
+    if isinstance(error, Exception) and not isinstance(error, MemoryError):
+        failure = InternalError("the scheduler failed; please report this as a bug")
+    else:  # thrown at the worker's thread from outside
+        failure = BrokenWorkerError(
+            f"a worker of pool {pool_name!r} was ended by {error!r}, and jobs may have "
+            "ended with it; the pool is closed"
+        )
+    failure.__cause__ = error
+    return failure
 
 
 class _Adoption:

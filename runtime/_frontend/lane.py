@@ -7,11 +7,15 @@ it waits it is parked at a semaphore.
 Layer: frontend. Imports: `token`, trio.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING
 
 import trio
 
-from .token import accepted_by
+from .token import WorkToken, current_token
+
+if TYPE_CHECKING:
+    from .intake import Intake
 
 __all__ = ("AsyncLane",)
 
@@ -23,13 +27,13 @@ class AsyncLane:
       nursery: Where the tasks live; their errors are the nursery's.
       limit: How many run at a time.
       capacity: How many more may wait.
-      owner: What `accepted_by` is set to in the tasks' contexts.
+      intake: The pool that the tasks belong to.
       on_end: Called when a task has ended.
 
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_nursery", "_on_end", "_owner", "_places", "_running", "_scopes")
+    __slots__ = ("_intake", "_nursery", "_on_end", "_places", "_running", "tokens")
 
     def __init__(
         self,
@@ -37,20 +41,16 @@ class AsyncLane:
         *,
         limit: int,
         capacity: int,
-        owner: object,
+        intake: "Intake",
         on_end: Callable[[], None],
     ) -> None:
-        self._owner = owner  # immutable
+        self._intake = intake  # immutable
         self._on_end = on_end  # immutable
         self._nursery = nursery  # immutable
         self._places = trio.Semaphore(limit + capacity)  # owner: the Trio thread
         self._running = trio.Semaphore(limit)  # owner: the Trio thread
-        self._scopes: set[trio.CancelScope] = set()  # owner: one per task
-
-    @property
-    def task_count(self) -> int:
-        """How many tasks were started and have not ended."""
-        return len(self._scopes)
+        # One for each task that was started and has not ended.
+        self.tokens: set[WorkToken] = set()  # owner: the Trio thread
 
     async def spawn[*Ts](
         self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts
@@ -69,27 +69,30 @@ class AsyncLane:
     def _start(
         self, async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
     ) -> None:
-        scope = trio.CancelScope()
-        self._scopes.add(scope)
-        self._nursery.start_soon(self._run, scope, async_fn, args, name=async_fn)
+        token = WorkToken(self._intake)
+        token.scopes = {trio.CancelScope()}
+        self.tokens.add(token)
+        self._nursery.start_soon(self._run, token, async_fn, args, name=async_fn)
 
     async def _run(
         self,
-        scope: trio.CancelScope,
+        token: WorkToken,
         async_fn: Callable[..., Awaitable[object]],
         args: tuple[object, ...],
     ) -> None:
-        accepted_by.set(self._owner)
+        current_token.set(token)
+        assert token.scopes is not None
+        (scope,) = token.scopes
         try:
             with scope:
                 async with self._running:
                     await async_fn(*args)
         finally:
             self._places.release()
-            self._scopes.discard(scope)
+            self.tokens.discard(token)
             self._on_end()
 
-    def cancel(self) -> None:
-        """Cancel every task, waiting ones included."""
-        for scope in self._scopes:
-            scope.cancel()
+    def cancel(self, cause: str, *, but_not: Collection[WorkToken] = ()) -> None:
+        """Cancel the tasks, waiting ones included."""
+        for token in self.tokens.difference(but_not):
+            token.request_stop(cause)

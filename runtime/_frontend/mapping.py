@@ -35,16 +35,18 @@ import trio
 from .. import _core
 from .._backends.leaf import run_block
 from .._core import sync
-from .._errors import JobCancelled, TaskCancelled
+from .._errors import TaskCancelled
 from .nursery import open_nursery
-from .options import callable_name
-from .token import WorkToken
-from .work import Verdict, verdict_of
+from .options import OnCancelMany, callable_name
+from .protected import protected
+from .token import ENDED, WorkToken
+from .waits import waiting_for
+from .work import Verdict, are_over, verdict_of
 
 if TYPE_CHECKING:
     from .intake import Intake
 
-__all__ = ("MapStream", "open_map")
+__all__ = ("MapStream", "open_map", "yielding")
 
 # One running and one ready keeps a worker from waiting for the Trio thread.
 BLOCKS_PER_WORKER = 2
@@ -63,6 +65,9 @@ class _Block(_core.Job):
     """Some items on their way to a worker, and their results on the way back."""
 
     __slots__ = ("_stream", "code", "is_back", "name", "size")
+
+    # Immutable, so a narrower type is sound.
+    token: WorkToken  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -100,6 +105,10 @@ class _Block(_core.Job):
         """Stop the whole stream."""
         self._stream.stop(cause)
 
+    def interrupt(self) -> None:
+        """Have the stream's items interrupted, if the caller allowed that."""
+        self._stream.interrupt()
+
     def fail(self, error: BaseException) -> None:
         """End the stream with an error of the runtime's own."""
         self._stream.fail(error)
@@ -122,12 +131,15 @@ class MapStream[T, R](AsyncIterator[R]):
         max_in_flight: int,
         ordered: bool,
         collects_errors: bool,
+        on_cancel: OnCancelMany,
     ) -> None:
         self.intake = intake  # immutable
         self.call = partial(_core.captured, fn) if collects_errors else fn  # immutable
         self.name = f"map of {callable_name(fn)}"  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
-        self.token = WorkToken(intake)  # immutable
+        self.token = WorkToken(  # immutable
+            intake, may_interrupt=on_cancel == "interrupt"
+        )
         self._ordered = ordered  # immutable
         self._context = copy_context()  # immutable: copied, never entered
         self._max_sent = BLOCKS_PER_WORKER * intake.registry.worker_count  # immutable
@@ -158,7 +170,8 @@ class MapStream[T, R](AsyncIterator[R]):
         while not self._ready:
             if self._sent_count == 0 and self._is_over():
                 raise self._ending()
-            await self._changed.park()
+            with waiting_for(self.token):
+                await self._changed.park()
         self._room += 1  # MAP-4 hand out
         self._changed.unpark_all()
         return self._ready.popleft()
@@ -186,7 +199,7 @@ class MapStream[T, R](AsyncIterator[R]):
             if isinstance(source, AsyncIterable):
                 await self._pull(aiter(source))
             else:
-                async with aclosing(_yielding(source)) as items:
+                async with aclosing(yielding(source)) as items:
                     await self._pull(items)
         except Exception as error:  # the source's own error ends the results
             self._final_error = error
@@ -256,7 +269,7 @@ class MapStream[T, R](AsyncIterator[R]):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        if not isinstance(error, JobCancelled):
+        if not isinstance(error, ENDED):
             self._errors.append(error)
             self.stop("one of its items")
 
@@ -274,6 +287,12 @@ class MapStream[T, R](AsyncIterator[R]):
             self.intake.registry.withdraw(block)
         self._changed.unpark_all()
 
+    def interrupt(self) -> None:
+        """Have the items that run interrupted, if the caller allowed that."""
+        out = [block for block in self._sent if not block.is_back]
+        if out:
+            self.token.request_interrupt(are_over(out))
+
     def fail(self, error: BaseException) -> None:
         """End the results with an error of the runtime's own; nothing comes back."""
         self._is_given_up = True
@@ -288,7 +307,7 @@ class MapStream[T, R](AsyncIterator[R]):
             await self._changed.park()
 
 
-async def _yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
+async def yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
     """Iterate over a sync source, letting Trio run other tasks in between."""
     begin_ns = sync.clock_ns()
     for item in source:
@@ -298,6 +317,7 @@ async def _yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
             begin_ns = sync.clock_ns()
 
 
+@protected
 @asynccontextmanager
 async def open_map[T, R](
     stream: MapStream[T, R], source: Iterable[T] | AsyncIterable[T]
@@ -310,5 +330,6 @@ async def open_map[T, R](
         finally:
             nursery.cancel_scope.cancel()
             stream.stop("leaving its block")
+            stream.interrupt()
             with trio.CancelScope(shield=True):
                 await stream.wait_returned()

@@ -9,9 +9,17 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Literal, Protocol
 
-__all__ = ("JobState", "Limiter", "OnCancel", "OnError", "Priority")
+__all__ = (
+    "JobState",
+    "Limiter",
+    "OnCancel",
+    "OnCancelMany",
+    "OnError",
+    "Priority",
+)
 
-type OnCancel = Literal["wait", "abandon"]
+type OnCancel = Literal["wait", "abandon", "interrupt"]
+type OnCancelMany = Literal["wait", "interrupt"]
 type OnError = Literal["raise", "return"]
 
 
@@ -77,7 +85,8 @@ def check_sync_callable(fn: object, call: str) -> None:
 def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
     """Raise ValueError naming the option unless the value is one of the choices."""
     if value not in choices:
-        allowed = " or ".join(map(repr, choices))
+        *first, last = map(repr, choices)
+        allowed = f"{', '.join(first)} or {last}"
         raise ValueError(f"{name} must be {allowed}, not {value!r}")
 
 

@@ -2,45 +2,34 @@
 
 Each method makes a piece of work, has the pool's `Intake` accept it, and waits or
 returns a handle. What becomes of the work is followed in `intake` (bookkeeping and
-the end), `call`, `batch`, `handle` and `mapping` (one kind of work each).
+the end), `call`, `batch`, `submission` and `mapping` (one kind of work each).
 
 This file is long because the public docstrings are; there is little code in it.
 
-Layer: frontend. Imports: `runtime._backends`, `runtime._core`, trio.
+Layer: frontend. Imports: `runtime._core`, trio.
 """
 
 import math
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Sequence,
-)
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from itertools import count
 from typing import Literal, cast, overload
 
 import outcome
 import trio
 
-from .. import _core
-from .._backends import choose_backend
 from .._backends.leaf import call_chunk
 from .._errors import DeadlockError
-from .._util import available_cores
 from .batch import BatchCall, Chunks, as_sequence, flatten
 from .call import Call, Poller
 from .handle import Job
-from .intake import Intake, MakeRegistry
+from .intake import Intake
 from .loan import Loan
 from .mapping import MapStream, open_map
-from .nursery import open_nursery
 from .options import (
     Limiter,
     OnCancel,
+    OnCancelMany,
     OnError,
     Priority,
     check_choice,
@@ -48,98 +37,12 @@ from .options import (
     check_priority,
     check_sync_callable,
 )
-from .registries import registry_maker
-from .reports import PoolStatistics, ShutdownReport
-from .shutdown import shut_down
-from .token import accepted_by
-from .work import Verdict
+from .reports import PoolStatistics, ShutdownReport, statistics_of
+from .shutdown import Shutdown
+from .submission import Submission
+from .token import token_within
 
-__all__ = ("WorkerPool", "open_worker_pool", "run_pool")
-
-_pool_numbers = count(1)
-
-
-@asynccontextmanager
-async def open_worker_pool(
-    worker_count: int | None = None,
-    *,
-    backend: str = "auto",
-    queue_capacity: int = 1000,
-    name: str | None = None,
-    preload: Sequence[str] = (),
-    initializer: Callable[..., object] | None = None,
-    initargs: tuple[object, ...] = (),
-) -> AsyncIterator["WorkerPool"]:
-    """Open a pool of workers for the length of an ``async with`` block.
-
-    Leaving the block closes the pool: nothing more is accepted, what was accepted
-    is finished and waited for, then the workers' threads end. If the block is left
-    by an error or is cancelled, queued jobs are withdrawn, running ones have their
-    token set, and are waited for. The block's own exception leaves it as it is,
-    unless something else failed too; then both leave in a group.
-
-    Args:
-      worker_count: How many jobs run at the same time, at least 1; by default the
-        cores this process may use (CPU affinity and control group respected).
-      backend: How jobs are executed: by ``"threads"``, by ``"interpreters"``, one for
-        each worker, or ``"auto"`` for the one that suits this build.
-      queue_capacity: How many jobs may wait for a worker, at least 1. Who submits
-        more waits.
-      name: Shown in thread names, statistics and errors.
-      preload: Names of modules that each worker imports before its first job.
-      initializer: Called as ``initializer(*initargs)`` by each worker before its first
-        job; only where each worker has globals of its own, that is with
-        ``"interpreters"``.
-      initargs: Its arguments.
-
-    Raises:
-      BackendUnavailableError: this interpreter cannot provide the backend.
-      BrokenWorkerError: a worker's thread could not be started. Leaves the block, if
-        a worker broke again and again, for example in its ``initializer``.
-      CrossingError: ``initializer`` or ``initargs`` cannot cross.
-    """
-    if worker_count is None:
-        worker_count = available_cores()
-    check_count(worker_count, 1, "worker_count")
-    check_count(queue_capacity, 1, "queue_capacity")
-    pool_name = f"pool-{next(_pool_numbers)}" if name is None else name
-
-    chosen = choose_backend(backend)
-    make_registry = registry_maker(
-        chosen,
-        worker_count,
-        name=pool_name,
-        preload=preload,
-        initializer=initializer,
-        initargs=initargs,
-    )
-    async with run_pool(
-        make_registry,
-        name=pool_name,
-        backend=chosen,
-        queue_capacity=queue_capacity,
-    ) as pool:
-        yield pool
-
-
-@asynccontextmanager
-async def run_pool(
-    make_registry: MakeRegistry, *, name: str, backend: str, queue_capacity: int
-) -> AsyncIterator["WorkerPool"]:
-    """Open a pool over any registry; the part that all pools share."""
-    intake: Intake | None = None
-    try:
-        async with open_nursery() as nursery:
-            intake = Intake(
-                nursery, make_registry, name=name, queue_capacity=queue_capacity
-            )
-            async with intake.open():
-                yield WorkerPool(intake, backend)
-    except BaseException as error:
-        if intake is not None:
-            intake.raise_errors(together_with=error)
-        raise
-    intake.raise_errors()
+__all__ = ("WorkerPool",)
 
 
 class WorkerPool:
@@ -149,14 +52,13 @@ class WorkerPool:
     `submit_nowait` may also be called inside one of the pool's own jobs.
     """
 
-    __slots__ = ("_backend", "_intake", "_poller", "_shutdown_lock", "_shutdown_report")
+    __slots__ = ("_backend", "_intake", "_poller", "_shutdown")
 
     def __init__(self, intake: Intake, backend: str) -> None:
         self._intake = intake
         self._backend = backend
         self._poller = Poller()
-        self._shutdown_lock = trio.Lock()
-        self._shutdown_report: ShutdownReport | None = None
+        self._shutdown = Shutdown(intake)
 
     def __repr__(self) -> str:
         state = "closed" if self._intake.is_closing else "open"
@@ -224,8 +126,9 @@ class WorkerPool:
           fn: A sync function. It runs outside Trio, in a copy of the caller's
             context variables.
           on_cancel: What the caller does if it is cancelled while the job runs:
-            ``"wait"`` for the job's end, which `check_cancelled` can bring nearer, or
-            ``"abandon"`` the job: leave at once and let it run on unobserved.
+            ``"wait"`` for the job's end, which `check_cancelled` can bring nearer;
+            ``"abandon"`` the job: leave at once and let it run on unobserved; or
+            ``"interrupt"`` it: have `JobInterrupted` raised inside it, and wait.
           priority: The lane the job waits in.
           limiter: Lends a token to the call until its job has ended, as for
             `trio.to_thread.run_sync`; None for no limit besides the pool's own.
@@ -248,7 +151,7 @@ class WorkerPool:
         """
         check_sync_callable(fn, "spawn_cpu_work")
         check_priority(priority)
-        check_choice(on_cancel, ("wait", "abandon"), "on_cancel")
+        check_choice(on_cancel, ("wait", "abandon", "interrupt"), "on_cancel")
         await trio.lowlevel.checkpoint_if_cancelled()
         loan = None if limiter is None else await Loan.take(limiter)
         places = self._intake.places
@@ -279,6 +182,7 @@ class WorkerPool:
         self,
         fn: Callable[[*Ts], R],
         *args: *Ts,
+        on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
         name: str | None = None,
     ) -> Job[R]:
@@ -288,20 +192,29 @@ class WorkerPool:
         for the job; if it fails and nobody calls `Job.wait`, the block raises its
         error in an `ExceptionGroup`.
 
+        Args:
+          fn: As for `spawn_cpu_work`, as are its arguments.
+          on_cancel: What `Job.cancel`, or the pool's end, does to the job while it
+            runs: ``"wait"`` for it to see its token, or ``"interrupt"`` it, too.
+          priority: The lane the job waits in.
+          name: For reports; by default the function's qualified name.
+
         Raises:
           PoolClosedError: the pool was closed before the job was accepted.
         """
         check_sync_callable(fn, "submit")
         check_priority(priority)
+        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         await trio.lowlevel.checkpoint()
         if not self._intake.places.try_take():
             await self._intake.places.wait_taken()
-        return self._submit(fn, args, priority, name)
+        return self._submit(fn, args, on_cancel, priority, name, holds_place=True)
 
     def submit_nowait[*Ts, R](
         self,
         fn: Callable[[*Ts], R],
         *args: *Ts,
+        on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
         name: str | None = None,
     ) -> Job[R]:
@@ -318,25 +231,36 @@ class WorkerPool:
         """
         check_sync_callable(fn, "submit_nowait")
         check_priority(priority)
+        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         intake = self._intake
         if intake.is_inside_job():
-            job = Job(intake, fn, args, lane=priority, name=name, holds_place=False)
-            intake.adopt(job, job)
-            return job
+            return self._submit(fn, args, on_cancel, priority, name, holds_place=False)
         if not intake.places.try_take():
             raise trio.WouldBlock
-        return self._submit(fn, args, priority, name)
+        return self._submit(fn, args, on_cancel, priority, name, holds_place=True)
 
     def _submit[R](
         self,
         fn: Callable[..., R],
         args: tuple[object, ...],
+        on_cancel: OnCancelMany,
         priority: Priority,
         name: str | None,
+        *,
+        holds_place: bool,
     ) -> Job[R]:
-        job = Job(self._intake, fn, args, lane=priority, name=name, holds_place=True)
-        self._intake.inject(job, job)
-        return job
+        submission = Submission(
+            self._intake,
+            fn,
+            args,
+            on_cancel=on_cancel,
+            lane=priority,
+            name=name,
+            holds_place=holds_place,
+        )
+        accept = self._intake.inject if holds_place else self._intake.adopt
+        accept(submission, submission)
+        return Job(submission)
 
     # Many items
 
@@ -347,6 +271,7 @@ class WorkerPool:
         fn: Callable[[T], R],
         on_error: Literal["raise"] = "raise",
         *,
+        on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
     ) -> list[R]: ...
     @overload
@@ -356,6 +281,7 @@ class WorkerPool:
         fn: Callable[[T], R],
         on_error: Literal["return"],
         *,
+        on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
     ) -> list[outcome.Maybe[R]]: ...
     @trio.lowlevel.enable_ki_protection
@@ -365,6 +291,7 @@ class WorkerPool:
         fn: Callable[[T], R],
         on_error: OnError = "raise",
         *,
+        on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
     ) -> list[R] | list[outcome.Maybe[R]]:
         """Call ``fn(item)`` for each item, on all workers, and wait for all.
@@ -378,6 +305,8 @@ class WorkerPool:
           fn: A sync function of one argument.
           on_error: ``"raise"``: the first failure stops the rest. ``"return"``: an
             item's `Exception` becomes its result.
+          on_cancel: Whether items that run when the batch is cancelled are only asked
+            to stop, ``"wait"``, or are interrupted as well, ``"interrupt"``.
           priority: The lane the batch begins in.
 
         Returns:
@@ -396,6 +325,7 @@ class WorkerPool:
         check_sync_callable(fn, "spawn_parallel_batch")
         check_priority(priority)
         check_choice(on_error, ("raise", "return"), "on_error")
+        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         await trio.lowlevel.checkpoint_if_cancelled()
         sequence = as_sequence(items)  # may raise, so before a place is taken
         if not self._intake.places.try_take():
@@ -405,6 +335,7 @@ class WorkerPool:
             fn,
             sequence,
             collects_errors=on_error == "return",
+            on_cancel=on_cancel,
             lane=priority,
         )
         self._intake.inject(batch, batch.first_piece)
@@ -417,6 +348,7 @@ class WorkerPool:
         chunk_size: int,
         fn: Callable[[list[T]], Iterable[R]],
         *,
+        on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
     ) -> list[R]:
         """Call ``fn(chunk)`` for lists of ``chunk_size`` items and wait for all.
@@ -428,6 +360,7 @@ class WorkerPool:
           items: As for `spawn_parallel_batch`.
           chunk_size: Items per chunk, at least 1; the last may be shorter.
           fn: Returns one result for each item of its chunk, in order.
+          on_cancel: As for `spawn_parallel_batch`.
           priority: The lane the batch begins in.
 
         Returns:
@@ -444,6 +377,7 @@ class WorkerPool:
         check_sync_callable(fn, "spawn_chunked_parallel")
         check_priority(priority)
         check_count(chunk_size, 1, "chunk_size")
+        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         await trio.lowlevel.checkpoint_if_cancelled()
         chunks = Chunks(as_sequence(items), chunk_size)  # may raise: before a place
         if not self._intake.places.try_take():
@@ -455,6 +389,7 @@ class WorkerPool:
             call=partial(call_chunk, fn),
             finish=flatten,
             collects_errors=False,
+            on_cancel=on_cancel,
             lane=priority,
         )
         self._intake.inject(batch, batch.first_piece)
@@ -469,6 +404,7 @@ class WorkerPool:
         max_in_flight: int = 64,
         ordered: bool = True,
         on_error: Literal["raise"] = "raise",
+        on_cancel: OnCancelMany = "wait",
     ) -> AbstractAsyncContextManager[AsyncIterator[R]]: ...
     @overload
     def map[T, R](
@@ -479,6 +415,7 @@ class WorkerPool:
         max_in_flight: int = 64,
         ordered: bool = True,
         on_error: Literal["return"],
+        on_cancel: OnCancelMany = "wait",
     ) -> AbstractAsyncContextManager[AsyncIterator[outcome.Maybe[R]]]: ...
     def map[T, R](
         self,
@@ -488,6 +425,7 @@ class WorkerPool:
         max_in_flight: int = 64,
         ordered: bool = True,
         on_error: OnError = "raise",
+        on_cancel: OnCancelMany = "wait",
     ) -> (
         AbstractAsyncContextManager[AsyncIterator[R]]
         | AbstractAsyncContextManager[AsyncIterator[outcome.Maybe[R]]]
@@ -511,6 +449,8 @@ class WorkerPool:
             `ExceptionGroup` after the results before it. ``"return"``: an item's
             `Exception` becomes its result, and results are `outcome.Value` or
             `outcome.Error`.
+          on_cancel: Whether items that run when the block is left are only asked to
+            stop, ``"wait"``, or are interrupted as well, ``"interrupt"``.
 
         Returns:
           A context manager. Leaving it early withdraws what is queued and waits for
@@ -526,6 +466,7 @@ class WorkerPool:
         check_sync_callable(fn, "map")
         check_count(max_in_flight, 1, "max_in_flight")
         check_choice(on_error, ("raise", "return"), "on_error")
+        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         self._intake.check_open()
         stream = MapStream(
             self._intake,
@@ -533,21 +474,27 @@ class WorkerPool:
             max_in_flight=max_in_flight,
             ordered=ordered,
             collects_errors=on_error == "return",
+            on_cancel=on_cancel,
         )
         return open_map(stream, iterable)
 
     # The end
 
+    @trio.lowlevel.enable_ki_protection
     async def shutdown(self, grace: float = 5.0) -> ShutdownReport:
         """Close the pool: wait for its work, but not longer than ``grace`` seconds.
 
         What was accepted may finish within the grace period. Then the rest is
         cancelled: queued jobs are withdrawn, running ones have their token set
-        and get a tenth of a second to see it. A job that goes on even so is left
+        and get a tenth of a second to see it, then those with
+        ``on_cancel="interrupt"`` are interrupted. A job that goes on even so is left
         behind: its waiter gets `TaskCancelled`, its outcome is dropped, its thread
         ends when it returns, and it is named in the report and in the log.
 
-        Calling it again returns the same report.
+        Calling it again returns the same report; where two tasks call it at the
+        same time, the shorter grace counts. Work of the pool may call it, too: a task
+        of `spawn`, or a job by `runtime.from_worker.run`. Then it is not waited for,
+        goes on when it has the report, and is not in it; the pool's block waits.
 
         Args:
           grace: Seconds; `math.inf` waits for everything, 0 cancels at once.
@@ -558,30 +505,13 @@ class WorkerPool:
         """
         if not grace >= 0:
             raise ValueError(f"grace must be a number of seconds, not {grace!r}")
-        if grace == math.inf and accepted_by.get() is self._intake:
+        if grace == math.inf and token_within(self._intake) is not None:
             raise DeadlockError(
-                "shutdown(math.inf) called by work of the pool would wait for its "
-                "own end; give a finite grace, such as shutdown(5.0)"
+                "shutdown(math.inf) called by work of the pool may wait for work that "
+                "waits for it; give a finite grace, such as shutdown(5.0)"
             )
-        async with self._shutdown_lock:
-            if self._shutdown_report is None:
-                self._shutdown_report = await shut_down(self._intake, grace)
-            return self._shutdown_report
+        return await self._shutdown.run(grace)
 
     def statistics(self) -> PoolStatistics:
         """Return a frozen snapshot of what the pool did and has to do."""
-        intake = self._intake
-        return PoolStatistics(
-            name=self.name,
-            worker_count=self.worker_count,
-            backend=self._backend,
-            core=_core.core,
-            queued=len(intake.registry.injector),
-            running=len(intake.registry.running_jobs()),
-            in_flight=len(intake.work),
-            abandoned=len(intake.abandoned),
-            jobs_completed=intake.verdicts[Verdict.COMPLETED],
-            jobs_failed=intake.verdicts[Verdict.FAILED],
-            jobs_withdrawn=intake.verdicts[Verdict.WITHDRAWN],
-            workers=intake.registry.statistics(),
-        )
+        return statistics_of(self._intake, self._backend)

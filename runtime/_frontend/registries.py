@@ -29,6 +29,7 @@ def registry_maker(
     preload: Sequence[str],
     initializer: Callable[..., object] | None,
     initargs: tuple[object, ...],
+    spare_limit: int,
 ) -> MakeRegistry:
     """Return what makes the registry of a pool; see `open_worker_pool`."""
     if backend == "interpreters":
@@ -48,12 +49,13 @@ def registry_maker(
         )
     for module in preload:
         import_module(module)
-    return partial(_threads, worker_count, name)
+    return partial(_threads, worker_count, name, spare_limit)
 
 
 def _threads(
     worker_count: int,
     name: str,
+    spare_limit: int,
     _nursery: trio.Nursery,
     on_failure: Callable[[BaseException], None],
 ) -> Registry:
@@ -61,5 +63,6 @@ def _threads(
         worker_count,
         name=name,
         spin_rounds=1 if is_gil_enabled() else SPIN_ROUNDS,
+        spare_limit=spare_limit,
         on_failure=on_failure,
     )

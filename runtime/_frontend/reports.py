@@ -1,13 +1,25 @@
 """What a pool tells about itself: frozen snapshots.
 
-Layer: frontend. Imports: `runtime._core`.
+Layer: frontend. Imports: `runtime._core`, `work`; `intake` for types.
 """
 
 from dataclasses import dataclass
+from types import CodeType
+from typing import TYPE_CHECKING
 
-from .._core import HistogramSnapshot, WorkerStatistics
+from .._core import HistogramSnapshot, WorkerStatistics, core
+from .work import Verdict
 
-__all__ = ("PoolStatistics", "ShutdownReport", "Straggler")
+if TYPE_CHECKING:
+    from .intake import Intake
+
+__all__ = (
+    "PoolStatistics",
+    "ShutdownReport",
+    "Straggler",
+    "statistics_of",
+    "straggler_of",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +36,17 @@ class PoolStatistics:
       core: Which build of the scheduler runs it, ``"python"``.
       queued: Entries in the injector, withdrawn ones that were not yet removed
         included.
-      running: Workers that are inside a job.
+      running: Threads that are inside a job, those that wait included.
+      waiting: Of these, how many wait in `runtime.blocking` or `runtime.from_worker`
+        while a spare thread works in their place.
       in_flight: Work accepted and not yet settled.
       abandoned: Running jobs whose waiter left with ``on_cancel="abandon"``.
+      unreached: Running work that was to be interrupted and was not so far, mostly
+        because it is inside one long call of C.
       jobs_completed: Work that ended with a value.
       jobs_failed: Work that ended with an error, cancellation included.
       jobs_withdrawn: Work that was cancelled before it began.
-      workers: One snapshot per worker, by index.
+      workers: One snapshot per worker, by index; then one per spare thread, if any.
     """
 
     name: str
@@ -39,8 +55,10 @@ class PoolStatistics:
     core: str
     queued: int
     running: int
+    waiting: int
     in_flight: int
     abandoned: int
+    unreached: int
     jobs_completed: int
     jobs_failed: int
     jobs_withdrawn: int
@@ -78,6 +96,27 @@ class PoolStatistics:
         return busy_ns / total_ns if total_ns else 0.0
 
 
+def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
+    """Take a snapshot of a pool; in the Trio thread."""
+    registry, verdicts = intake.registry, intake.verdicts
+    return PoolStatistics(
+        name=intake.name,
+        worker_count=registry.worker_count,
+        backend=backend,
+        core=core,
+        queued=len(registry.injector),
+        running=len(registry.running_jobs()),
+        waiting=registry.num_waiting(),
+        in_flight=len(intake.work),
+        abandoned=len(intake.abandoned),
+        unreached=sum(work.token.is_unreached() for work in intake.work),
+        jobs_completed=verdicts[Verdict.COMPLETED],
+        jobs_failed=verdicts[Verdict.FAILED],
+        jobs_withdrawn=verdicts[Verdict.WITHDRAWN],
+        workers=registry.statistics(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Straggler:
     """A job that still ran when a shutdown's grace period was over.
@@ -86,17 +125,29 @@ class Straggler:
       name: The job's name.
       file: Where its function is defined; None for a builtin.
       line: First line of the function; None for a builtin.
+      is_unreached: Whether it was to be interrupted and was not, mostly because it is
+        inside one long call of C. It will be when that returns.
     """
 
     name: str
     file: str | None
     line: int | None
+    is_unreached: bool = False
 
     def __str__(self) -> str:
         """Return the name and, if known, the place."""
         if self.file is None:
             return self.name
         return f"{self.name} ({self.file}:{self.line})"
+
+
+def straggler_of(
+    name: str, code: CodeType | None, *, is_unreached: bool = False
+) -> Straggler:
+    """Describe a job by its name and its function's code."""
+    if code is None:
+        return Straggler(name, None, None, is_unreached)
+    return Straggler(name, code.co_filename, code.co_firstlineno, is_unreached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,31 +12,50 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._backends.leaf import current_token
-from .._core import CancelToken
+from .._backends.leaf import current_token as token_inside
+from .._core import CancelToken, interrupt
+from .._errors import BackendUnavailableError, JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
     from .._backends.transport import EncodedJob
     from .call import Call
     from .intake import Intake
 
-__all__ = ("WorkToken", "accepted_by")
+__all__ = ("ENDED", "WorkToken", "current_token", "token_within")
 
-# The pool that accepted the work this context belongs to; inherited by tasks that
-# work starts. What was accepted may use its pool until it is done.
-accepted_by: ContextVar[object] = ContextVar("accepted_by", default=None)
+# What ends a job that was asked to stop.
+ENDED = (JobCancelled, JobInterrupted)
 
 
 class WorkToken(CancelToken):
     """Tells one piece of accepted work to stop, and knows its way home.
 
+    A task of the async lane has one, too.
+
     Thread safety: `is_set` from any thread; all else in the Trio thread.
     """
 
-    __slots__ = ("cause", "handles", "host", "intake", "scopes")
+    __slots__ = (
+        "_interrupt",
+        "cause",
+        "handles",
+        "host",
+        "intake",
+        "may_interrupt",
+        "scopes",
+        "waiters",
+    )
 
-    def __init__(self, intake: "Intake") -> None:
+    def __init__(self, intake: "Intake", *, may_interrupt: bool = False) -> None:
         super().__init__()
+        if may_interrupt and not getattr(intake.registry, "can_interrupt", True):
+            raise BackendUnavailableError(
+                "interpreters",
+                "it cannot interrupt jobs yet; use on_cancel='wait', and "
+                "runtime.check_cancelled() in the job, or backend='threads'",
+            )
+        self.may_interrupt: bool = may_interrupt  # immutable
+        self._interrupt: interrupt.Interrupt | None = None  # owner: the Trio thread
         self.intake: Intake = intake  # immutable
         # Who asked, in the words that end TaskCancelled's message; None: the
         # waiter's own cancel scope, or nobody.
@@ -46,10 +65,12 @@ class WorkToken(CancelToken):
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
         # Where its jobs are, if that is in other interpreters.
         self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
+        # Tasks that wait for the work and are not its host (`waits`).
+        self.waiters: tuple[trio.lowlevel.Task, ...] = ()  # owner: the Trio thread
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
         """Become, inside another interpreter, the token of the job that runs there."""
-        return current_token, ()
+        return token_inside, ()
 
     def request_stop(self, cause: str | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""
@@ -60,3 +81,32 @@ class WorkToken(CancelToken):
             handle.request_stop()
         for scope in self.scopes or ():
             scope.cancel()
+
+    def request_interrupt(self, is_over: Callable[[], bool]) -> None:
+        """Have what runs with the token interrupted, if that is allowed; once.
+
+        Args:
+          is_over: Tells from any thread whether nothing will run with it any more.
+        """
+        if self.may_interrupt and self._interrupt is None and not is_over():
+            self._interrupt = interrupt.interrupt(self, is_over)
+
+    def is_unreached(self) -> bool:
+        """Return whether an interrupt was asked for and could not be raised so far."""
+        return self._interrupt is not None and not self._interrupt.was_met
+
+    def settle(self) -> None:
+        """Note that the work is over."""
+        if self._interrupt is not None:
+            interrupt.nudge()
+
+
+# The token of the work this context belongs to; inherited by tasks that work starts.
+# What was accepted may use its pool until it is done.
+current_token: ContextVar[WorkToken | None] = ContextVar("current_token", default=None)
+
+
+def token_within(intake: "Intake") -> WorkToken | None:
+    """Return the token of the pool's work that is calling; None outside of it."""
+    token = current_token.get()
+    return token if token is not None and token.intake is intake else None

@@ -13,6 +13,7 @@ import trio
 
 if TYPE_CHECKING:
     from .from_worker import Request
+    from .token import WorkToken
 
 __all__ = ("Waiting",)
 
@@ -26,6 +27,7 @@ class Waiting:
     if not TYPE_CHECKING:
         __slots__ = ()  # the classes that mix it in have slots for what follows
 
+    token: "WorkToken"
     _task: trio.lowlevel.Task | None
     _raise_cancel: trio.lowlevel.RaiseCancelT | None
     _request: "Request | None"
@@ -51,6 +53,8 @@ class Waiting:
             if self._early is not None:
                 return self._early.unwrap()
             self._task = trio.lowlevel.current_task()
+            if self.token.host is None:
+                self.token.waiters = (self._task,)
             answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
                 self._abort
             )
@@ -61,6 +65,7 @@ class Waiting:
         """React to the cancellation of the parked task."""
         if self._cancelled():
             self._task = None
+            self.token.waiters = ()
             return trio.lowlevel.Abort.SUCCEEDED
         self._raise_cancel = raise_cancel
         return trio.lowlevel.Abort.FAILED

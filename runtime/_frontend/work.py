@@ -1,17 +1,19 @@
 """What a pool keeps track of: a call, a job, a batch, a block of a map.
 
-Layer: frontend. Imports: `runtime._core`, outcome.
+Layer: frontend. Imports: `runtime._core`, `token`, outcome.
 """
 
 import enum
+from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Protocol
 
 import outcome
 
-from .._core import WITHDRAWN, Job
+from .._core import DONE, WITHDRAWN, Job
+from .token import WorkToken
 
-__all__ = ("Verdict", "Work", "verdict_of")
+__all__ = ("Verdict", "Work", "are_over", "verdict_of")
 
 
 class Verdict(enum.IntEnum):
@@ -27,6 +29,7 @@ class Work(Protocol):
 
     name: str  # what reports call it
     code: CodeType | None  # where its function is defined; None for a builtin
+    token: WorkToken  # tells it to stop
 
     def verdict(self) -> Verdict:
         """Tell how it ended; before its end, how it would if it ended now."""
@@ -34,6 +37,9 @@ class Work(Protocol):
 
     def stop(self, cause: str) -> None:
         """End it on somebody else's behalf: withdraw it or set its token."""
+
+    def interrupt(self) -> None:
+        """Have it interrupted where it runs, if its caller allowed that."""
 
     def fail(self, error: BaseException) -> None:
         """End the wait for it with an error; it will not be delivered."""
@@ -46,3 +52,9 @@ def verdict_of(job: Job) -> Verdict:
     if type(job.outcome) is outcome.Error:  # isinstance is slow for an ABC
         return Verdict.FAILED
     return Verdict.COMPLETED
+
+
+def are_over(jobs: Iterable[Job]) -> Callable[[], bool]:
+    """Return a function that tells whether all jobs have ended."""
+    kept = tuple(jobs)
+    return lambda: all(job.phase in (DONE, WITHDRAWN) for job in kept)

@@ -167,10 +167,39 @@ join_pause(fork_t *fork)
     Py_END_ALLOW_THREADS
 }
 
+/* Count the worker as parked; true: `join_end_pause` must follow. If nobody else could
+ * run what the thief may wait for, another takes its place. At the bound there is no one
+ * to ask for: the fork cannot be given up, so it is waited for even so. */
+static bool
+join_begin_pause(WorkerObject *self, bool *has_left)
+{
+    *has_left = false;
+    if (sleep_begin_join(self->registry->sleep)) {
+        return true;
+    }
+    PyObject *result = worker_begin_wait((PyObject *)self, NULL);
+    *has_left = result != NULL;
+    Py_XDECREF(result);
+    PyErr_Clear();
+    return *has_left;
+}
+
+static void
+join_end_pause(WorkerObject *self, bool has_left)
+{
+    if (has_left) {
+        Py_XDECREF(worker_end_wait((PyObject *)self, NULL));
+    }
+    else {
+        sleep_end_join(self->registry->sleep);
+    }
+}
+
 /* JOIN-4: wait for the thief. */
 static void
 join_wait(native_state_t *state, WorkerObject *self, fork_t *fork)
 {
+    bool is_counted = false, has_left = false;
     while (!latch_probe(&fork->done)) {
         void *entry = deque_pop(&self->core->deque);
         if (entry == NULL) {
@@ -180,8 +209,14 @@ join_wait(native_state_t *state, WorkerObject *self, fork_t *fork)
             join_execute(state, self, entry);
         }
         else {
+            if (!is_counted) {
+                is_counted = join_begin_pause(self, &has_left);
+            }
             join_pause(fork);
         }
+    }
+    if (is_counted) {
+        join_end_pause(self, has_left);
     }
     /* What we ran may have left jobs behind: ours, too, and nobody else's. */
     void *entry;
@@ -238,25 +273,6 @@ join_run(native_state_t *state, WorkerObject *self, half_t first, fork_t *fork,
     return true;
 }
 
-static void
-raise_not_on_worker(void)
-{
-    PyObject *errors = PyImport_ImportModule("runtime._errors");
-    PyObject *type =
-        errors == NULL ? NULL : PyObject_GetAttrString(errors, "NotOnWorkerError");
-    PyObject *error = type == NULL ? NULL
-                                   : PyObject_CallFunction(
-                                         type, "ss", "runtime.lowlevel.join()",
-                                         "await pool.spawn_cpu_work(fn), with the join "
-                                         "inside fn");
-    if (error != NULL) {
-        PyErr_SetObject(type, error);
-    }
-    Py_XDECREF(error);
-    Py_XDECREF(type);
-    Py_XDECREF(errors);
-}
-
 PyObject *
 native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -279,7 +295,8 @@ native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     if (self == NULL) {
-        raise_not_on_worker();
+        raise_not_on_worker("runtime.lowlevel.join()",
+                            "await pool.spawn_cpu_work(fn), with the join inside fn");
         return NULL;
     }
     if (Py_EnterRecursiveCall(" in join")) {
@@ -288,8 +305,7 @@ native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     fork_t fork = {
         .half = second,
         .context = PyContext_CopyCurrent(),
-        .job = (JobObject *)(atomic_load_explicit(&self->job, memory_order_relaxed)
-                             & ~(uintptr_t)1),
+        .job = worker_own_job(self),
     };
     PyObject *value = NULL, *pair = NULL;
     if (fork.context != NULL && join_run(state, self, first, &fork, &value)) {

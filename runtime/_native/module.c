@@ -86,7 +86,8 @@ add_types(PyObject *module, native_state_t *state)
            && add_type(module, &frame_spec, &state->frame_type)
            && add_type(module, &encoded_job_spec, &state->encoded_job_type)
            && add_type(module, &shared_queues_spec, &state->shared_queues_type)
-           && add_type(module, &shared_worker_spec, &state->shared_worker_type);
+           && add_type(module, &shared_worker_spec, &state->shared_worker_type)
+           && add_type(module, &leaf_spec, &state->leaf_type);
 }
 
 /* Evaluate one expression in a namespace of its own. */
@@ -144,6 +145,7 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->encoded_job_type);
     Py_VISIT((PyObject *)state->shared_queues_type);
     Py_VISIT((PyObject *)state->shared_worker_type);
+    Py_VISIT((PyObject *)state->leaf_type);
     Py_VISIT((PyObject *)state->coroutine_type);
     Py_VISIT(state->outcome_value);
     Py_VISIT(state->outcome_error);
@@ -170,6 +172,7 @@ native_clear(PyObject *module)
     Py_CLEAR(state->encoded_job_type);
     Py_CLEAR(state->shared_queues_type);
     Py_CLEAR(state->shared_worker_type);
+    Py_CLEAR(state->leaf_type);
     Py_CLEAR(state->coroutine_type);
     Py_CLEAR(state->outcome_value);
     Py_CLEAR(state->outcome_error);
@@ -197,6 +200,20 @@ current_worker(PyObject *module, PyObject *Py_UNUSED(ignored))
 static PyMethodDef native_functions[] = {
     {"current_worker", current_worker, METH_NOARGS,
      PyDoc_STR("Return the worker whose thread this is; None outside of one.")},
+    {"check_cancelled", native_check_cancelled, METH_NOARGS,
+     PyDoc_STR("check_cancelled()\n--\n\n"
+               "End the calling job here if its result is no longer wanted.\n"
+               "\n"
+               "Call it now and then in a long job. A job is asked to stop when its waiter was\n"
+               "cancelled, by `Job.cancel`, when another item of its batch failed, or by the end\n"
+               "of its pool.\n"
+               "\n"
+               "Raises:\n"
+               "  JobCancelled: the job was asked to stop. Let it pass: it is a `BaseException`,\n"
+               "    so that ``except Exception`` does.\n"
+               "  NotOnWorkerError: called outside a job.\n"
+               "\n"
+               "Cost: about as much as a function call.")},
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
      PyDoc_STR("Return (f(), g()), both called on workers, maybe at the same time.\n\n"
                "join(f, g) for f() and g(), join(f, x, g, y) for f(x) and g(y).")},

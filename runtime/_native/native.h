@@ -38,6 +38,7 @@ typedef struct {
     PyTypeObject *encoded_job_type;
     PyTypeObject *shared_queues_type;
     PyTypeObject *shared_worker_type;
+    PyTypeObject *leaf_type;
     /* Objects from elsewhere, imported when first needed; see module.c. */
     PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
@@ -159,15 +160,31 @@ typedef struct {
     /* atomic: the job that runs now, lowest bit set while another thread takes a
      * reference to it; the running worker owns the reference. */
     _Atomic uintptr_t job;
+    unsigned waits;  /* owner: how many waits it is in, one inside the other */
+    bool is_away;    /* owner: somebody is present in its stead */
+    bool is_retired; /* guarded by: the registry's threads_lock */
 } WorkerObject;
 
 extern PyType_Spec worker_spec;
 
+/* Let the calling thread be no worker any more. */
+void worker_forget(void);
 /* The worker whose thread this is, in this module; borrowed, NULL outside of one. */
 WorkerObject *worker_current(native_state_t *state);
 WorkerObject *worker_new(native_state_t *state, RegistryObject *registry,
                          Py_ssize_t index, uint32_t seed);
 bool worker_push(WorkerObject *self, JobObject *job);
+/* Look at every arrival path of SLEEP.md, in its order, taking nothing. */
+bool worker_sees_work(WorkerObject *self);
+/* The job that runs now, borrowed; NULL if none does. On the worker's own thread. */
+static inline JobObject *
+worker_own_job(WorkerObject *self)
+{
+    /* The lowest bit is another thread's that takes a reference. */
+    return (JobObject *)(atomic_load_explicit(&self->job, memory_order_relaxed)
+                         & ~(uintptr_t)1);
+}
+
 /* The job that runs now, a new reference; NULL if none does. From any thread. */
 JobObject *worker_running_job(WorkerObject *self);
 /* Run one entry of a queue; false: a sink failed, with its exception set. */
@@ -175,6 +192,8 @@ bool worker_execute(native_state_t *state, WorkerObject *self, void *entry);
 /* For join.c: enter a piece of work that belongs to `job`; returns what ran before. */
 uintptr_t worker_enter_job(WorkerObject *self, JobObject *job);
 void worker_leave_job(WorkerObject *self, uintptr_t outer);
+
+/* snapshot.c */
 
 /* A WorkerStatistics of the counters; `stats` is runtime._core.stats. */
 PyObject *worker_snapshot(PyObject *stats, WorkerObject *worker);
@@ -191,8 +210,17 @@ struct RegistryObject {
     _Atomic bool is_stopping; /* atomic: never cleared */
     _Atomic bool has_failed;  /* atomic: of several failing workers the first reports */
     PyObject *on_failure;     /* immutable */
-    PyObject *workers;        /* immutable: a tuple */
-    PyObject *threads;        /* owner: whoever starts and joins */
+    Py_ssize_t worker_count;  /* immutable */
+    Py_ssize_t spare_limit;   /* immutable */
+    WorkerObject **workers;   /* `made` of them, spares last; a slot is written once */
+    _Atomic Py_ssize_t made;  /* atomic: grows, under threads_lock */
+    /* atomic: changed under threads_lock. How many of them thieves look at: all but
+     * retired ones at the end. */
+    _Atomic Py_ssize_t reach;
+    PyMutex threads_lock;     /* before the lock of `sleep`; no user code under it */
+    PyObject *threads;        /* guarded by: threads_lock; by index */
+    bool has_started;         /* owner: whoever starts */
+    bool is_forked;           /* owner: the only thread of a forked child */
 };
 
 extern PyType_Spec registry_spec;
@@ -200,11 +228,35 @@ extern PyType_Spec registry_spec;
 static inline WorkerObject *
 registry_worker(RegistryObject *registry, Py_ssize_t index)
 {
-    return (WorkerObject *)PyTuple_GET_ITEM(registry->workers, index);
+    return registry->workers[index];
+}
+
+/* How many workers were ever made, spares included. */
+static inline Py_ssize_t
+registry_made(RegistryObject *registry)
+{
+    return atomic_load(&registry->made);
 }
 
 /* Stop because of a bug of ours, with the exception that is set. */
 void registry_fail(RegistryObject *registry);
+
+/* Make a worker in the next slot; NULL with an exception set. */
+WorkerObject *registry_make_worker(RegistryObject *self, uint32_t seed);
+
+/* spares.c */
+
+/* Start the thread of a worker; NULL with BrokenWorkerError set. */
+PyObject *registry_start_thread(RegistryObject *self, WorkerObject *worker);
+/* Let a spare that sleeps end its thread; false if it is needed. */
+bool registry_retire(RegistryObject *self, WorkerObject *spare);
+PyObject *worker_begin_wait(PyObject *worker, PyObject *ignored);
+PyObject *worker_end_wait(PyObject *worker, PyObject *ignored);
+
+/* cancel.c */
+
+void raise_not_on_worker(const char *function, const char *instead);
+PyObject *native_check_cancelled(PyObject *module, PyObject *ignored);
 
 /* join.c */
 
@@ -224,5 +276,9 @@ extern PyType_Spec frame_spec;
 extern PyType_Spec encoded_job_spec;
 extern PyType_Spec shared_queues_spec;
 extern PyType_Spec shared_worker_spec;
+
+/* leaf.c */
+
+extern PyType_Spec leaf_spec;
 
 #endif

@@ -21,12 +21,14 @@ enum { PARKER_EMPTY, PARKER_TOKEN, PARKER_PARKED };
 
 typedef struct {
     _Atomic uint32_t state; /* atomic: see the table above */
+    bool is_spare;          /* immutable: its worker is a spare, SPARES.md */
 } parker_t;
 
 static inline void
 parker_init(parker_t *parker)
 {
     atomic_init(&parker->state, PARKER_EMPTY);
+    parker->is_spare = false;
 }
 
 /* Wait for the token and consume it, for at most `timeout_ns`, below 0 for ever.

@@ -1,11 +1,12 @@
 /* Registry: the workers of one pool and everything they share.
  *
- * Mirrors _core/registry.py. Threads are started by _core/sync.py, so that they have
- * names and Python knows them.
+ * Mirrors _core/registry.py, but for its spares, which are in spares.c.
  *
  * Layer: native. Includes: native.h.
  */
 #include "native.h"
+
+#define SPARE_LIMIT 256 /* as in _core/registry.py */
 
 static RegistryObject *
 as_registry(PyObject *self)
@@ -13,31 +14,43 @@ as_registry(PyObject *self)
     return (RegistryObject *)self;
 }
 
-static bool
-registry_make_workers(RegistryObject *self, Py_ssize_t worker_count, long seed)
+WorkerObject *
+registry_make_worker(RegistryObject *self, uint32_t seed)
 {
-    PyObject *workers = PyTuple_New(worker_count);
-    if (workers == NULL) {
+    Py_ssize_t index = registry_made(self);
+    WorkerObject *worker = worker_new(self->state, self, index, seed);
+    if (worker != NULL) {
+        /* ORDER: the slot first; who reads the counts may look at it. */
+        self->workers[index] = worker;
+        atomic_store(&self->made, index + 1);
+        atomic_store(&self->reach, index + 1);
+    }
+    return worker;
+}
+
+static bool
+registry_make_workers(RegistryObject *self, long seed)
+{
+    size_t capacity = (size_t)(self->worker_count + self->spare_limit);
+    self->workers = calloc(capacity, sizeof(WorkerObject *));
+    if (self->workers == NULL) {
+        PyErr_NoMemory();
         return false;
     }
-    for (Py_ssize_t i = 0; i < worker_count; i++) {
-        WorkerObject *worker =
-            worker_new(self->state, self, i, (uint32_t)(seed + i + 1));
-        if (worker == NULL) {
-            Py_DECREF(workers);
+    for (Py_ssize_t i = 0; i < self->worker_count; i++) {
+        if (registry_make_worker(self, (uint32_t)(seed + i + 1)) == NULL) {
             return false;
         }
-        PyTuple_SET_ITEM(workers, i, (PyObject *)worker);
     }
-    self->workers = workers;
     return true;
 }
 
 static bool
-registry_make_sleep(RegistryObject *self, Py_ssize_t worker_count)
+registry_make_sleep(RegistryObject *self)
 {
+    size_t capacity = (size_t)(self->worker_count + self->spare_limit);
     self->sleep = allocate_lines(sizeof(sleep_state_t));
-    if (self->sleep != NULL && sleep_init(self->sleep, (size_t)worker_count)) {
+    if (self->sleep != NULL && sleep_init(self->sleep, (size_t)self->worker_count, capacity)) {
         return true;
     }
     free(self->sleep);
@@ -49,21 +62,22 @@ registry_make_sleep(RegistryObject *self, Py_ssize_t worker_count)
 static int
 registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"worker_count", "name",       "seed",
-                               "spin_rounds",  "on_failure", NULL};
+    static char *keywords[] = {"worker_count", "name",       "seed", "spin_rounds",
+                               "spare_limit",  "on_failure", NULL};
     RegistryObject *self = as_registry(op);
-    Py_ssize_t worker_count;
+    Py_ssize_t worker_count, spare_limit = SPARE_LIMIT;
     PyObject *name = NULL, *on_failure = Py_None;
     long seed = 0, spin_rounds = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n|$UllO:Registry", keywords,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n|$UllnO:Registry", keywords,
                                      &worker_count, &name, &seed, &spin_rounds,
-                                     &on_failure)) {
+                                     &spare_limit, &on_failure)) {
         return -1;
     }
-    if (worker_count < 1 || spin_rounds < 1) {
+    if (worker_count < 1 || spin_rounds < 1 || spare_limit < 0) {
         PyErr_Format(PyExc_AssertionError,
-                     "worker_count %zd and spin_rounds %ld must be at least 1",
-                     worker_count, spin_rounds);
+                     "worker_count %zd and spin_rounds %ld must be at least 1, "
+                     "spare_limit %zd at least 0",
+                     worker_count, spin_rounds, spare_limit);
         return -1;
     }
     if (self->state != NULL) {
@@ -75,6 +89,8 @@ registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     self->spin_rounds = spin_rounds;
+    self->worker_count = worker_count;
+    self->spare_limit = spare_limit;
     self->on_failure = Py_NewRef(on_failure);
     self->name = name != NULL ? Py_NewRef(name) : PyUnicode_FromString("pool");
     if (self->name == NULL || (self->threads = PyList_New(0)) == NULL) {
@@ -82,8 +98,8 @@ registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     self->injector = (InjectorObject *)PyObject_CallNoArgs(
         (PyObject *)self->state->injector_type);
-    if (self->injector == NULL || !registry_make_sleep(self, worker_count)
-        || !registry_make_workers(self, worker_count, seed)) {
+    if (self->injector == NULL || !registry_make_sleep(self)
+        || !registry_make_workers(self, seed)) {
         return -1;
     }
     return 0;
@@ -97,7 +113,9 @@ registry_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->name);
     Py_VISIT((PyObject *)self->injector);
     Py_VISIT(self->on_failure);
-    Py_VISIT(self->workers);
+    for (Py_ssize_t i = 0; i < registry_made(self); i++) {
+        Py_VISIT((PyObject *)registry_worker(self, i));
+    }
     Py_VISIT(self->threads);
     return 0;
 }
@@ -106,9 +124,10 @@ static int
 registry_clear(PyObject *op)
 {
     RegistryObject *self = as_registry(op);
-    /* An empty tuple and not NULL: a finalizer may still call methods. */
-    if (self->workers != NULL) {
-        Py_SETREF(self->workers, PyTuple_New(0));
+    /* The array stays: a finalizer may still call methods. */
+    atomic_store(&self->reach, 0);
+    for (Py_ssize_t i = atomic_exchange(&self->made, 0); i > 0; i--) {
+        Py_CLEAR(self->workers[i - 1]);
     }
     Py_CLEAR(self->on_failure);
     return 0;
@@ -120,8 +139,8 @@ registry_dealloc(PyObject *op)
     RegistryObject *self = as_registry(op);
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    Py_XDECREF(self->workers);
-    Py_XDECREF(self->on_failure);
+    registry_clear(op);
+    free(self->workers);
     Py_XDECREF(self->threads);
     Py_XDECREF(self->injector);
     Py_XDECREF(self->name);
@@ -213,24 +232,6 @@ registry_withdraw(PyObject *op, PyObject *job)
 
 /* Start and stop */
 
-static bool
-registry_start_thread(RegistryObject *self, PyObject *sync, WorkerObject *worker)
-{
-    bool started = false;
-    PyObject *name =
-        PyUnicode_FromFormat("runtime-%U-%zd", self->name, worker->index);
-    PyObject *target = PyObject_GetAttrString((PyObject *)worker, "main");
-    if (name != NULL && target != NULL) {
-        PyObject *thread =
-            PyObject_CallMethod(sync, "start_thread", "OO", target, name);
-        started = thread != NULL && PyList_Append(self->threads, thread) == 0;
-        Py_XDECREF(thread);
-    }
-    Py_XDECREF(target);
-    Py_XDECREF(name);
-    return started;
-}
-
 static void
 registry_stop(RegistryObject *self)
 {
@@ -241,38 +242,45 @@ registry_stop(RegistryObject *self)
 static bool
 registry_join_threads(RegistryObject *self, PyObject *but_not)
 {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(self->threads); i++) {
+    /* A spare is started under the lock, and none is after the order to stop. */
+    PyMutex_Lock(&self->threads_lock);
+    PyObject *threads = PyList_AsTuple(self->threads);
+    PyMutex_Unlock(&self->threads_lock);
+    if (threads == NULL) {
+        return false;
+    }
+    bool joined = true;
+    for (Py_ssize_t i = 0; joined && i < PyTuple_GET_SIZE(threads); i++) {
         PyObject *index = PyLong_FromSsize_t(i);
         int skipped = index == NULL ? -1
                       : but_not == NULL ? 0
                                         : PySequence_Contains(but_not, index);
         Py_XDECREF(index);
-        if (skipped < 0) {
-            return false;
+        if (skipped == 0) {
+            PyObject *thread = PyTuple_GET_ITEM(threads, i);
+            PyObject *result = PyObject_CallMethod(thread, "join", NULL);
+            Py_XDECREF(result);
+            joined = result != NULL;
         }
-        if (skipped) {
-            continue;
-        }
-        PyObject *thread = PyList_GET_ITEM(self->threads, i);
-        PyObject *result = PyObject_CallMethod(thread, "join", NULL);
-        Py_XDECREF(result);
-        if (result == NULL) {
-            return false;
+        else {
+            joined = skipped > 0;
         }
     }
-    return true;
+    Py_DECREF(threads);
+    return joined;
 }
 
 static PyObject *
 registry_start_method(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     RegistryObject *self = as_registry(op);
-    PyObject *sync = PyImport_ImportModule("runtime._core.sync");
-    bool started = sync != NULL;
-    for (Py_ssize_t i = 0; started && i < PyTuple_GET_SIZE(self->workers); i++) {
-        started = registry_start_thread(self, sync, registry_worker(self, i));
+    bool started = true;
+    for (Py_ssize_t i = 0; started && i < self->worker_count; i++) {
+        PyObject *thread = registry_start_thread(self, registry_worker(self, i));
+        started = thread != NULL && PyList_Append(self->threads, thread) == 0;
+        Py_XDECREF(thread);
     }
-    Py_XDECREF(sync);
+    self->has_started = started;
     if (!started) {
         PyObject *error = PyErr_GetRaisedException();
         registry_stop(self);
@@ -301,6 +309,23 @@ registry_join_method(PyObject *self, PyObject *args, PyObject *kwargs)
         || !registry_join_threads(as_registry(self), but_not)) {
         return NULL;
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+registry_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    RegistryObject *self = as_registry(op);
+    PyObject *threads = PyList_New(0);
+    if (threads == NULL) {
+        return NULL;
+    }
+    self->is_forked = true;
+    atomic_store(&self->is_stopping, true);
+    sleep_after_fork(self->sleep);
+    self->threads_lock = (PyMutex){0};
+    Py_SETREF(self->threads, threads);
+    worker_forget();
     Py_RETURN_NONE;
 }
 
@@ -341,7 +366,14 @@ registry_is_everyone_asleep(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     RegistryObject *self = as_registry(op);
     Py_ssize_t sleeping = (Py_ssize_t)sleep_num_sleeping(self->sleep);
-    return PyBool_FromLong(sleeping == PyTuple_GET_SIZE(self->workers));
+    return PyBool_FromLong(sleeping == self->worker_count
+                           && atomic_load(&self->sleep->num_away) == 0);
+}
+
+static PyObject *
+registry_num_waiting(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromUnsignedLong(atomic_load(&as_registry(self)->sleep->num_away));
 }
 
 static PyObject *
@@ -349,7 +381,7 @@ registry_running_jobs(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     RegistryObject *self = as_registry(op);
     PyObject *running = PyDict_New();
-    for (Py_ssize_t i = 0; running != NULL && i < PyTuple_GET_SIZE(self->workers); i++) {
+    for (Py_ssize_t i = 0; running != NULL && i < registry_made(self); i++) {
         JobObject *job = worker_running_job(registry_worker(self, i));
         if (job == NULL) {
             continue;
@@ -368,7 +400,7 @@ static PyObject *
 registry_statistics(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     RegistryObject *self = as_registry(op);
-    Py_ssize_t worker_count = PyTuple_GET_SIZE(self->workers);
+    Py_ssize_t worker_count = registry_made(self);
     PyObject *stats = PyImport_ImportModule("runtime._core.stats");
     PyObject *snapshots = stats == NULL ? NULL : PyTuple_New(worker_count);
     for (Py_ssize_t i = 0; snapshots != NULL && i < worker_count; i++) {
@@ -386,7 +418,19 @@ registry_statistics(PyObject *op, PyObject *Py_UNUSED(ignored))
 static PyObject *
 registry_get_worker_count(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromSsize_t(PyTuple_GET_SIZE(as_registry(self)->workers));
+    return PyLong_FromSsize_t(as_registry(self)->worker_count);
+}
+
+static PyObject *
+registry_get_workers(PyObject *op, void *Py_UNUSED(closure))
+{
+    RegistryObject *self = as_registry(op);
+    Py_ssize_t made = registry_made(self);
+    PyObject *workers = PyTuple_New(made);
+    for (Py_ssize_t i = 0; workers != NULL && i < made; i++) {
+        PyTuple_SET_ITEM(workers, i, Py_NewRef(registry_worker(self, i)));
+    }
+    return workers;
 }
 
 static PyObject *
@@ -424,10 +468,14 @@ static PyMethodDef registry_methods[] = {
                "Wait until the workers have stopped, but for the indices given.")},
     {"fail", registry_fail_method, METH_O,
      PyDoc_STR("Stop because of a bug of ours; reported once.")},
+    {"after_fork", registry_after_fork, METH_NOARGS,
+     PyDoc_STR("Give up everything in a forked child, where there are no workers.")},
     {"is_anyone_idle", registry_is_anyone_idle, METH_NOARGS,
      PyDoc_STR("Return whether some worker had nothing to do a moment ago.")},
     {"is_everyone_asleep", registry_is_everyone_asleep, METH_NOARGS,
      PyDoc_STR("Return whether all workers sleep.")},
+    {"num_waiting", registry_num_waiting, METH_NOARGS,
+     PyDoc_STR("Return how many workers wait outside, with another in their place.")},
     {"running_jobs", registry_running_jobs, METH_NOARGS,
      PyDoc_STR("Return the jobs that run now by worker index.")},
     {"statistics", registry_statistics, METH_NOARGS,
@@ -437,7 +485,9 @@ static PyMethodDef registry_methods[] = {
 
 static PyGetSetDef registry_getset[] = {
     {"worker_count", registry_get_worker_count, NULL,
-     PyDoc_STR("How many workers there are."), NULL},
+     PyDoc_STR("How many workers there are, spares aside."), NULL},
+    {"_workers", registry_get_workers, NULL,
+     PyDoc_STR("The workers by index, spares last."), NULL},
     {"is_stopping", registry_get_is_stopping, registry_set_is_stopping,
      PyDoc_STR("Whether the order to stop was given."), NULL},
     {0},
@@ -448,14 +498,15 @@ static PyMemberDef registry_members[] = {
     {"injector", Py_T_OBJECT_EX, offsetof(RegistryObject, injector), Py_READONLY, NULL},
     {"spin_rounds", Py_T_LONG, offsetof(RegistryObject, spin_rounds), Py_READONLY, NULL},
     {"_threads", Py_T_OBJECT_EX, offsetof(RegistryObject, threads), Py_READONLY, NULL},
-    {"_workers", Py_T_OBJECT_EX, offsetof(RegistryObject, workers), Py_READONLY, NULL},
+    {"spare_limit", Py_T_PYSSIZET, offsetof(RegistryObject, spare_limit), Py_READONLY,
+     NULL},
     {0},
 };
 
 static PyType_Slot registry_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR(
         "Registry(worker_count, *, name='pool', seed=0, spin_rounds=1,\n"
-        "         on_failure=None)\n--\n\n"
+        "         spare_limit=256, on_failure=None)\n--\n\n"
         "A set of workers, their queues, and the way in.\n\n"
         "Thread safety: internally synchronized.")},
     {Py_tp_new, PyType_GenericNew},

@@ -214,18 +214,29 @@ shared_queues_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-static PyObject *
-shared_queues_bury(PyObject *op, PyObject *number)
+/* A worker's seat by its index; NULL with an exception if there is no such worker. */
+static seat_t *
+seat_by_number(shared_t *shared, PyObject *number)
 {
-    shared_t *shared = shared_of(op);
     unsigned long index = PyLong_AsUnsignedLong(number);
     if (index == (unsigned long)-1 && PyErr_Occurred()) {
         return NULL;
     }
     if (index >= shared->seat_count) {
-        return PyErr_Format(PyExc_IndexError, "there are %u workers", shared->seat_count);
+        PyErr_Format(PyExc_IndexError, "there are %u workers", shared->seat_count);
+        return NULL;
     }
-    seat_t *seat = &shared->seats[index];
+    return &shared->seats[index];
+}
+
+static PyObject *
+shared_queues_bury(PyObject *op, PyObject *number)
+{
+    shared_t *shared = shared_of(op);
+    seat_t *seat = seat_by_number(shared, number);
+    if (seat == NULL) {
+        return NULL;
+    }
     if (atomic_load(&seat->is_taken)) {
         shared_leave_seat(shared, seat);
     }
@@ -252,14 +263,11 @@ static PyObject *
 shared_queues_counters(PyObject *op, PyObject *number)
 {
     shared_t *shared = shared_of(op);
-    unsigned long index = PyLong_AsUnsignedLong(number);
-    if (index == (unsigned long)-1 && PyErr_Occurred()) {
+    seat_t *seat = seat_by_number(shared, number);
+    if (seat == NULL) {
         return NULL;
     }
-    if (index >= shared->seat_count) {
-        return PyErr_Format(PyExc_IndexError, "there are %u workers", shared->seat_count);
-    }
-    counters_t *counters = &shared->seats[index].counters;
+    counters_t *counters = &seat->counters;
     PyObject *queue_latency = histogram_tuple(&counters->queue_latency);
     PyObject *run_time = histogram_tuple(&counters->run_time);
     if (queue_latency == NULL || run_time == NULL) {

@@ -87,7 +87,7 @@ shared_open(uint32_t seat_count, long spin_rounds)
     shared->seat_count = seat_count;
     shared->spin_rounds = spin_rounds;
     shared->refs = 1;
-    if (!sleep_init(&shared->sleep, seat_count)) {
+    if (!sleep_init(&shared->sleep, seat_count, seat_count)) {
         free(shared);
         return NULL;
     }

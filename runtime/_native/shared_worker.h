@@ -104,7 +104,9 @@ seat_sleep(shared_t *shared, seat_t *seat)
 {
     sleep_become_sleepy(&shared->sleep, &seat->parker); /* SLEEP-3 sleepy */
 #ifndef WITHOUT_LAST_LOOK
-    if (seat_sees_work(shared) && sleep_stay_awake(&shared->sleep, &seat->parker)) {
+    if (seat_sees_work(shared)
+        && sleep_stay_awake(&shared->sleep, &seat->parker,
+                            atomic_load(&shared->is_stopping))) {
         return; /* SLEEP-4 last look */
     }
 #endif

@@ -13,6 +13,7 @@
 #define INJECTOR_INTERVAL 16
 #define PARK_STEP_NS (NS_PER_S / 20)
 #define PARK_STEPS 20
+#define SPARE_KEEP_ALIVE_NS (10 * NS_PER_S)
 
 /* How often a round of spinning looks at the queues before it offers its core to
  * another thread; about 2 us. Measured, see README.md. */
@@ -30,6 +31,12 @@ static uintptr_t
 untagged(uintptr_t job)
 {
     return job & ~(uintptr_t)1;
+}
+
+void
+worker_forget(void)
+{
+    current = NULL;
 }
 
 WorkerObject *
@@ -131,7 +138,7 @@ worker_steal(WorkerObject *self)
 {
     RegistryObject *registry = self->registry;
     counters_t *counters = &self->core->counters;
-    uint32_t count = (uint32_t)PyTuple_GET_SIZE(registry->workers);
+    uint32_t count = (uint32_t)atomic_load(&registry->reach);
     if (count < 2) {
         return NULL;
     }
@@ -173,18 +180,16 @@ worker_find(WorkerObject *self)
     return injector_pop(injector);
 }
 
-/* Look at every arrival path of SLEEP.md, in its order, taking nothing. */
-static bool
+bool
 worker_sees_work(WorkerObject *self)
 {
     RegistryObject *registry = self->registry;
     if (injector_length(&registry->injector->injector) > 0) {
         return true;
     }
-    Py_ssize_t count = PyTuple_GET_SIZE(registry->workers);
+    Py_ssize_t count = atomic_load(&registry->reach);
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (i != self->index
-            && deque_length(&registry_worker(registry, i)->core->deque) > 0) {
+        if (deque_length(&registry_worker(registry, i)->core->deque) > 0) {
             return true;
         }
     }
@@ -223,53 +228,65 @@ seen:;
 }
 
 /* Wait for the token: in short steps for a while, then without a limit. Between two
- * steps the interpreter frees what other threads handed back. */
-static void
+ * steps the interpreter frees what other threads handed back. False: this is a spare,
+ * nobody needs it any more, and it is in no list. */
+static bool
 worker_park(native_state_t *state, WorkerObject *self)
 {
-    bool has_token = false;
-    for (int step = 0; step <= PARK_STEPS && !has_token; step++) {
+    parker_t *parker = &self->core->parker;
+    int64_t last_step_ns = parker->is_spare ? SPARE_KEEP_ALIVE_NS : -1;
+    for (int step = 0;; step++) {
+        bool has_token;
         Py_BEGIN_ALLOW_THREADS
-        has_token = parker_park(&self->core->parker,
-                                step < PARK_STEPS ? PARK_STEP_NS : -1);
+        has_token = parker_park(parker, step < PARK_STEPS ? PARK_STEP_NS : last_step_ns);
         Py_END_ALLOW_THREADS
         state_visit_python(state);
+        if (has_token) {
+            return true;
+        }
+        if (step >= PARK_STEPS && deque_length(&self->core->deque) == 0
+            && registry_retire(self->registry, self)) {
+            return false;
+        }
     }
 }
 
-/* Go to sleep, unless there is work after all; come back idle. */
-static void
+/* Go to sleep, unless there is work after all; come back idle. False: it was a
+ * spare's last sleep. */
+static bool
 worker_sleep(native_state_t *state, WorkerObject *self)
 {
     sleep_state_t *sleep = self->registry->sleep;
     parker_t *parker = &self->core->parker;
     counters_t *counters = &self->core->counters;
     sleep_become_sleepy(sleep, parker); /* SLEEP-3 sleepy */
-    if (worker_sees_work(self) && sleep_stay_awake(sleep, parker)) {
-        return; /* SLEEP-4 last look */
+    if (worker_sees_work(self)
+        && sleep_stay_awake(sleep, parker, atomic_load(&self->registry->is_stopping))) {
+        return true; /* SLEEP-4 last look */
     }
     int64_t start_ns = clock_ns();
     counter_add(&counters->parks, 1);
-    worker_park(state, self); /* SLEEP-5 park */
-    counter_add(&counters->wake_ups, 1);
+    bool is_awake = worker_park(state, self); /* SLEEP-5 park */
+    counter_add(&counters->wake_ups, is_awake);
     counter_add(&counters->idle_ns, (uint64_t)(clock_ns() - start_ns));
+    return is_awake;
 }
 
-/* Return an entry, sleeping until there is one; NULL is the order to stop. */
+/* From idle on: return an entry, sleeping until there is one; NULL: the thread is to
+ * end. */
 static void *
-worker_next_entry(native_state_t *state, WorkerObject *self)
+worker_search(native_state_t *state, WorkerObject *self)
 {
-    void *entry = worker_find(self);
-    if (entry != NULL) {
-        return entry;
-    }
-    sleep_become_idle(self->registry->sleep); /* SLEEP-1 idle */
-    for (;;) {
+    void *entry;
+    do {
         long rounds = self->registry->spin_rounds;
         for (;;) {
             /* ORDER: the flag before the search; a job may be posted, and the order
              * given, after a search that found nothing. */
             bool is_stopping = atomic_load(&self->registry->is_stopping);
+            if (sleep_has_excess(self->registry->sleep) && !is_stopping) {
+                break; /* SPARE-5 read excess */
+            }
             entry = worker_find(self);
             if (entry != NULL || is_stopping) {
                 worker_become_active(self);
@@ -280,8 +297,32 @@ worker_next_entry(native_state_t *state, WorkerObject *self)
             }
             rounds = worker_spin(self, rounds);
         }
-        worker_sleep(state, self);
+    } while (worker_sleep(state, self));
+    return NULL;
+}
+
+/* Return an entry, sleeping until there is one; NULL: the thread is to end. */
+static void *
+worker_next_entry(native_state_t *state, WorkerObject *self)
+{
+    sleep_state_t *sleep = self->registry->sleep;
+    void *entry;
+    /* SPARE-5 read excess */
+    if (!sleep_has_excess(sleep) && (entry = worker_find(self)) != NULL) {
+        return entry;
     }
+    sleep_become_idle(sleep); /* SLEEP-1 idle */
+    return worker_search(state, self);
+}
+
+/* Return the first entry; a spare has to be called for before it looks. */
+static void *
+worker_first_entry(native_state_t *state, WorkerObject *self)
+{
+    if (!self->core->parker.is_spare) {
+        return worker_next_entry(state, self);
+    }
+    return worker_park(state, self) ? worker_search(state, self) : NULL;
 }
 
 /* The body of the worker's thread: run jobs until the registry stops. */
@@ -293,11 +334,15 @@ worker_main(PyObject *op, PyObject *Py_UNUSED(ignored))
     unsigned until_visit = VISIT_INTERVAL;
     void *entry;
     current = self;
-    while ((entry = worker_next_entry(state, self)) != NULL) {
+    for (entry = worker_first_entry(state, self); entry != NULL;
+         entry = worker_next_entry(state, self)) {
         if (!worker_execute(state, self, entry)) {
             /* Jobs keep their own errors, so this one is ours. */
             registry_fail(self->registry);
             break;
+        }
+        if (self->registry->is_forked) {
+            break; /* what is queued belongs to the process that was forked */
         }
         if (--until_visit == 0) {
             until_visit = VISIT_INTERVAL;
@@ -326,57 +371,6 @@ worker_run_one(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_TRUE;
 }
 
-/* Counters */
-
-static PyObject *
-histogram_snapshot(PyObject *stats, histogram_t *histogram)
-{
-    uint64_t count = 0;
-    PyObject *buckets = PyTuple_New(HISTOGRAM_BUCKETS);
-    for (Py_ssize_t i = 0; buckets != NULL && i < HISTOGRAM_BUCKETS; i++) {
-        uint64_t in_bucket = counter_read(&histogram->buckets[i]);
-        PyObject *number = PyLong_FromUnsignedLongLong(in_bucket);
-        if (number == NULL) {
-            Py_CLEAR(buckets);
-            break;
-        }
-        count += in_bucket;
-        PyTuple_SET_ITEM(buckets, i, number);
-    }
-    if (buckets == NULL) {
-        return NULL;
-    }
-    PyObject *snapshot = PyObject_CallMethod(stats, "HistogramSnapshot", "KO",
-                                             (unsigned long long)count, buckets);
-    Py_DECREF(buckets);
-    return snapshot;
-}
-
-PyObject *
-worker_snapshot(PyObject *stats, WorkerObject *worker)
-{
-    counters_t *counters = &worker->core->counters;
-    PyObject *queue_latency = histogram_snapshot(stats, &counters->queue_latency);
-    PyObject *run_time =
-        queue_latency == NULL ? NULL : histogram_snapshot(stats, &counters->run_time);
-    PyObject *snapshot = NULL;
-    if (run_time != NULL) {
-        snapshot = PyObject_CallMethod(
-            stats, "WorkerStatistics", "nKKKKKKKOO", worker->index,
-            (unsigned long long)counter_read(&counters->jobs_executed),
-            (unsigned long long)counter_read(&counters->jobs_stolen),
-            (unsigned long long)counter_read(&counters->steal_attempts),
-            (unsigned long long)counter_read(&counters->parks),
-            (unsigned long long)counter_read(&counters->wake_ups),
-            (unsigned long long)counter_read(&counters->busy_ns),
-            (unsigned long long)counter_read(&counters->idle_ns), queue_latency,
-            run_time);
-    }
-    Py_XDECREF(queue_latency);
-    Py_XDECREF(run_time);
-    return snapshot;
-}
-
 /* The type */
 
 WorkerObject *
@@ -402,6 +396,7 @@ worker_new(native_state_t *state, RegistryObject *registry, Py_ssize_t index,
         return NULL;
     }
     parker_init(&self->core->parker);
+    self->core->parker.is_spare = index >= registry->worker_count;
     prng_init(&self->core->prng, seed);
     self->core->search_count = (uint32_t)index;
     self->index = index;
@@ -536,7 +531,11 @@ static PyMethodDef worker_methods[] = {
      PyDoc_STR("Put a job into the own deque, where others may steal it.")},
     {"look_outside_next", worker_look_outside_next, METH_NOARGS,
      PyDoc_STR("Let the next search begin with the injector.")},
-    {"_sees_work", worker_sees_work_method, METH_NOARGS,
+    {"begin_wait", worker_begin_wait, METH_NOARGS,
+     PyDoc_STR("Let another thread work in this one's place; end_wait must follow.")},
+    {"end_wait", worker_end_wait, METH_NOARGS,
+     PyDoc_STR("Be present again; never waits.")},
+    {"sees_work", worker_sees_work_method, METH_NOARGS,
      PyDoc_STR("Look at every arrival path of SLEEP.md, taking nothing.")},
     {0},
 };

@@ -1,5 +1,5 @@
 """For users' tests: a pool that runs its jobs in the Trio thread."""
 
-from .._frontend.inline import inline_pool
+from .._iter.pool import inline_pool
 
 __all__ = ("inline_pool",)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from runtime._cli.codec import LINES, PATHS, encode_result
+from runtime._cli.codec import CODECS, LINES, PATHS
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_path_keeps_any_bytes():
 
     assert PATHS.split(raw + b"\0") == [raw]
     assert PATHS.decode(raw) == os.fsdecode(raw)
-    assert encode_result(PATHS.decode(raw)) == raw + b"\n"
+    assert LINES.encode(PATHS.decode(raw)) == raw + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,26 @@ def test_path_keeps_any_bytes():
     [(1, b"1\n"), ("", b"\n"), (None, b""), ("é", "é\n".encode()), (False, b"False\n")],
 )
 def test_result_becomes_one_line_and_none_becomes_nothing(result, line):
-    assert encode_result(result) == line
+    assert LINES.encode(result) == line
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": [1, None, "é\n\0"]}, "text", 1.5, False, [], "\ud800"]
+)
+def test_json_lines_read_what_they_wrote(value):
+    codec = CODECS["jsonl"]
+    line = codec.encode(value)
+    assert line.count(b"\n") == 1
+    assert [codec.decode(raw) for raw in codec.split(line)] == [value]
+
+
+def test_json_that_cannot_be_written_is_an_error():
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        CODECS["jsonl"].encode(object())
+
+
+def test_nul_keeps_line_breaks_and_any_bytes():
+    codec = CODECS["nul"]
+    raw = b"two\nlines \xff"
+    assert codec.encode(codec.decode(raw)) == raw + b"\0"
+    assert codec.split(raw + b"\0\0") == [raw, b""]

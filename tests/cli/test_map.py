@@ -53,6 +53,40 @@ def test_none_writes_nothing(run_cli):
     assert run_cli("map", "user:only_even", text="1\n2\n3\n4\n").stdout == "2\n4\n"
 
 
+def test_json_lines_go_in_as_values_and_come_out_as_json(run_cli):
+    done = run_cli(
+        "map", "--input", "jsonl", "--output", "jsonl", "user:same",
+        text='{"a": 1}\n[2, null]\n"text"\n',
+    )  # fmt: skip
+    assert done.stdout == '{"a": 1}\n[2, null]\n"text"\n'
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_line_that_is_not_json_is_a_failed_item(run_cli):
+    done = run_cli(
+        "map", "--input", "jsonl", "--on-error", "report", "user:same",
+        text="1\n{\n2\n",
+    )  # fmt: skip
+    assert done.stdout == "1\n2\n"
+    assert "runtime map: stdin:2: JSONDecodeError: " in done.stderr
+
+
+def test_result_that_is_not_json_is_a_failed_item(run_cli):
+    done = run_cli(
+        "map", "--output", "jsonl", "--on-error", "report", "builtins:set",
+        text="ab\n",
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert "runtime map: stdin:1: TypeError: " in done.stderr
+
+
+def test_nul_separates_items_that_hold_line_breaks(run_cli):
+    done = run_cli(
+        "map", "--input", "nul", "--output", "nul", "user:same", text="a\nb\0c\0"
+    )
+    assert done.stdout == "a\nb\0c\0"
+
+
 def test_unordered_writes_every_result_once(run_cli):
     numbers = [str(n) for n in range(2000)]
     done = run_cli("map", "--unordered", "user:same", text="\n".join(numbers))
@@ -362,6 +396,8 @@ def test_interrupt_as_the_loop_starts_is_not_lost(user_directory, capfd):
         callable_spec="operator:neg",
         paths=(str(numbers),),
         are_items=False,
+        input_format="lines",
+        output_format="lines",
         is_ordered=True,
         on_error="stop",
         worker_count=1,

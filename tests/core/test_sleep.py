@@ -7,8 +7,9 @@ from importlib import resources
 import pytest
 from helpers import white_box
 
-from runtime._core import Job, Parker, Registry
+from runtime._core import Job, Registry
 from runtime._core import worker as worker_module
+from runtime._core.parker import Parker
 from runtime._core.sleep import Sleep
 
 
@@ -167,9 +168,9 @@ ARRIVALS = [
 def test_last_look_covers_the_arrival_path(arrive):
     registry = Registry(3)
     looker = registry._workers[0]
-    assert not looker._sees_work()
+    assert not looker.sees_work()
     arrive(registry)
-    assert looker._sees_work()
+    assert looker.sees_work()
 
 
 def test_arrival_paths_are_those_of_the_protocol():
@@ -183,6 +184,8 @@ def test_park_in_short_steps_then_without_a_limit(monkeypatch):
     waits = []
 
     class ParkerWithoutToken:
+        is_spare = False
+
         def park(self, timeout=None):
             waits.append(timeout)
             return False

@@ -36,8 +36,8 @@ def test_quantiles_rise_with_q(values):
 @given(st.integers(min_value=0, max_value=1 << 62))
 def test_bucket_holds_its_value_and_the_one_below_does_not(value):
     bucket = stats._bucket_of(value)
-    assert value <= stats._upper_edge(bucket)
-    assert bucket == 0 or value > stats._upper_edge(bucket - 1)
+    assert value <= stats.upper_edge_ns(bucket)
+    assert bucket == 0 or value > stats.upper_edge_ns(bucket - 1)
 
 
 @pytest.mark.parametrize("value", [-5, -1])

@@ -23,3 +23,15 @@ def test_source_files_named_on_a_page_exist(page):
     below_root = re.findall(r"`((?:runtime|tests|bench|docs)/[\w./]+\.\w+)`", text)
     paths = [Path("runtime", name) for name in below_runtime] + below_root
     assert [str(path) for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_tests_named_on_a_page_exist(page):
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    assert page.stem != "cancellation" or len(named) > 20
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if f"def {name}(" not in (ROOT / path).read_text()
+    ]
+    assert missing == []

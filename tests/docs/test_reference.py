@@ -10,7 +10,14 @@ import runtime
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 MODULES = ("from_worker", "lowlevel", "testing")
 # Classes that users receive; all that is public about them is documented.
-CLASSES = ("HistogramSnapshot", "PoolStatistics", "WorkerPool")
+CLASSES = (
+    "HistogramSnapshot",
+    "ParallelProcessor",
+    "PoolStatistics",
+    "ProcessingStatistics",
+    "StreamPerformanceMonitor",
+    "WorkerPool",
+)
 
 
 def documented() -> set[str]:

@@ -2,11 +2,11 @@
 
 import pytest
 import trio
-from helpers import Gate
+from helpers import TIMEOUT, Gate
 
 import runtime
 from runtime._core import Registry
-from runtime._frontend.pool import run_pool
+from runtime._frontend.opening import run_pool
 
 
 @pytest.fixture
@@ -35,6 +35,15 @@ def gate():
     """A gate that is open at the latest when the test ends."""
     gate = Gate()
     yield gate
+    gate.open()
+
+
+@pytest.fixture
+async def held(single, gate):
+    """A pool whose one worker is held until the gate is opened."""
+    single.submit_nowait(gate.hold)
+    await gate.wait_entered()
+    yield single
     gate.open()
 
 
@@ -76,7 +85,8 @@ async def manual():
         manual.make_registry, name="manual", backend="manual", queue_capacity=10
     ) as manual.pool:
         yield manual
-        with trio.CancelScope(shield=True):
+        with trio.fail_after(TIMEOUT) as scope:
+            scope.shield = True
             while manual.pool.statistics().in_flight or manual.registry.injector:
                 manual.registry.step_all()
                 await trio.lowlevel.checkpoint()

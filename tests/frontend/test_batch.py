@@ -5,7 +5,7 @@ import outcome
 import pytest
 import trio
 import trio.testing
-from helpers import wait_until
+from helpers import cancelled_after, wait_until
 
 import runtime
 from runtime._frontend.batch import Chunks
@@ -186,17 +186,15 @@ async def test_batch_items_that_cannot_be_listed_take_no_place(verb):
 # Cancellation
 
 
-async def test_cancel_queued_batch_calls_nothing(single, gate):
+async def test_cancel_queued_batch_calls_nothing(held, gate):
     calls = []
-    single.submit_nowait(gate.hold)
-    await gate.wait_entered()
     with trio.move_on_after(0.001) as scope:
-        await single.spawn_parallel_batch(range(10), calls.append)
+        await held.spawn_parallel_batch(range(10), calls.append)
     assert scope.cancelled_caught
     gate.open()
-    await wait_until(lambda: single.statistics().in_flight == 0)
+    await wait_until(lambda: held.statistics().in_flight == 0)
     assert calls == []
-    assert single.statistics().jobs_withdrawn == 1
+    assert held.statistics().jobs_withdrawn == 1
 
 
 async def test_cancel_running_batch_stops_and_waits(single, gate):
@@ -206,47 +204,21 @@ async def test_cancel_running_batch_stops_and_waits(single, gate):
         calls.append(item)
         gate.hold()
 
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-        await trio.testing.wait_all_tasks_blocked()
-        assert not ended
-        gate.open()
-
-    ended = []
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            await single.spawn_parallel_batch(range(1000), work)
-        ended.append(True)
+    async with cancelled_after(gate.wait_entered, opens=gate) as scope:
+        await single.spawn_parallel_batch(range(1000), work)
     assert scope.cancelled_caught
     assert len(calls) < 1000
 
 
 async def test_cancel_batch_at_its_last_item_returns_the_results(single, gate):
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-        gate.open()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            assert await single.spawn_parallel_batch(["last"], gate.hold) == ["last"]
+    async with cancelled_after(gate.wait_entered, opens=gate) as scope:
+        assert await single.spawn_parallel_batch(["last"], gate.hold) == ["last"]
     assert not scope.cancelled_caught
 
 
 async def test_cancel_reaches_check_cancelled_in_a_batch(single, gate):
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            await single.spawn_parallel_batch(
-                [runtime.check_cancelled], gate.hold_while
-            )
+    async with cancelled_after(gate.wait_entered) as scope:
+        await single.spawn_parallel_batch([runtime.check_cancelled], gate.hold_while)
     assert scope.cancelled_caught
 
 

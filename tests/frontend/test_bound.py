@@ -80,3 +80,19 @@ async def test_bound_closed_while_waiting_refuses_and_passes_the_place_on():
     assert refused == [True] * 3
     with pytest.raises(runtime.PoolClosedError):
         bound.try_take()
+
+
+async def test_overdrawn_place_is_given_back_before_a_waiter_gets_one():
+    overdraws = False
+    bound = Bound(1, lambda: None, may_overdraw=lambda: overdraws)
+    assert bound.try_take()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bound.wait_taken)
+        await trio.testing.wait_all_tasks_blocked()
+        overdraws = True
+        await bound.wait_taken()
+        bound.give_back()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        bound.give_back()
+    assert not bound.try_take()

@@ -7,7 +7,8 @@ import pytest
 import sniffio
 import trio
 import trio.testing
-from helpers import wait_until
+from helpers import cancelled_after, wait_until
+from trio.testing import wait_all_tasks_blocked
 
 import runtime
 
@@ -119,7 +120,7 @@ async def test_misuse_not_callable_is_refused(pool):
 
 
 async def test_misuse_on_cancel_names_the_choices(pool):
-    with pytest.raises(ValueError, match="on_cancel must be 'wait' or 'abandon'"):
+    with pytest.raises(ValueError, match="on_cancel must be 'wait', 'abandon'"):
         await pool.spawn_cpu_work(divide, 1, 1, on_cancel="never")
 
 
@@ -154,36 +155,20 @@ async def test_call_in_a_cancelled_scope_is_not_even_queued(manual):
 # The cancellation ladder
 
 
-async def test_cancel_queued_call_is_withdrawn(single, gate):
+async def test_cancel_queued_call_is_withdrawn(held, gate):
     calls = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(single.spawn_cpu_work, gate.hold)
-        await gate.wait_entered()
-        with trio.CancelScope() as scope:
-            nursery.start_soon(_cancel_when_blocked, scope)
-            await single.spawn_cpu_work(calls.append, 1)
-        assert scope.cancelled_caught
-        gate.open()
+    async with cancelled_after(wait_all_tasks_blocked) as scope:
+        await held.spawn_cpu_work(calls.append, 1)
+    assert scope.cancelled_caught
+    gate.open()
+    await wait_until(lambda: held.statistics().in_flight == 0)
     assert calls == []
-    await wait_until(lambda: single.statistics().jobs_withdrawn == 1)
-
-
-async def _cancel_when_blocked(scope):
-    await trio.testing.wait_all_tasks_blocked()
-    scope.cancel()
+    assert held.statistics().jobs_withdrawn == 1
 
 
 async def test_cancel_running_call_waits_and_returns_the_value(pool, gate):
-    async def cancel_then_open(scope):
-        await gate.wait_entered()
-        scope.cancel()
-        await trio.testing.wait_all_tasks_blocked()
-        gate.open()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel_then_open, scope)
-            value = await pool.spawn_cpu_work(gate.hold, "not lost")
+    async with cancelled_after(gate.wait_entered, opens=gate) as scope:
+        value = await pool.spawn_cpu_work(gate.hold, "not lost")
     assert value == "not lost"
     assert not scope.cancelled_caught
 
@@ -193,28 +178,15 @@ async def test_cancel_running_call_that_fails_raises_its_error(pool, gate):
         gate.hold()
         raise ValueError("later")
 
-    async def cancel_then_open(scope):
-        await gate.wait_entered()
-        scope.cancel()
-        gate.open()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel_then_open, scope)
-            with pytest.raises(ValueError, match="later"):
-                await pool.spawn_cpu_work(fail)
+    async with cancelled_after(gate.wait_entered, opens=gate):
+        with pytest.raises(ValueError, match="later"):
+            await pool.spawn_cpu_work(fail)
 
 
 async def test_cancel_running_call_that_checks_ends_in_cancelled(pool, gate):
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            await pool.spawn_cpu_work(gate.hold_while, runtime.check_cancelled)
-        assert scope.cancelled_caught
+    async with cancelled_after(gate.wait_entered) as scope:
+        await pool.spawn_cpu_work(gate.hold_while, runtime.check_cancelled)
+    assert scope.cancelled_caught
 
 
 async def test_cancel_abandoned_call_leaves_at_once(single, gate):
@@ -224,14 +196,8 @@ async def test_cancel_abandoned_call_leaves_at_once(single, gate):
         gate.hold()
         ended.append(True)
 
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            await single.spawn_cpu_work(work, on_cancel="abandon")
+    async with cancelled_after(gate.wait_entered) as scope:
+        await single.spawn_cpu_work(work, on_cancel="abandon")
     assert scope.cancelled_caught
     assert ended == []
     assert single.statistics().abandoned == 1
@@ -249,18 +215,17 @@ async def test_cancel_abandoned_call_keeps_the_block_waiting(gate):
         gate.hold()
         ended.append(True)
 
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-        await trio.testing.wait_all_tasks_blocked()
-        gate.open()
-
     async with trio.open_nursery() as nursery:
         async with runtime.open_worker_pool(1) as pool:
-            with trio.CancelScope() as scope:
-                nursery.start_soon(cancel, scope)
+            async with cancelled_after(gate.wait_entered):
                 await pool.spawn_cpu_work(work, on_cancel="abandon")
             assert ended == []
+
+            async def open_when_blocked():
+                await wait_all_tasks_blocked()
+                gate.open()
+
+            nursery.start_soon(open_when_blocked)
         assert ended == [True]
 
 
@@ -269,54 +234,39 @@ async def test_cancel_abandoned_call_error_is_dropped(gate):
         gate.hold()
         raise ValueError("nobody listens")
 
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-
-    async with runtime.open_worker_pool(1) as pool, trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
+    async with runtime.open_worker_pool(1) as pool:
+        async with cancelled_after(gate.wait_entered):
             await pool.spawn_cpu_work(fail, on_cancel="abandon")
         gate.open()
 
 
-async def test_cancel_queued_call_with_abandon_is_withdrawn(single, gate):
+async def test_cancel_queued_call_with_abandon_is_withdrawn(held, gate):
     calls = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(single.spawn_cpu_work, gate.hold)
-        await gate.wait_entered()
-        with trio.CancelScope() as scope:
-            nursery.start_soon(_cancel_when_blocked, scope)
-            await single.spawn_cpu_work(calls.append, 1, on_cancel="abandon")
-        assert scope.cancelled_caught
-        assert single.statistics().abandoned == 0
-        gate.open()
+    async with cancelled_after(wait_all_tasks_blocked) as scope:
+        await held.spawn_cpu_work(calls.append, 1, on_cancel="abandon")
+    assert scope.cancelled_caught
+    assert held.statistics().abandoned == 0
+    gate.open()
+    await wait_until(lambda: held.statistics().in_flight == 0)
     assert calls == []
 
 
-async def test_deadline_withdraws_what_has_not_begun(single, gate):
+async def test_deadline_withdraws_what_has_not_begun(held, gate):
     calls = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(single.spawn_cpu_work, gate.hold)
-        await gate.wait_entered()
-        with pytest.raises(trio.TooSlowError), trio.fail_after(0.01):
-            await single.spawn_cpu_work(calls.append, 1)
-        gate.open()
+    with pytest.raises(trio.TooSlowError), trio.fail_after(0.01):
+        await held.spawn_cpu_work(calls.append, 1)
+    gate.open()
+    await wait_until(lambda: held.statistics().in_flight == 0)
     assert calls == []
 
 
-async def test_cancel_loop_behind_a_stuck_worker_keeps_the_queue_short(single, gate):
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(single.spawn_cpu_work, gate.hold)
-        await gate.wait_entered()
-        for _ in range(100):
-            with trio.move_on_after(0):
-                await single.submit(divide, 1, 1)
-            with trio.CancelScope() as scope:
-                nursery.start_soon(_cancel_when_blocked, scope)
-                await single.spawn_cpu_work(divide, 1, 1)
-        assert single.statistics().queued <= 2
-        gate.open()
+async def test_cancel_loop_behind_a_stuck_worker_keeps_the_queue_short(held):
+    for _ in range(100):
+        with trio.move_on_after(0):
+            await held.submit(divide, 1, 1)
+        async with cancelled_after(wait_all_tasks_blocked):
+            await held.spawn_cpu_work(divide, 1, 1)
+    assert held.statistics().queued <= 2
 
 
 async def test_job_cancelled_raised_by_the_job_itself_becomes_task_cancelled(pool):
@@ -348,7 +298,7 @@ async def test_poll_that_finds_nothing_parks_until_the_port_delivers(manual):
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         assert answers == []
         manual.registry.step_all()
     assert answers == [3]
@@ -375,7 +325,7 @@ async def test_poll_of_a_call_that_is_stopped_meanwhile_ends_in_task_cancelled(m
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
         nursery.start_soon(stop)
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         manual.registry.step_all()
     assert len(errors) == 1
 
@@ -408,19 +358,17 @@ async def test_priority_urgent_jobs_start_first(inline):
     ]
 
 
-async def test_name_is_what_errors_call_the_job(single, gate):
+async def test_name_is_what_errors_call_the_job(held, gate):
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(single.spawn_cpu_work, gate.hold)
-        await gate.wait_entered()
 
         async def ask():
             with pytest.raises(runtime.TaskCancelled, match="'my name'"):
-                await single.spawn_cpu_work(divide, 1, 1, name="my name")
+                await held.spawn_cpu_work(divide, 1, 1, name="my name")
 
         nursery.start_soon(ask)
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(single.shutdown, 0)
-        await trio.testing.wait_all_tasks_blocked(0.001)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(held.shutdown, 0)
+        await wait_all_tasks_blocked(0.001)
         gate.open()
 
 
@@ -462,7 +410,7 @@ async def test_limiter_lends_a_token_until_the_job_has_ended(pool, gate):
         )
         await gate.wait_entered()
         nursery.start_soon(ask)
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         assert limiter.borrowed_tokens == 1
         assert second == []
         gate.open()
@@ -472,29 +420,18 @@ async def test_limiter_lends_a_token_until_the_job_has_ended(pool, gate):
 
 async def test_limiter_keeps_the_token_of_an_abandoned_job(pool, gate):
     limiter = trio.CapacityLimiter(1)
-
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            await pool.spawn_cpu_work(gate.hold, on_cancel="abandon", limiter=limiter)
+    async with cancelled_after(gate.wait_entered):
+        await pool.spawn_cpu_work(gate.hold, on_cancel="abandon", limiter=limiter)
     assert limiter.borrowed_tokens == 1
     gate.open()
     await wait_until(lambda: limiter.borrowed_tokens == 0)
 
 
-async def test_limiter_gets_its_token_back_from_a_withdrawn_job(single, gate):
+async def test_limiter_gets_its_token_back_from_a_withdrawn_job(held, gate):
     limiter = trio.CapacityLimiter(1)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(single.spawn_cpu_work, gate.hold)
-        await gate.wait_entered()
-        with trio.CancelScope() as scope:
-            nursery.start_soon(_cancel_when_blocked, scope)
-            await single.spawn_cpu_work(divide, 1, 1, limiter=limiter)
-        gate.open()
+    async with cancelled_after(wait_all_tasks_blocked):
+        await held.spawn_cpu_work(divide, 1, 1, limiter=limiter)
+    gate.open()
     await wait_until(lambda: limiter.borrowed_tokens == 0)
 
 
@@ -516,10 +453,8 @@ async def test_limiter_gets_its_token_back_if_the_wait_at_the_bound_is_cancelled
     async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
         pool.submit_nowait(gate.hold)
         pool.submit_nowait(divide, 1, 1)
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as scope:
-                nursery.start_soon(_cancel_when_blocked, scope)
-                await pool.spawn_cpu_work(divide, 1, 1, limiter=limiter)
+        async with cancelled_after(wait_all_tasks_blocked) as scope:
+            await pool.spawn_cpu_work(divide, 1, 1, limiter=limiter)
         assert scope.cancelled_caught
         assert limiter.borrowed_tokens == 0
         gate.open()

@@ -1,3 +1,4 @@
+import logging
 import threading
 
 import pytest
@@ -104,6 +105,39 @@ def test_default_pool_waits_for_an_abandoned_job_when_the_run_ends(gate):
 
     trio.run(main)
     assert ended == [True]
+
+
+def test_default_pool_says_what_it_waits_for(gate):
+    """The run's clock jumps ahead while a job that was abandoned goes on."""
+    said = []
+
+    class OpensGate(logging.Handler):
+        def emit(self, record):
+            said.append(record.getMessage())
+            gate.open()
+
+    async def main():
+        with trio.CancelScope() as scope:
+
+            async def cancel():
+                await gate.wait_entered()
+                scope.cancel()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(cancel)
+                await runtime.spawn_cpu_work(
+                    gate.hold, on_cancel="abandon", name="the job"
+                )
+
+    logger, handler = logging.getLogger("runtime"), OpensGate()
+    logger.addHandler(handler)
+    try:
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    finally:
+        logger.removeHandler(handler)
+    code = gate.hold.__code__
+    place = f"{code.co_filename}:{code.co_firstlineno}"
+    assert said == [f"pool 'default' waits for the job ({place})"]
 
 
 def test_default_pool_that_does_not_open_tells_every_caller(monkeypatch, caplog):

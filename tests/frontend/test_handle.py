@@ -32,6 +32,23 @@ async def test_job_wait_raises_the_jobs_error(pool):
         await job.wait()
 
 
+async def test_job_wait_gives_each_waiter_the_jobs_own_traceback(pool):
+    """And not what the waiters before it have added."""
+    job = await pool.submit(fail)
+    depths = []
+    for _ in range(3):
+        with pytest.raises(ValueError, match="from the job") as info:
+            await job.wait()
+        assert info.traceback[-1].name == "fail"
+        depths.append(len(info.traceback))
+    assert len(set(depths)) == 1
+
+
+def test_job_shows_what_users_may_call_and_nothing_else():
+    public = [name for name in dir(runtime.Job) if not name.startswith("_")]
+    assert public == ["cancel", "name", "result", "state", "wait"]
+
+
 async def test_job_wait_and_submit_are_checkpoints(pool):
     with trio.testing.assert_checkpoints():
         job = await pool.submit(double, 1)

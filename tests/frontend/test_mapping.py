@@ -6,7 +6,7 @@ import outcome
 import pytest
 import trio
 import trio.testing
-from helpers import TIMEOUT, wait_until
+from helpers import TIMEOUT, cancelled_after, wait_until
 
 import runtime
 
@@ -324,15 +324,11 @@ async def test_map_cancelled_tells_its_items(single, gate):
     def work(_item):
         gate.hold_while(runtime.check_cancelled)
 
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            async with single.map(work, itertools.count()) as results:
-                await collect(results)
+    async with (
+        cancelled_after(gate.wait_entered) as scope,
+        single.map(work, itertools.count()) as results,
+    ):
+        await collect(results)
     assert scope.cancelled_caught
     assert not gate.opened.is_set()
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import trio
 import trio.testing
-from helpers import wait_until, white_box
+from helpers import cancelled_after, wait_until, white_box
 
 import runtime
 from runtime._util import available_cores
@@ -162,6 +162,8 @@ async def test_pool_cancel_stops_the_newest_work_first(manual):
     order = []
 
     class FakeWork:
+        token = None
+
         def stop(self, cause):
             order.append(self)
 
@@ -189,40 +191,26 @@ async def test_pool_block_cancelled_withdraws_and_tells(gate):
 
 
 async def test_pool_block_cancelled_waits_for_what_does_not_look(gate):
-    ended = []
-
-    def work():
-        gate.hold()
-        ended.append(True)
-
-    async def cancel(scope):
-        await gate.wait_entered()
-        scope.cancel()
-        await trio.testing.wait_all_tasks_blocked()
-        assert ended == []
-        gate.open()
-
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            async with runtime.open_worker_pool(1) as pool:
-                pool.submit_nowait(work)
-                await trio.sleep_forever()
-        assert ended == [True]
+    async with (
+        cancelled_after(gate.wait_entered, opens=gate) as scope,
+        runtime.open_worker_pool(1) as pool,
+    ):
+        job = pool.submit_nowait(gate.hold)
+        await trio.sleep_forever()
     assert scope.cancelled_caught
+    assert job.state is runtime.JobState.DONE
 
 
 async def test_pool_block_cancelled_while_it_drains(gate):
-    async def cancel(scope):
+    async def wait_drains():
         await gate.wait_entered()
         await trio.testing.wait_all_tasks_blocked()
-        scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            nursery.start_soon(cancel, scope)
-            async with runtime.open_worker_pool(1) as pool:
-                pool.submit_nowait(gate.hold_while, runtime.check_cancelled)
+    async with (
+        cancelled_after(wait_drains) as scope,
+        runtime.open_worker_pool(1) as pool,
+    ):
+        pool.submit_nowait(gate.hold_while, runtime.check_cancelled)
     assert scope.cancelled_caught
 
 

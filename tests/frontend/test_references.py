@@ -50,8 +50,8 @@ async def use_call(pool, fn, thing):
 
 
 async def use_submit(pool, fn, thing):
-    job = await pool.submit(fn, thing)
-    return await job.wait()
+    # The job in no variable here: this frame is in its error's traceback.
+    return await (await pool.submit(fn, thing)).wait()
 
 
 async def use_batch(pool, fn, thing):
@@ -91,11 +91,37 @@ async def test_leak_error_dies_with_its_users(use):
             watched.append(weakref.ref(error))
         del fn, thing
         await trio.testing.wait_all_tasks_blocked()
-        if use is use_submit:
-            # A handle keeps its error for the next who waits, and the error's
-            # traceback has frames that know the handle.
-            gc.collect()
         assert [ref() for ref in watched] == [None] * 3
+
+
+async def test_leak_error_dies_with_the_last_handle():
+    async with inline_pool() as pool:
+        job = pool.submit_nowait(Fails(), Thing())
+        watched = []
+        for _ in range(2):
+            try:
+                await job.wait()
+            except Failure as error:
+                watched.append(weakref.ref(error))
+        assert watched[0]() is watched[1]() is not None
+        del job
+        await trio.testing.wait_all_tasks_blocked()
+        assert watched[0]() is None
+
+
+async def test_leak_error_that_nobody_waited_for_dies_with_its_group():
+    watched = []
+
+    async def leave_it():
+        async with inline_pool() as pool:
+            pool.submit_nowait(Fails(), Thing())
+
+    try:
+        await leave_it()
+    except* Failure as group:
+        watched.append(weakref.ref(group.exceptions[0]))
+    gc.collect()  # a group and the frames of its traceback may be a cycle
+    assert watched[0]() is None
 
 
 @pytest.mark.parametrize("use", [use_batch, use_map])

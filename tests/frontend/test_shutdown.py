@@ -218,29 +218,113 @@ async def test_shutdown_from_two_tasks_gives_both_the_same_report(single, gate):
     assert reports[0].completed == 1
 
 
-async def test_shutdown_from_inside_a_job_names_that_job(single):
-    def shut_down():
-        return runtime.from_worker.run(single.shutdown, 0)
-
-    with pytest.raises(runtime.TaskCancelled):
-        await single.spawn_cpu_work(shut_down, name="the caller")
-    (straggler,) = (await single.shutdown()).still_running
-    assert straggler.name == "the caller"
+def shut_down_in_a_call(pool, grace):
+    return pool.spawn_cpu_work(runtime.from_worker.run, pool.shutdown, grace)
 
 
-async def test_shutdown_from_the_lane_cancels_the_lane_and_ends():
+async def shut_down_in_a_submitted_job(pool, grace):
+    job = await pool.submit(runtime.from_worker.run, pool.shutdown, grace)
+    return await job.wait()
+
+
+async def shut_down_in_a_batch(pool, grace):
+    def shut_down(grace):
+        return runtime.from_worker.run(pool.shutdown, grace)
+
+    (report,) = await pool.spawn_parallel_batch([grace], shut_down)
+    return report
+
+
+async def shut_down_in_a_map(pool, grace):
+    def shut_down(grace):
+        return runtime.from_worker.run(pool.shutdown, grace)
+
+    async with pool.map(shut_down, [grace]) as reports:
+        return await anext(reports)
+
+
+async def shut_down_in_the_lane(pool, grace):
+    reports = []
+
+    async def shut_down():
+        reports.append(await pool.shutdown(grace))
+
+    await pool.spawn(shut_down)
+    await wait_until(lambda: reports)
+    return reports[0]
+
+
+FROM_WITHIN = [
+    shut_down_in_a_call,
+    shut_down_in_a_submitted_job,
+    shut_down_in_a_batch,
+    shut_down_in_a_map,
+    shut_down_in_the_lane,
+]
+
+
+@pytest.mark.parametrize("shut_down", FROM_WITHIN)
+@pytest.mark.parametrize("grace", [0, 1e6])
+async def test_shutdown_by_work_of_the_pool_leaves_out_its_caller(
+    single, shut_down, grace
+):
+    """It is neither waited for nor cancelled, and it gets the report."""
+    report = await shut_down(single, grace)
+    assert report == runtime.ShutdownReport(0, 0, 0, 0, ())
+    assert await single.shutdown(0) is report
+    with pytest.raises(runtime.PoolClosedError):
+        await single.spawn_cpu_work(double, 1)
+
+
+@pytest.mark.parametrize("shut_down", FROM_WITHIN)
+async def test_shutdown_by_work_of_the_pool_cancels_the_rest(
+    pool, gate, shut_down, monkeypatch
+):
+    # A busy machine may not let the job look at its token for a while.
+    monkeypatch.setattr("runtime._frontend.shutdown.TOKEN_GRACE", TIMEOUT)
+    pool.submit_nowait(gate.hold_while, runtime.check_cancelled)
+    await gate.wait_entered()
+    assert await shut_down(pool, 0) == runtime.ShutdownReport(0, 0, 1, 0, ())
+
+
+async def test_shutdown_by_two_tasks_of_the_lane_at_once_gives_both_the_report(pool):
+    reports = []
+
+    async def shut_down():
+        reports.append(await pool.shutdown(1e6))
+
+    for _ in range(2):
+        await pool.spawn(shut_down)
+    await wait_until(lambda: len(reports) == 2)
+    assert reports[0] is reports[1]
+
+
+async def test_shutdown_by_the_lane_is_waited_for_by_the_block():
     ended = []
     async with runtime.open_worker_pool(1) as pool:
 
         async def shut_down():
-            try:
-                await pool.shutdown(0)
-            finally:
-                ended.append(True)
+            await pool.shutdown(0)
+            await trio.testing.wait_all_tasks_blocked()
+            ended.append(True)
 
         await pool.spawn(shut_down)
-        await trio.testing.wait_all_tasks_blocked()
     assert ended == [True]
+
+
+async def test_shutdown_asked_for_again_with_less_grace_takes_less(single, gate):
+    reports = []
+
+    async def shut_down(grace):
+        reports.append(await single.shutdown(grace))
+
+    single.submit_nowait(gate.hold_while, runtime.check_cancelled)
+    await gate.wait_entered()
+    async with trio.open_nursery() as nursery:
+        for grace in (1e6, 0, 1e6):
+            nursery.start_soon(shut_down, grace)
+            await trio.testing.wait_all_tasks_blocked()
+    assert [report.cancelled for report in reports] == [1, 1, 1]
 
 
 async def test_shutdown_cancels_the_lane_after_the_grace(single):

@@ -10,7 +10,10 @@ import re
 import tokenize
 from collections import defaultdict
 
-FAMILIES = "SLEEP|POST|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|HOST|JOIN"
+FAMILIES = (
+    "SLEEP|POST|SPARE|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|HOST|JOIN|PROBE|"
+    "SAFE|REQ"
+)
 LABEL = re.compile(rf"\b({FAMILIES})-(\d+)\b")
 ATOMIC = re.compile(r"\bATOMIC\(([^)]*)\)")
 

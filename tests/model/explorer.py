@@ -15,7 +15,11 @@ bounded, because few bugs need more than two.
 No step is made before a lock is released by the thread that holds it: whoever
 waits for that lock could not go on any earlier, and whoever does not has had its
 turn at the steps inside. Plain attributes are not seen. Where they matter,
-``lines_of`` makes every line of a source file a step.
+``watch`` makes each read and write of some slots a step, and ``lines_of`` every line
+of a source file.
+
+With ``prunes`` a schedule is left out where it leads to a state in which an earlier
+one was; `model.history` says how that is known.
 """
 
 import collections
@@ -23,13 +27,15 @@ import contextlib
 import itertools
 import os
 import random
+import select
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Self
+
+from model.history import Histories, History
 
 from runtime._core import sync
 
@@ -66,27 +72,41 @@ class AbandonedError(BaseException):
     """Unwinds the threads of a play that has gone wrong."""
 
 
-@dataclass
-class _Choice:
-    taken: int
-    options: int
+class RedundantError(BaseException):
+    """The play has come to where an earlier one was."""
 
 
-class _Actor:
-    """An OS thread that plays one part in each play, when it is given the turn."""
+class _Turns:
+    """How one thread is told to go on; one at a time is."""
 
     def __init__(self) -> None:
         # Quicker to hand over than a lock, which spins before it waits.
-        self._turns = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+
+    def give_turn(self) -> None:
+        os.eventfd_write(self._fd, 1)
+
+    def wait_for_turn(self) -> None:
+        os.eventfd_read(self._fd)
+
+    def wait_patiently_for_turn(self) -> None:
+        ready, _, _ = select.select([self._fd], [], [], PATIENCE)
+        if not ready:
+            raise TimeoutError("a thread of the play waits outside of the seam")
+        self.wait_for_turn()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class _Actor(_Turns):
+    """An OS thread that plays one part in each play, when it is given the turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.perform: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._thread.start()
-
-    def give_turn(self) -> None:
-        os.eventfd_write(self._turns, 1)
-
-    def wait_for_turn(self) -> None:
-        os.eventfd_read(self._turns)
 
     def dismiss(self) -> None:
         """End the thread."""
@@ -94,7 +114,7 @@ class _Actor:
         self.give_turn()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "an actor waits outside of the seam"
-        os.close(self._turns)
+        self.close()
 
     def _main(self) -> None:
         self.wait_for_turn()
@@ -103,15 +123,51 @@ class _Actor:
             self.wait_for_turn()
 
 
+class _Company:
+    """The actors of one play after the other, and who directs them.
+
+    Args:
+      watch: Slots, as classes and names, to read or write which is a step.
+    """
+
+    # What they play now.
+    play: "Play"
+
+    def __init__(self, watch: Collection[tuple[type, str]] = ()) -> None:
+        # For all plays at once: to change a class costs more than a play.
+        self._stage = contextlib.ExitStack()
+        self._stage.enter_context(_seam(self))
+        self._stage.enter_context(_watching(self, watch))
+        self.actors: list[_Actor] = []
+        self.director = _Turns()
+
+    def actor(self, number: int) -> _Actor:
+        if number == len(self.actors):
+            self.actors.append(_Actor())
+        return self.actors[number]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for actor in self.actors:
+            actor.dismiss()
+        self.director.close()
+        self._stage.close()
+
+
 class _Player:
     """One thread of a play."""
 
-    def __init__(self, name: str, actor: _Actor) -> None:
+    def __init__(self, number: int, name: str, actor: _Actor) -> None:
+        self.number = number
         self.name = name
         self.actor = actor
+        self.end = -1 - number  # a thing: written when it ends
         self.is_ready: Callable[[], bool] = _always
         self.may_time_out = False
         self.has_ended = False
+        self.things_made = 0
 
 
 class _PlayerHandle:
@@ -122,7 +178,8 @@ class _PlayerHandle:
         self._player = player
 
     def join(self) -> None:
-        self._play.wait_until(lambda: self._player.has_ended)
+        self._play.step(self._player.end, is_ready=lambda: self._player.has_ended)
+        self._play.note(self._player.end, writes=False)
 
 
 class Play:
@@ -133,22 +190,31 @@ class Play:
         prefix: Sequence[int],
         preemptions: int | None,
         lines_of: Collection[str],
-        actors: list[_Actor],
+        company: _Company,
         dice: random.Random | None = None,
+        histories: Histories | None = None,
     ) -> None:
-        self.trail: list[_Choice] = []
+        # At each step: which option was taken, and out of how many.
+        self.choices: list[int] = []
+        self.options: list[int] = []
         self.error: BaseException | None = None
         self._prefix = prefix
         self._preemptions_left = sys.maxsize if preemptions is None else preemptions
         self._lines_of = lines_of
-        self._actors = actors
+        self._company = company
         self._dice = dice
+        self._histories = histories
+        self._history = None if histories is None else History(histories)
+        self._last_state: int | None = None
         self._players: list[_Player] = []
-        self._by_ident: dict[int, _Player] = {}
-        self._is_over = threading.Event()
+        self._running: _Player | None = None
         self._is_abandoned = False
-        self._is_choosing = False
-        self._steps = 0
+        # Whether a story's condition is asked: then nothing is a step.
+        self._is_asking = False
+        # Whether what it reads is noted all the same.
+        self._notes = False
+        self._things_made = 0
+        self._owners: dict[int, tuple[object, int]] = {}
         self._now_ns = 0
 
     # For stories
@@ -156,39 +222,87 @@ class Play:
     def thread(self, target: Callable[[], object], name: str = "") -> _PlayerHandle:
         """Add a thread that runs ``target()``."""
         number = len(self._players)
-        if number == len(self._actors):
-            self._actors.append(_Actor())
-        player = _Player(name or f"thread {number}", self._actors[number])
+        actor = self._company.actor(number)
+        player = _Player(number, name or f"thread {number}", actor)
         player.actor.perform = partial(self._perform, player, target)
+        if self._history is not None:
+            self._history.add_player(self._running and self._running.number)
         self._players.append(player)
         return _PlayerHandle(self, player)
 
-    def step(self) -> None:
-        """Let another thread go first, or not."""
-        self._step(_always)
-
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Let others run until the condition holds."""
-        self._step(condition)
+        self.step(is_ready=lambda: self._ask(condition))
+        if self._running is not None and not self._is_asking:
+            self._ask(condition, notes=True)
 
     # The seam
 
-    def lock(self) -> "_Lock":
-        """Stand in for `sync.Lock`."""
-        return _Lock(self)
+    def step(
+        self,
+        thing: int | None = None,
+        *,
+        is_ready: Callable[[], bool] | None = None,
+        may_time_out: bool = False,
+    ) -> None:
+        """Let another thread go first, or not.
 
-    def start_thread(self, target: Callable[[], None], name: str) -> _PlayerHandle:
-        """Stand in for `sync.start_thread`."""
-        return self.thread(target, name)
+        Args:
+          thing: What the operation after the step touches; `note` has to follow.
+          is_ready: What has to hold before the thread can go on.
+          may_time_out: Whether it can go on even so.
+        """
+        player = self._running
+        if player is None:  # the story's beginning or its check
+            assert may_time_out or is_ready is None or is_ready()
+            return
+        if self._is_asking:
+            return
+        if self._is_abandoned:
+            raise AbandonedError
+        if is_ready is None and not self._is_choice(thing):
+            self._record(0, 1)
+            return
+        player.is_ready, player.may_time_out = is_ready or _always, may_time_out
+        # Whoever was given the turn runs by now: look at nothing that it may change.
+        chosen = self._hand_over(player)
+        if chosen is not None and chosen is not player:
+            player.actor.wait_for_turn()
+        if self._is_abandoned:
+            raise AbandonedError
+        player.is_ready, player.may_time_out = _always, False
+
+    def note(self, thing: int, *, writes: bool) -> None:
+        """Take note of an operation of the thread that runs."""
+        if self._history is None or self._running is None:
+            return
+        if not self._is_asking or self._notes:
+            self._history.note(self._running.number, thing, writes=writes)
+
+    def touch(self, thing: int, *, writes: bool) -> None:
+        """Make a step before an operation that is sure to read or to write."""
+        self.step(thing)
+        self.note(thing, writes=writes)
+
+    def new_thing(self) -> int:
+        """Return a name, the same in each play in which the same was done before."""
+        if self._running is None:
+            self._things_made += 1
+            return self._things_made
+        self._running.things_made += 1
+        return hash((self._running.number, self._running.things_made))
+
+    def thing_of(self, owner: object) -> int:
+        """Return the name of an object that has none of its own."""
+        known = self._owners.get(id(owner))
+        if known is None:
+            known = self._owners[id(owner)] = owner, self.new_thing()
+        return known[1]
 
     def clock_ns(self) -> int:
         """Stand in for `sync.clock_ns`: later at each call."""
         self._now_ns += 1
         return self._now_ns
-
-    def is_playing(self) -> bool:
-        """Return whether the calling thread is one of the play's."""
-        return threading.get_ident() in self._by_ident
 
     # The schedule
 
@@ -196,14 +310,25 @@ class Play:
         """Play from the first step to the last."""
         if not self._players:
             return
-        self._hand_over(self._players[0], is_free=True)
-        if not self._is_over.wait(PATIENCE):
-            raise TimeoutError("a thread of the play waits outside of the seam")
+        director = self._company.director
+        self._hand_over(None)
+        director.wait_patiently_for_turn()
+        for player in self._players:  # if it was abandoned: unwind the rest
+            if not player.has_ended:
+                self._running = player
+                player.actor.give_turn()
+                director.wait_patiently_for_turn()
+        self._running = None
 
     def _perform(self, player: _Player, target: Callable[[], object]) -> None:
-        if self._is_abandoned:
-            return
-        self._by_ident[threading.get_ident()] = player
+        if not self._is_abandoned:
+            self._play_part(target)
+        player.has_ended = True
+        self.note(player.end, writes=True)
+        if self._is_abandoned or self._hand_over(None) is None:
+            self._company.director.give_turn()
+
+    def _play_part(self, target: Callable[[], object]) -> None:
         try:
             if self._lines_of:
                 sys.settrace(self._trace)
@@ -215,58 +340,75 @@ class Play:
         finally:
             if self._lines_of:
                 sys.settrace(None)
-            del self._by_ident[threading.get_ident()]
-            player.has_ended = True
-            if not self._is_abandoned:
-                self._hand_over(player, is_free=True)
 
     def _trace(self, frame: FrameType, event: str, _arg: object) -> Any:
-        if self._is_choosing or frame.f_code.co_filename not in self._lines_of:
+        if self._is_asking or frame.f_code.co_filename not in self._lines_of:
             return None
         if event == "line":
             self.step()
         return self._trace
 
-    def _step(self, is_ready: Callable[[], bool], may_time_out: bool = False) -> None:
-        player = self._by_ident.get(threading.get_ident())
-        if player is None:  # the story's beginning or its check
-            assert may_time_out or is_ready(), "would wait for ever outside a thread"
-            return
-        if self._is_abandoned:
-            raise AbandonedError
-        player.is_ready, player.may_time_out = is_ready, may_time_out
-        if self._hand_over(player) is not player:
-            player.actor.wait_for_turn()
-        if self._is_abandoned:
-            raise AbandonedError
-        player.is_ready, player.may_time_out = _always, False
+    def _ask(self, condition: Callable[[], bool], *, notes: bool = False) -> bool:
+        self._is_asking, self._notes = True, notes
+        try:
+            return condition()
+        finally:
+            self._is_asking = False
 
-    def _hand_over(self, player: _Player, *, is_free: bool = False) -> _Player | None:
-        """Choose who goes on, and let it; None if nobody can."""
-        self._steps += 1
-        # A story's conditions are asked in here; their lines are not steps.
-        self._is_choosing = True
-        others = [p for p in self._players if p is not player or is_free]
-        can_go_on = not is_free and player.is_ready()
-        options = [player] if can_go_on else []
-        if self._preemptions_left or not can_go_on:
-            options += [p for p in others if not p.has_ended and p.is_ready()]
-            options += [p for p in self._players if _may_only_time_out(p)]
-        self._is_choosing = False
-        if not options or self._steps > LONGEST_PLAY:
+    def _is_choice(self, thing: int | None) -> bool:
+        return self._histories is None or thing in self._histories.contended
+
+    def _hand_over(self, player: _Player | None) -> _Player | None:
+        """Choose who goes on, and let it; None if nobody can.
+
+        Args:
+          player: The thread that runs; None if it has ended.
+        """
+        can_go_on = player is not None and player.is_ready()
+        state = None if self._history is None else self._history.state()
+        if state is not None and state == self._last_state:
+            # Since the last choice nothing was done: whoever was chosen goes on.
+            options = self._options(player, can_go_on=can_go_on)[
+                : 1 if can_go_on else None
+            ]
+        elif self._is_worth_while(state, player if can_go_on else None):
+            options = self._options(player, can_go_on=can_go_on)
+        else:
+            self._abandon(RedundantError())
+            return None
+        self._last_state = state
+        if not options or len(self.choices) > LONGEST_PLAY:
             self._end()
             return None
         chosen = options[self._choose(len(options), can_go_on)]
         if can_go_on and chosen is not player:
             self._preemptions_left -= 1
-        if chosen is not player or is_free:
+        self._running = chosen
+        if chosen is not player:
             chosen.actor.give_turn()
         return chosen
 
+    def _options(self, player: _Player | None, *, can_go_on: bool) -> list[_Player]:
+        options = [player] if player is not None and can_go_on else []
+        if can_go_on and not self._preemptions_left:
+            return options
+        waiting = [p for p in self._players if p is not player and not p.has_ended]
+        options += [p for p in waiting if p.is_ready()]
+        options += [p for p in self._players if _may_only_time_out(p)]
+        return options
+
+    def _is_worth_while(self, state: int | None, goes_on: _Player | None) -> bool:
+        if state is None or len(self.choices) < len(self._prefix):
+            return True
+        assert self._histories is not None
+        return self._histories.is_new(
+            state,
+            None if goes_on is None else goes_on.number,
+            self._preemptions_left,
+        )
+
     def _choose(self, options: int, can_go_on: bool) -> int:
-        if options == 1:
-            return 0
-        position = len(self.trail)
+        position = len(self.choices)
         if position < len(self._prefix):
             taken = self._prefix[position]
         elif self._dice and (not can_go_on or self._dice.random() < PREEMPTION_RATE):
@@ -274,24 +416,26 @@ class Play:
         else:
             taken = 0
         assert taken < options, "the story does not repeat itself"
-        self.trail.append(_Choice(taken, options))
+        self._record(taken, options)
         return taken
 
+    def _record(self, taken: int, options: int) -> None:
+        self.choices.append(taken)
+        self.options.append(options)
+
     def _end(self) -> None:
-        if self._steps > LONGEST_PLAY:
+        if len(self.choices) > LONGEST_PLAY:
             self._abandon(StuckError(f"no end after {LONGEST_PLAY} steps"))
         elif all(player.has_ended for player in self._players):
-            self._is_over.set()
+            self._running = None
         else:
             waiting = [p.name for p in self._players if not p.has_ended]
             self._abandon(StuckError(f"nobody can go on; waiting: {waiting}"))
 
     def _abandon(self, error: BaseException) -> None:
-        self.error = error
-        self._is_abandoned = True
-        for player in self._players:
-            player.actor.give_turn()
-        self._is_over.set()
+        if not self._is_abandoned:  # else it went wrong while it was unwound
+            self.error = error
+            self._is_abandoned = True
 
 
 class _Lock:
@@ -299,30 +443,37 @@ class _Lock:
 
     def __init__(self, play: Play) -> None:
         self._play = play
+        self._thing = play.new_thing()
         self._is_locked = False
-        self._holder: int | None = None
+        self._holder: _Player | None = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if not blocking:
-            self._play.step()
+            self._play.step(self._thing)
         else:
-            self._play._step(lambda: not self._is_locked, may_time_out=timeout >= 0)
+            self._play.step(
+                self._thing,
+                is_ready=lambda: not self._is_locked,
+                may_time_out=timeout >= 0,
+            )
+        self._play.note(self._thing, writes=not self._is_locked)
         if self._is_locked:
             return False
         self._is_locked = True
-        self._holder = threading.get_ident()
+        self._holder = self._play._running
         return True
 
     def release(self) -> None:
-        if self._holder != threading.get_ident():
-            self._play.step()
+        if self._holder is not self._play._running:
+            self._play.step(self._thing)
+        self._play.note(self._thing, writes=self._is_locked)
         if not self._is_locked:
             raise RuntimeError("release unlocked lock")
         self._is_locked = False
         self._holder = None
 
     def locked(self) -> bool:
-        self._play.step()
+        self._play.touch(self._thing, writes=False)
         return self._is_locked
 
     def __enter__(self) -> bool:
@@ -335,45 +486,93 @@ class _Lock:
 class _Deque(collections.deque[Any]):
     """A `collections.deque` whose operations are steps."""
 
-    # One class for all plays: on a free-threaded build a class is never freed.
-    play: "Play"
+    def __init__(self, play: Play, items: Iterable[Any] = ()) -> None:
+        super().__init__(items)
+        self.play = play
+        self._thing = play.new_thing()
 
     def append(self, item: Any) -> None:
-        self.play.step()
+        self.play.touch(self._thing, writes=True)
         super().append(item)
 
     def pop(self) -> Any:  # type: ignore[override]  # without an index
-        self.play.step()
+        self.play.step(self._thing)
+        self.play.note(self._thing, writes=super().__len__() > 0)
         return super().pop()
 
     def popleft(self) -> Any:
-        self.play.step()
+        self.play.step(self._thing)
+        self.play.note(self._thing, writes=super().__len__() > 0)
         return super().popleft()
 
     def clear(self) -> None:
-        self.play.step()
+        self.play.touch(self._thing, writes=True)
         super().clear()
 
     def extend(self, items: Iterable[Any]) -> None:
-        self.play.step()
+        self.play.touch(self._thing, writes=True)
         super().extend(items)
 
     def __len__(self) -> int:
-        self.play.step()
+        self.play.touch(self._thing, writes=False)
         return super().__len__()
 
 
+class _Watched:
+    """Stands in for a slot of a class; to read or write it is a step."""
+
+    def __init__(self, company: _Company, slot: Any) -> None:
+        self._company = company
+        self._slot = slot
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        self._touch(owner, writes=False)
+        return self._slot.__get__(owner, kind)
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        self._touch(owner, writes=True)
+        self._slot.__set__(owner, value)
+
+    def _touch(self, owner: object, *, writes: bool) -> None:
+        play = self._company.play
+        play.touch(hash((play.thing_of(owner), self._slot)), writes=writes)
+
+
 @contextlib.contextmanager
-def _seam(play: Play) -> Iterator[None]:
+def _watching(company: _Company, slots: Iterable[tuple[type, str]]) -> Iterator[None]:
+    originals = {(kind, name): vars(kind)[name] for kind, name in slots}
+    try:
+        for (kind, name), slot in originals.items():
+            setattr(kind, name, _Watched(company, slot))
+        yield
+    finally:
+        for (kind, name), slot in originals.items():
+            setattr(kind, name, slot)
+
+
+class _DequeMaker:
+    """Stands in for the class `sync.Deque`, which is called and subscripted."""
+
+    def __init__(self, company: _Company) -> None:
+        self._company = company
+
+    def __call__(self, items: Iterable[Any] = ()) -> _Deque:
+        return _Deque(self._company.play, items)
+
+    def __getitem__(self, _item: object) -> "_DequeMaker":
+        return self
+
+
+@contextlib.contextmanager
+def _seam(company: _Company) -> Iterator[None]:
     stand_ins = {
-        "Lock": play.lock,
-        "Deque": _Deque,
-        "clock_ns": play.clock_ns,
-        "yield_core": play.step,
-        "start_thread": play.start_thread,
+        "Lock": lambda: _Lock(company.play),
+        "Deque": _DequeMaker(company),
+        "clock_ns": lambda: company.play.clock_ns(),
+        "yield_core": lambda: company.play.step(),
+        "start_thread": lambda target, name: company.play.thread(target, name),
     }
     originals = {name: getattr(sync, name) for name in stand_ins}
-    _Deque.play = play
     try:
         for name, stand_in in stand_ins.items():
             setattr(sync, name, stand_in)
@@ -391,39 +590,30 @@ def _may_only_time_out(player: _Player) -> bool:
     return player.may_time_out and not player.has_ended and not player.is_ready()
 
 
-@contextlib.contextmanager
-def _company() -> Iterator[list[_Actor]]:
-    """Keep the actors of one play for the next, and dismiss them at the end."""
-    actors: list[_Actor] = []
-    try:
-        yield actors
-    finally:
-        for actor in actors:
-            actor.dismiss()
-
-
 def _play(
     story: Story,
     choices: Sequence[int],
     preemptions: int | None,
     lines_of: Collection[str],
-    actors: list[_Actor],
+    company: _Company,
+    *,
     dice: random.Random | None = None,
-) -> list[_Choice]:
-    """Play the story once; return the choices there were."""
-    play = Play(choices, preemptions, lines_of, actors, dice)
-    with _seam(play):
-        check = story(play)
-        play.run()
-        error = play.error
-        if error is None and check is not None:
-            try:
-                check()
-            except AssertionError as failure:
-                error = failure
-    if error is not None:
-        raise BadSchedule([choice.taken for choice in play.trail], error)
-    return play.trail
+    histories: Histories | None = None,
+) -> Play:
+    """Play the story once."""
+    play = Play(choices, preemptions, lines_of, company, dice, histories)
+    company.play = play
+    check = story(play)
+    play.run()
+    error = play.error
+    if error is None and check is not None:
+        try:
+            check()
+        except AssertionError as failure:
+            error = failure
+    if error is not None and not isinstance(error, RedundantError):
+        raise BadSchedule(play.choices, error)
+    return play
 
 
 def explore(
@@ -431,6 +621,8 @@ def explore(
     *,
     preemptions: int | None,
     lines_of: Collection[str] = (),
+    watch: Collection[tuple[type, str]] = (),
+    prunes: bool = False,
     limit: int = 1_000_000,
 ) -> int:
     """Play the story under every schedule.
@@ -441,6 +633,9 @@ def explore(
       preemptions: How many times a schedule takes the turn from a thread that
         could go on; None for no bound.
       lines_of: Source files whose every line is a step.
+      watch: Slots, as classes and names, to read or write which is a step.
+      prunes: Whether to leave out schedules that lead to where an earlier one was.
+        What threads share has to be watched, or guarded by something with steps.
       limit: More schedules than this are an error.
 
     Returns:
@@ -450,23 +645,53 @@ def explore(
       BadSchedule: under some schedule a thread raised, the check failed, or
         nobody could go on.
     """
+    histories = Histories() if prunes else None
     prefix: list[int] = []
-    with _company() as actors:
+    pruned = 0
+    with _Company(watch) as company:
         for count in itertools.count(1):
-            trail = _play(story, prefix, preemptions, lines_of, actors)
-            while trail and trail[-1].taken + 1 == trail[-1].options:
-                trail.pop()
-            if not trail:
+            play = _play(
+                story,
+                prefix,
+                preemptions,
+                lines_of,
+                company,
+                histories=histories,
+            )
+            pruned += play.error is not None
+            if histories is not None and histories.has_learnt:
+                histories.forget_states()
+                prefix = []
+                continue
+            prefix = _next_schedule(play)
+            if not prefix:
                 break
             if count >= limit:
                 raise RuntimeError(f"more than {limit} schedules: bound the story")
-            prefix = [choice.taken for choice in trail]
-            prefix[-1] += 1
     print(f"{count} schedules, preemptions: {preemptions}")  # noqa: T201
+    if histories is not None:
+        print(f"{pruned} of them cut short, {len(histories)} states")  # noqa: T201
     return count
 
 
-def sample(story: Story, *, plays: int, seed: int) -> None:
+def _next_schedule(play: Play) -> list[int]:
+    """Return the next schedule's beginning, depth first; none after the last."""
+    choices, options = play.choices, play.options
+    while choices and choices[-1] + 1 == options[-1]:
+        choices.pop()
+        options.pop()
+    if choices:
+        choices[-1] += 1
+    return choices
+
+
+def sample(
+    story: Story,
+    *,
+    plays: int,
+    seed: int,
+    watch: Collection[tuple[type, str]] = (),
+) -> None:
     """Play the story under random schedules, without a bound on preemptions.
 
     For stories with too many schedules. `replay` with ``preemptions=None`` repeats
@@ -474,9 +699,9 @@ def sample(story: Story, *, plays: int, seed: int) -> None:
     """
     dice = random.Random(seed)
     print(f"{plays} random schedules, seed: {seed}")  # noqa: T201
-    with _company() as actors:
+    with _Company(watch) as company:
         for _ in range(plays):
-            _play(story, [], None, (), actors, dice)
+            _play(story, [], None, (), company, dice=dice)
 
 
 def replay(
@@ -485,7 +710,8 @@ def replay(
     *,
     preemptions: int | None,
     lines_of: Collection[str] = (),
+    watch: Collection[tuple[type, str]] = (),
 ) -> None:
     """Play the story once, under the schedule of a `BadSchedule`."""
-    with _company() as actors:
-        _play(story, choices, preemptions, lines_of, actors)
+    with _Company(watch) as company:
+        _play(story, choices, preemptions, lines_of, company)

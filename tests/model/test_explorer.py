@@ -156,3 +156,110 @@ def test_explore_lines_are_steps_only_where_asked_for():
     explore(plain_attributes, preemptions=1)
     with pytest.raises(BadSchedule):
         explore(plain_attributes, preemptions=1, lines_of=[__file__])
+
+
+class Box:
+    __slots__ = ("left", "right")
+
+    def __init__(self):
+        self.left = self.right = 0
+
+
+BOX = [(Box, "left"), (Box, "right")]
+
+
+def outcomes_of(preemptions, *, prunes):
+    """Return how a story with races, a lock and a wait may end."""
+    ends = set()
+
+    def story(play: Play):
+        box, lock, seen = Box(), sync.Lock(), {}
+
+        def add():
+            box.left = box.left + 1
+            with lock:
+                box.right = box.right + 1
+
+        def double():
+            with lock:
+                box.left = box.left * 2 + 1
+            box.right = box.right * 2
+
+        def look():
+            play.wait_until(lambda: box.left > 0)
+            seen["tried"] = lock.acquire(blocking=False)
+            seen["right"] = box.right
+            if seen["tried"]:
+                lock.release()
+
+        for target in (add, double, look):
+            play.thread(target)
+
+        def check():
+            ends.add((box.left, box.right, *seen.values()))
+
+        return check
+
+    count = explore(story, preemptions=preemptions, watch=BOX, prunes=prunes)
+    return ends, count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preemptions", [0, 1, 2])
+def test_explore_pruned_reaches_every_end_in_fewer_schedules(preemptions):
+    every_end, count = outcomes_of(preemptions, prunes=False)
+    ends, count_pruned = outcomes_of(preemptions, prunes=True)
+    assert ends == every_end
+    assert len(ends) > 1
+    assert 2 * count_pruned < count or preemptions == 0
+
+
+def test_explore_pruned_finds_a_lost_update_and_its_schedule_replays():
+    def story(play: Play):
+        box = Box()
+
+        def add():
+            box.left = box.left + 1
+
+        play.thread(add)
+        play.thread(add)
+
+        def check():
+            assert box.left == 2
+
+        return check
+
+    with pytest.raises(BadSchedule) as found:
+        explore(story, preemptions=1, watch=BOX, prunes=True)
+    with pytest.raises(BadSchedule) as again:
+        replay(story, found.value.choices, preemptions=1, watch=BOX)
+    assert again.value.choices == found.value.choices
+
+
+def test_explore_abandoned_play_unwinds_its_threads_one_at_a_time():
+    """Those that wait, those that never began, and the one that failed."""
+    inside, unwound = [], []
+
+    def story(play: Play):
+        lock = sync.Lock()
+        lock.acquire()
+
+        def wait(name):
+            try:
+                lock.acquire()
+            finally:
+                inside.append(name)
+                assert inside == [name]
+                unwound.append(name)
+                inside.remove(name)
+
+        for name in "ab":
+            play.thread(lambda name=name: wait(name))
+        play.thread(lambda: 1 // 0)
+        play.thread(lambda: unwound.append("never began"))
+
+    with pytest.raises(BadSchedule) as found:
+        explore(story, preemptions=0)
+    assert isinstance(found.value.error, ZeroDivisionError)
+    assert sorted(unwound) == ["a", "b"]
+    explore(two_of(1), preemptions=0)

@@ -69,7 +69,7 @@ def test_model_sleep_without_the_last_look_is_found(monkeypatch):
 
 def test_model_sleep_with_the_last_look_too_early_is_found(monkeypatch):
     def look_before_sleepy(self):
-        if not self._sees_work():
+        if not self.sees_work():
             self.registry.sleep.become_sleepy(self.parker)
             self._park()
 
@@ -88,7 +88,7 @@ def test_model_sleep_last_look_that_forgets_an_arrival_path_is_found(monkeypatch
             else bool(self.registry.injector)
         )
 
-    monkeypatch.setattr(Worker, "_sees_work", looks_elsewhere)
+    monkeypatch.setattr(Worker, "sees_work", looks_elsewhere)
     with pytest.raises(BadSchedule) as found:
         explore(one_poster_story, preemptions=2)
     assert isinstance(found.value.error, StuckError)
@@ -174,7 +174,7 @@ def test_model_sleep_last_look_that_forgets_the_other_deques_is_found(monkeypatc
     def looks_outside_only(self):
         return bool(self.registry.injector) or self.registry.is_stopping
 
-    monkeypatch.setattr(Worker, "_sees_work", looks_outside_only)
+    monkeypatch.setattr(Worker, "sees_work", looks_outside_only)
     with pytest.raises(BadSchedule) as found:
         explore(push_inside_story, preemptions=2)
     assert isinstance(found.value.error, StuckError)

@@ -14,6 +14,7 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 PYTHON = types.SimpleNamespace(
+    __name__="python",
     **{
         name: getattr(module, name)
         for module in (deque, injector, job, latch, parker, registry, worker)

@@ -1,5 +1,6 @@
 """User code that only has to type-check; nothing here is run."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import assert_type
 
@@ -96,9 +97,65 @@ def inside_a_job() -> None:
     assert_type(runtime.from_worker.run_sync(length, "word"), int)
 
 
+def data_parallel() -> None:
+    with runtime.open_sync_pool(2, name="mine") as pool:
+        assert_type(pool, runtime.SyncPool)
+        assert_type(pool.run(length, "word"), int)
+        assert_type(runtime.join(str, int), tuple[str, int])
+        assert_type(runtime.join(length, "a", lengths, ["b"]), tuple[int, list[int]])
+        assert_type(runtime.broadcast(length, "word"), list[int])
+        with runtime.scope() as scope:
+            assert_type(scope, runtime.Scope)
+            scope.spawn(length, "word")
+        local = runtime.worker_local(list[int])
+        assert_type(local.get(), list[int])
+
+
+def chains() -> None:
+    words = runtime.par_iter(["word"])
+    assert_type(words.map(length).sum(), int)
+    assert_type(words.collect(), list[str])
+    assert_type(words.collect(set[str]), set[str])
+    assert_type(words.enumerate().collect(), list[tuple[int, str]])
+    assert_type(words.chunks(3).map(lengths).collect(), list[list[int]])
+    assert_type(words.flat_map(list).count(), int)
+    assert_type(words.counter(), Counter[str])
+    assert_type(words.find_first(str.isdigit), str | None)
+    assert_type(words.position(str.isdigit), int | None)
+    assert_type(words.partition(str.isdigit), tuple[list[str], list[str]])
+    assert_type(words.any(), bool)
+    assert_type(words.min(key=length), str)
+    assert_type(words.progress("words").for_each(length), None)
+
+
+async def awaited_chains(pool: runtime.WorkerPool) -> None:
+    assert_type(await pool.par_iter(["word"]).map(length).sum(), int)
+    assert_type(await pool.par_iter(words()).collect(), list[str])
+    assert_type(await pool.par_iter(["word"]).filter(None).count(), int)
+    assert_type(await pool.join(str, int), tuple[str, int])
+    assert_type(await pool.broadcast(length, "word"), list[int])
+
+
 async def in_a_test() -> None:
     async with runtime.testing.inline_pool(queue_capacity=5) as pool:
         assert_type(await pool.spawn_cpu_work(length, "word"), int)
+
+
+async def process_requests(requests: list[str]) -> None:
+    config = runtime.ParallelConfig(batch_size=5, backpressure="refuse")
+    async with runtime.ParallelProcessor(length, config) as processor:
+        assert_type(processor, runtime.ParallelProcessor[str, int])
+        assert_type(await processor.execute("word"), int)
+        outcomes = await processor.execute_parallel_batch(requests)
+        assert_type(outcomes, list[outcome.Maybe[int]])
+        async with processor.process(words(), ordered=False) as responses:
+            assert_type(await anext(responses), outcome.Maybe[int])
+        assert_type(processor.statistics(), runtime.ProcessingStatistics)
+        monitor = runtime.StreamPerformanceMonitor()
+        watched = processor.with_performance_monitor(monitor)
+        assert_type(watched, runtime.ParallelProcessor[str, int])
+    async with runtime.ParallelProcessor(lengths, takes_batch=True) as in_batches:
+        assert_type(in_batches, runtime.ParallelProcessor[str, int])
 
 
 async def misuse(pool: runtime.WorkerPool) -> None:

@@ -50,7 +50,7 @@ go_to_sleep(parker_t *parker)
 #endif
     sleep_become_sleepy(&state, parker);
 #ifndef WITHOUT_LAST_LOOK
-    if (sees_work() && sleep_stay_awake(&state, parker)) {
+    if (sees_work() && sleep_stay_awake(&state, parker, false)) {
         return;
     }
 #endif
@@ -115,7 +115,7 @@ main(int argc, char **argv)
     worker_count = thread_count / 2;
     atomic_store(&posters_left, thread_count - worker_count);
     injector_init(&injector);
-    CHECK(sleep_init(&state, (size_t)worker_count));
+    CHECK(sleep_init(&state, (size_t)worker_count, (size_t)worker_count));
     for (int i = 0; i < worker_count; i++) {
         parker_init(&parkers[i]);
     }

@@ -1,0 +1,79 @@
+"""Start the service: ``python serve.py --port 8000``; SIGTERM ends it in good order.
+
+On SIGTERM or Ctrl-C no new connection is taken, every accepted request is answered,
+and the process ends with code 0.
+"""
+
+import argparse
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import hypercorn.trio
+import trio
+from app import CONFIG, Service
+from hypercorn.config import Config
+from scoring import score
+
+import runtime
+
+
+def main() -> None:
+    """Parse the options and serve."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--max-pending",
+        type=int,
+        default=CONFIG.max_pending_tasks,
+        help="texts that may wait or be scored; more are refused with 503",
+    )
+    options = parser.parse_args()
+    config = replace(CONFIG, max_pending_tasks=options.max_pending)
+    trio.run(serve, options.host, options.port, config)
+
+
+async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:
+    """Serve until a signal comes, then say what was done."""
+    async with runtime.ParallelProcessor(score, limits) as processor:
+        await serve_until_signal(Service(processor), host, port)
+    statistics = processor.statistics()
+    print(
+        f"closed: {statistics.accepted} accepted, {statistics.processed} answered, "
+        f"{statistics.failed} failed, {statistics.withdrawn} withdrawn, "
+        f"{statistics.refused} refused",
+        flush=True,
+    )
+
+
+async def serve_until_signal(service: Service, host: str, port: int) -> None:
+    """Take connections until a signal comes, then answer what was accepted."""
+    config = Config()
+    config.bind = [f"{host}:{port}"]
+    config.graceful_timeout = 10.0
+    config.accesslog = None
+    started: Callable[..., object] = partial(
+        hypercorn.trio.serve,
+        service.app,
+        config,
+        shutdown_trigger=service.closing.wait,
+        mode="asgi",
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(close_on_signal, service)
+        addresses = await nursery.start(started)
+        print(f"serving on {addresses[0]}", flush=True)
+
+
+async def close_on_signal(service: Service) -> None:
+    """Begin to close at the first signal."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            service.closing.set()
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""How a pool is opened, over any registry.
+
+Layer: frontend. Imports: `intake`, `pool`, `stuck`, `runtime._backends`,
+`runtime._core`, trio.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+
+from .._backends import choose_backend
+from .._core import SPARE_LIMIT
+from .._util import available_cores
+from .intake import Intake, MakeRegistry
+from .nursery import open_nursery
+from .options import check_count
+from .pool import WorkerPool
+from .protected import protected
+from .registries import registry_maker
+from .stuck import watch_for_stuck_jobs
+
+__all__ = ("open_worker_pool", "run_pool")
+
+_pool_numbers = count(1)
+
+
+@protected
+@asynccontextmanager
+async def open_worker_pool(
+    worker_count: int | None = None,
+    *,
+    backend: str = "auto",
+    queue_capacity: int = 1000,
+    name: str | None = None,
+    preload: Sequence[str] = (),
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[object, ...] = (),
+    spare_limit: int = SPARE_LIMIT,
+    stuck_after: float | None = None,
+) -> AsyncIterator[WorkerPool]:
+    """Open a pool of workers for the length of an ``async with`` block.
+
+    Leaving the block closes the pool: nothing more is accepted, what was accepted
+    is finished and waited for, then the workers' threads end. If the block is left
+    by an error or is cancelled, queued jobs are withdrawn, running ones have their
+    token set, and are waited for. The block's own exception leaves it as it is,
+    unless something else failed too; then both leave in a group.
+
+    Args:
+      worker_count: How many jobs run at the same time, at least 1; by default the
+        cores this process may use (CPU affinity and control group respected).
+      backend: How jobs are executed: by ``"threads"``, by ``"interpreters"``, one for
+        each worker, or ``"auto"`` for the one that suits this build.
+      queue_capacity: How many jobs may wait for a worker, at least 1. Who submits
+        more waits.
+      name: Shown in thread names, statistics and errors.
+      preload: Names of modules that each worker imports before its first job.
+      initializer: Called as ``initializer(*initargs)`` by each worker before its first
+        job; only where each worker has globals of its own, that is with
+        ``"interpreters"``.
+      initargs: Its arguments.
+      spare_limit: How many jobs may wait at a time in `blocking` or
+        `runtime.from_worker`; each has a spare thread work in its place. One more
+        gets a `DeadlockError`.
+      stuck_after: Seconds, more than 0. A job that runs longer is reported once to the
+        logger ``runtime``: its name, its function, and where it is. None for no
+        reports.
+
+    Raises:
+      BackendUnavailableError: this interpreter cannot provide the backend.
+      BrokenWorkerError: a worker's thread could not be started. Leaves the block, if
+        a worker broke again and again, for example in its ``initializer``.
+      CrossingError: ``initializer`` or ``initargs`` cannot cross.
+    """
+    if worker_count is None:
+        worker_count = available_cores()
+    check_count(worker_count, 1, "worker_count")
+    check_count(queue_capacity, 1, "queue_capacity")
+    check_count(spare_limit, 0, "spare_limit")
+    if stuck_after is not None and not stuck_after > 0:
+        raise ValueError(
+            f"stuck_after must be more than 0 seconds, not {stuck_after!r}"
+        )
+    pool_name = f"pool-{next(_pool_numbers)}" if name is None else name
+
+    chosen = choose_backend(backend)
+    make_registry = registry_maker(
+        chosen,
+        worker_count,
+        name=pool_name,
+        preload=preload,
+        initializer=initializer,
+        initargs=initargs,
+        spare_limit=spare_limit,
+    )
+    async with run_pool(
+        make_registry,
+        name=pool_name,
+        backend=chosen,
+        queue_capacity=queue_capacity,
+        stuck_after=stuck_after,
+    ) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def run_pool(
+    make_registry: MakeRegistry,
+    *,
+    name: str,
+    backend: str,
+    queue_capacity: int,
+    stuck_after: float | None = None,
+) -> AsyncIterator[WorkerPool]:
+    """Open a pool over any registry; the part that all pools share."""
+    intake: Intake | None = None
+    try:
+        async with open_nursery() as nursery:
+            intake = Intake(
+                nursery, make_registry, name=name, queue_capacity=queue_capacity
+            )
+            with watch_for_stuck_jobs(nursery, intake, stuck_after):
+                async with intake.open():
+                    yield WorkerPool(intake, backend)
+    except BaseException as error:
+        if intake is not None:
+            intake.raise_errors(together_with=error)
+        raise
+    intake.raise_errors()

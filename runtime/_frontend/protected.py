@@ -1,0 +1,55 @@
+"""Ctrl-C stays out of a block's beginning and end.
+
+Trio raises `KeyboardInterrupt` wherever the main task happens to be, unless the code
+there is protected; then at its next checkpoint. A pool interrupted between two
+statements of its own would leave threads behind. The body of the block is the
+user's, and is not protected.
+
+Layer: frontend. Imports: trio.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import wraps
+from types import TracebackType
+from typing import override
+
+import trio
+
+__all__ = ("protected",)
+
+
+def protected[**P, T](
+    open_block: Callable[P, AbstractAsyncContextManager[T]],
+) -> Callable[P, AbstractAsyncContextManager[T]]:
+    """Protect the block that a function opens."""
+
+    @wraps(open_block)
+    def open_protected(*args: P.args, **kwargs: P.kwargs) -> _Protected[T]:
+        return _Protected(open_block(*args, **kwargs))
+
+    return open_protected
+
+
+class _Protected[T](AbstractAsyncContextManager[T]):
+    """A context manager, entered and left without `KeyboardInterrupt`."""
+
+    __slots__ = ("_manager",)
+
+    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
+        self._manager = manager
+
+    @override
+    @trio.lowlevel.enable_ki_protection
+    async def __aenter__(self) -> T:
+        return await self._manager.__aenter__()
+
+    @override
+    @trio.lowlevel.enable_ki_protection
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return await self._manager.__aexit__(kind, error, traceback)

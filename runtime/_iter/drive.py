@@ -1,0 +1,176 @@
+"""When to split, and the recursion over `join`.
+
+A *piece* is a stretch of a chain's positions. Whoever runs it works through it leaf by
+leaf, and before each leaf decides whether to split what is left in two halves and
+to join them. The first leaf of a chain is short and nobody is called: if that was
+all, or nearly, the work was too small to gain from a second core. From then on an
+item's cost is known, and a piece splits
+
+* while it has splits to give: as many as there are workers, halved by each split,
+  renewed when a piece was stolen, since then somebody is hungry;
+* or when the worker's deque is empty: all it had to offer was taken;
+
+and never for less than `SPLIT_NS` of work. A few items of unknown cost are split at
+once, down to single ones: who hands in eight items does not mean eight cheap ones.
+
+The halves of a split come back as two totals and are combined left to right, so the
+answer's order is the input's. See PLUMBING.md.
+
+Layer: iter. Imports: `runtime._core`, `bridge`, `producers`, `run`, `terminals`.
+"""
+
+from typing import Any, override
+
+from .._core import LEAF_NS, Worker, current_worker, join
+from .._errors import JobCancelled
+from .bridge import run_bridge
+from .producers import Gauge, Producer
+from .run import SPLIT_NS, Progress, Run
+from .terminals import NOTHING, Position, Terminal
+
+__all__ = ("run_chain",)
+
+# The first leaf of a chain, on which no other worker is called. Arbitrary: much less
+# than a split is for.
+FIRST_LEAF_NS = 20_000
+
+# So many items per worker are split before the cost of one is known. Arbitrary.
+FEW_PER_WORKER = 8
+
+
+def run_chain(
+    producer: Producer,
+    terminal: Terminal,
+    min_length: int = 1,
+    progress: Progress | None = None,
+) -> Any:
+    """Run a chain to its answer, beginning on the calling worker."""
+    run = Run(producer, terminal, min_length, progress)
+    bridge = producer.bridge()
+    try:
+        if bridge is not None:
+            return run.answer(run_bridge(run, bridge))
+        length = producer.length
+        assert length is not None
+        return run.answer(_run_piece(_Piece(run, 0, length)))
+    finally:
+        if progress is not None:
+            progress.close()
+
+
+class _Piece(Position):
+    """A stretch of positions, and what is known of their cost."""
+
+    __slots__ = ("gauge", "home", "item_ns", "run", "splits", "start", "stop")
+
+    def __init__(self, run: Run, start: int, stop: int) -> None:
+        self.run = run
+        self.start = start
+        self.stop = stop
+        # As many splits to give as there are workers.
+        self.splits = run.worker_count if run.worker_count > 1 else 0
+        # What an item costs, as far as is known; 0 for not at all.
+        self.item_ns = 0.0
+        # The index of the worker that split the piece off.
+        self.home: int | None = None
+        self.gauge: Gauge | None = None
+
+    @override
+    def current(self) -> int:
+        leaf = None if self.gauge is None else self.gauge.leaf
+        return self.start if leaf is None else self.start + max(leaf.taken - 1, 0)
+
+    def begin(self, worker: Worker) -> Gauge:
+        """Be run by a worker."""
+        if self.home is not None and self.home != worker.index:
+            self.splits = self.run.worker_count  # stolen: somebody is hungry
+        run = self.run
+        self.gauge = gauge = Gauge(
+            LEAF_NS if self.item_ns else FIRST_LEAF_NS, run.stop_token, run.job_token
+        )
+        return gauge
+
+    def wants_split(self, worker: Worker) -> bool:
+        """Return whether to offer half of what is left to the other workers."""
+        length = self.stop - self.start
+        run = self.run
+        if run.worker_count == 1 or length < 2 * run.min_length or length < 2:
+            return False
+        if self.item_ns:
+            if length * self.item_ns < SPLIT_NS:
+                return False
+        elif length > FEW_PER_WORKER * run.worker_count:
+            return False
+        return self.splits > 0 or not worker.deque
+
+    def half(self, start: int, stop: int, worker: Worker) -> "_Piece":
+        """Make one half of this piece."""
+        half = _Piece(self.run, start, stop)
+        half.splits = self.splits // 2
+        half.item_ns = self.item_ns
+        half.home = worker.index
+        return half
+
+    def learn(self, gauge: Gauge) -> None:
+        """Take in what the last leaf has shown, and go on behind it."""
+        leaf = gauge.leaf
+        assert leaf is not None
+        run, taken = self.run, leaf.taken
+        self.start += taken
+        if taken == 0 and not run.should_stop():
+            raise RuntimeError("a source has fewer items than its length says")
+        if taken:
+            # What was dear a moment ago may be so again.
+            self.item_ns = max(leaf.elapsed_ns / taken, self.item_ns / 2, 1.0)
+        gauge.budget_ns = LEAF_NS
+        gauge.interval = leaf.interval
+        gauge.is_shared = run.has_forked
+        gauge.watches = (
+            run.worker_count > 1
+            and (self.stop - self.start) * self.item_ns >= 2 * SPLIT_NS
+        )
+        if run.progress is not None:
+            run.progress.advance(taken)
+
+
+def _run_piece(piece: _Piece) -> Any:
+    """Work through a piece; return its total."""
+    run = piece.run
+    worker = current_worker()
+    assert worker is not None
+    gauge = piece.begin(worker)
+    gauge.is_shared = run.has_forked
+    total: Any = NOTHING
+    terminal, producer = run.terminal, run.producer
+    while piece.start < piece.stop and terminal.wants(piece.start):
+        if run.should_stop():
+            break
+        if piece.wants_split(worker):
+            return run.combined(total, _run_halves(piece, worker))
+        try:
+            items = producer.leaf(piece.start, piece.stop, gauge)
+            total = terminal.step(total, items, piece)
+            piece.learn(gauge)
+        except JobCancelled:
+            run.cancel()
+            break
+        except BaseException as error:  # an outcome, raised at the chain's end
+            run.fail(piece.current(), error)
+            break
+        if terminal.is_decided:
+            run.stop_token.is_set = True
+            break
+    return total
+
+
+def _run_halves(piece: _Piece, worker: Worker) -> Any:
+    run = piece.run
+    run.note_fork()
+    middle = (piece.start + piece.stop) // 2
+    left, right = join(
+        _run_piece,
+        piece.half(piece.start, middle, worker),
+        _run_piece,
+        piece.half(middle, piece.stop, worker),
+    )
+    return run.combined(left, right)

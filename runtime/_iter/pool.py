@@ -1,0 +1,141 @@
+"""The pool as users get it: the front end's, with data parallelism on top.
+
+The front end knows nothing of this layer, so the pool that it opens is given a second
+handle here, which has the async twins.
+
+Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, trio.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import wraps
+from typing import Any, overload
+
+from .._core import join as core_join
+from .._errors import BackendUnavailableError
+from .._frontend import inline, opening, pool
+from .._frontend.protected import protected
+from .broadcast import broadcast_here
+from .drive import run_chain
+from .par import Awaiting, ParIter, awaited_chain
+from .producers import Producer
+from .sources import producer_of, producer_of_async
+from .terminals import Terminal
+from .written import Steps, written
+
+__all__ = ("WorkerPool", "inline_pool", "open_worker_pool")
+
+
+class WorkerPool(pool.WorkerPool):
+    __doc__ = pool.WorkerPool.__doc__
+
+    __slots__ = ()
+
+    def __init__(self, opened: pool.WorkerPool) -> None:
+        for name in pool.WorkerPool.__slots__:
+            setattr(self, name, getattr(opened, name))
+
+    def _check_threads(self, verb: str) -> None:
+        """Raise where the halves of a job would be in different interpreters."""
+        if self._backend == "interpreters":
+            raise BackendUnavailableError(
+                "interpreters",
+                f"{verb} needs workers that share objects: open the pool with "
+                "backend='threads'",
+            )
+
+    @overload
+    async def join[A, B](
+        self, f: Callable[[], A], g: Callable[[], B], /
+    ) -> tuple[A, B]: ...
+    @overload
+    async def join[X, A, Y, B](
+        self, f: Callable[[X], A], x: X, g: Callable[[Y], B], y: Y, /
+    ) -> tuple[A, B]: ...
+    async def join(self, *halves: Any) -> tuple[Any, Any]:
+        """Return ``(f(), g())``, both called on workers, maybe at the same time.
+
+        The async twin of `runtime.join`, arguments and errors included.
+
+        Cancellation: as for `spawn_cpu_work`.
+        """
+        self._check_threads("pool.join()")
+        return await self.spawn_cpu_work(core_join, *halves, name="join")
+
+    async def broadcast[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
+        """Call ``fn(*args)`` once on every worker and wait for all.
+
+        The async twin of `runtime.broadcast`, result and errors included.
+
+        Cancellation: as for `spawn_cpu_work`.
+        """
+        self._check_threads("pool.broadcast()")
+        return await self.spawn_cpu_work(broadcast_here, fn, args, name="broadcast")
+
+    def par_iter[T](
+        self, data: Iterable[T] | AsyncIterable[T]
+    ) -> "ParIter[T, Awaiting]":
+        """Begin a parallel chain whose terminal is awaited::
+
+            total = await pool.par_iter(range(1000)).map(cost).sum()
+
+        The async twin of `runtime.par_iter`, with the same adaptors and terminals.
+
+        Args:
+          data: What `runtime.par_iter` takes, or an async iterable, which is pulled
+            from in Trio.
+
+        Cancellation: as for `spawn_cpu_work`; the chain stops at its next leaf.
+        """
+        self._check_threads("pool.par_iter()")
+        if isinstance(data, AsyncIterable):
+            producer = producer_of_async(data)
+        else:
+            producer = producer_of(data)
+        return awaited_chain(producer, self._run_chain)
+
+    def _run_chain(
+        self, steps: Steps, producer: Producer, terminal: Terminal, *options: Any
+    ) -> Any:
+        return self.spawn_cpu_work(
+            run_chain, producer, terminal, *options, name=written("pool", steps)
+        )
+
+
+type _Opener[**P, Pool] = Callable[P, AbstractAsyncContextManager[Pool]]
+
+
+def _as_opened_by[**P](
+    open_pool: _Opener[P, pool.WorkerPool],
+) -> Callable[[Callable[[pool.WorkerPool], WorkerPool]], _Opener[P, WorkerPool]]:
+    """Turn a function that makes a handle into one that opens a pool and gives it."""
+
+    def decorate(
+        make_handle: Callable[[pool.WorkerPool], WorkerPool],
+    ) -> _Opener[P, WorkerPool]:
+        @protected
+        @asynccontextmanager
+        @wraps(open_pool)
+        async def opened(
+            *args: P.args, **kwargs: P.kwargs
+        ) -> AsyncIterator[WorkerPool]:
+            async with open_pool(*args, **kwargs) as plain:
+                yield make_handle(plain)
+
+        return opened
+
+    return decorate
+
+
+# Decorated functions and not variables: the latter have no type that every checker
+# infers alike. Docstrings and signatures are those of the front end.
+
+
+@_as_opened_by(opening.open_worker_pool)
+def open_worker_pool(opened: pool.WorkerPool) -> WorkerPool:
+    return WorkerPool(opened)
+
+
+@_as_opened_by(inline.inline_pool)
+def inline_pool(opened: pool.WorkerPool) -> WorkerPool:
+    return WorkerPool(opened)

@@ -1,0 +1,135 @@
+"""What the pieces of one running chain share.
+
+Layer: iter. Imports: `runtime._core`, `constants`, `producers`, `terminals`.
+"""
+
+from threading import Lock
+from typing import Any, Protocol
+
+from .._core import CancelToken, current_worker
+from .._errors import JobCancelled
+from .constants import settle_constants
+from .producers import Producer
+from .terminals import NOTHING, Terminal
+
+__all__ = ("SPLIT_NS", "Progress", "Run")
+
+# What a split should at least hand over: some times what it takes to wake a worker.
+# Measured in bench/situations/iter_small.
+SPLIT_NS = 100_000
+
+
+class Progress(Protocol):
+    """Told about each leaf; see `progress`."""
+
+    def advance(self, count: int) -> None:
+        """Note that so many positions are done; from any worker."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The chain has ended."""
+        raise NotImplementedError
+
+
+class Run:
+    """What the pieces of one running chain share.
+
+    Args:
+      producer: Where the items come from.
+      terminal: What becomes of them.
+      min_length: No piece is split into shorter ones.
+      progress: Told how many positions were worked through, after each leaf.
+
+    Thread safety: internally synchronized.
+    """
+
+    __slots__ = (
+        "_errors",
+        "_lock",
+        "has_forked",
+        "is_cancelled",
+        "job_token",
+        "min_length",
+        "pieces",
+        "producer",
+        "progress",
+        "stop_token",
+        "terminal",
+        "worker_count",
+    )
+
+    def __init__(
+        self,
+        producer: Producer,
+        terminal: Terminal,
+        min_length: int = 1,
+        progress: "Progress | None" = None,
+    ) -> None:
+        worker = current_worker()
+        assert worker is not None
+        self.producer = producer  # immutable
+        self.terminal = terminal  # immutable
+        self.min_length = min_length  # immutable
+        self.progress = progress  # immutable
+        self.worker_count: int = worker.registry.worker_count  # immutable
+        self.job_token: CancelToken | None = (  # immutable
+            None if worker.job is None else worker.job.token
+        )
+        self.stop_token = CancelToken()  # immutable
+        self.has_forked = False  # atomic: a single store; never cleared
+        self.is_cancelled = False  # atomic: a single store; never cleared
+        self._lock = Lock()  # atomic: acquire, release; no user code under it
+        self._errors: list[tuple[int, BaseException]] = []  # guarded by: self._lock
+
+    def fail(self, position: int, error: BaseException) -> None:
+        """Keep an item's error and stop the rest."""
+        with self._lock:
+            self._errors.append((position, error))
+        self.stop_token.is_set = True
+
+    def cancel(self) -> None:
+        """Stop: something in the chain was told that the job should."""
+        self.is_cancelled = True
+        self.stop_token.is_set = True
+
+    def note_fork(self) -> None:
+        """Take note that a second worker may take part from now on."""
+        if not self.has_forked:
+            for fn in self.terminal.functions:
+                settle_constants(fn)
+            self.has_forked = True
+
+    def should_stop(self) -> bool:
+        """Return whether no more leaf should begin."""
+        if self.job_token is not None and self.job_token.is_set:
+            self.is_cancelled = True
+            return True
+        return self.stop_token.is_set
+
+    def answer(self, total: Any) -> Any:
+        """Return the chain's answer or raise its errors."""
+        if self._errors:
+            errors = [error for _, error in sorted(self._errors, key=_position)]
+            count = "1 item" if len(errors) == 1 else f"{len(errors)} items"
+            raise BaseExceptionGroup(
+                f"in {self.terminal.name}(): {count} failed", errors
+            )
+        if self.is_cancelled:
+            raise JobCancelled
+        return self.terminal.finish(total)
+
+    def combined(self, left: Any, right: Any) -> Any:
+        """Combine two totals, unless nobody wants them any more."""
+        if left is NOTHING:
+            return right
+        if right is NOTHING or self.stop_token.is_set:
+            return left
+        try:
+            return self.terminal.combine(left, right)
+        except BaseException as error:  # an outcome like an item's
+            self.fail(self.producer.length or 0, error)
+            return NOTHING
+
+
+def _position(indexed_error: tuple[int, BaseException]) -> int:
+    return indexed_error[0]

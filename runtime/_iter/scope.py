@@ -1,0 +1,189 @@
+"""`runtime.scope`: fork-join of many.
+
+A scope keeps its own queue of calls. For each call it pushes a *ticket* into the
+scheduler: a job that takes a call of the scope and runs it, or finds none left. Who
+leaves the block runs the scope's calls from that same queue, newest first, and parks
+when there is none, until another comes or all have ended.
+
+So a waiting worker runs calls of its scope and nothing else (work isolation, as in
+`join`), without looking into anybody's deque.
+
+Layer: iter. Imports: `runtime._core`, `place`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from .._core import CancelToken, Job, Parker, Registry, current_worker
+from .._errors import JobCancelled, NotOnWorkerError
+from .place import SIGNAL_STEP, current_sync_pool
+
+__all__ = ("Scope", "scope")
+
+type _Call = tuple[Callable[..., object], tuple[object, ...], Context]
+
+
+def scope() -> "Scope":
+    """Run many functions and wait for all of them at the end of a ``with`` block::
+
+        with runtime.scope() as s:
+            for part in parts:
+                s.spawn(work, part)
+
+    Inside a job, and in a plain thread inside `open_sync_pool`. In Trio a nursery
+    with `WorkerPool.spawn_cpu_work` does the same.
+
+    Leaving the block runs what has not begun, and waits. A function may itself spawn
+    into the scope. Once something has failed, what has not begun never does.
+
+    Raises:
+      NotOnWorkerError: called elsewhere.
+      ExceptionGroup: from the end of the block, if a function failed, even a single
+        one; the block's own exception is in it, too. If nothing else failed, the
+        block's own exception leaves it as it is.
+      JobCancelled: from the end of the block, if the job was asked to stop.
+    """
+    worker = current_worker()
+    if worker is not None:
+        token = None if worker.job is None else worker.job.token
+        return Scope(worker.registry, token or CancelToken())
+    pool = current_sync_pool()
+    if pool is None:
+        raise NotOnWorkerError(
+            "runtime.scope()",
+            "async with trio.open_nursery() as nursery: "
+            "nursery.start_soon(pool.spawn_cpu_work, fn)",
+        )
+    return Scope(pool.registry, CancelToken())
+
+
+class Scope:
+    """Many calls with one end; made by `scope`.
+
+    Thread safety: `spawn` is internally synchronized, and may be called by the
+    functions of the scope on any worker; all else belongs to the block's thread.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_errors",
+        "_has_failed",
+        "_is_over",
+        "_is_waiting",
+        "_lock",
+        "_parker",
+        "_registry",
+        "_token",
+        "_unfinished",
+    )
+
+    def __init__(self, registry: Registry, token: CancelToken) -> None:
+        self._registry = registry  # immutable
+        self._token = token  # immutable
+        self._parker = Parker()  # immutable
+        self._lock = Lock()  # atomic: acquire, release; no user code under it
+        self._calls: deque[_Call] = deque()  # atomic: append, pop, popleft
+        self._unfinished = 0  # guarded by: self._lock
+        self._errors: list[BaseException] = []  # guarded by: self._lock
+        self._has_failed = False  # atomic: a single store; never cleared
+        self._is_waiting = False  # guarded by: self._lock
+        self._is_over = False  # owner: the block's thread
+
+    def spawn[*Ts](self, fn: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Have ``fn(*args)`` called by the end of the scope, on some worker.
+
+        It runs in a copy of the caller's context variables; what it returns is
+        dropped.
+
+        Raises:
+          RuntimeError: the block is over.
+        """
+        if self._is_over:
+            raise RuntimeError("the block of this scope is over; spawn inside of it")
+        with self._lock:
+            self._unfinished += 1
+            is_waiting = self._is_waiting
+        self._calls.append((fn, args, copy_context()))
+        if is_waiting:
+            self._parker.unpark()
+        ticket = Job(self._run_oldest, (), copy_context(), token=self._token)
+        worker = current_worker()
+        if worker is not None and worker.registry is self._registry:
+            worker.push(ticket)
+        else:
+            self._registry.inject(ticket)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._has_failed = True
+        try:
+            self._finish()
+        finally:
+            self._is_over = True
+        errors, self._errors = self._errors, []
+        if self._token.is_set and not errors and error is None:
+            raise JobCancelled
+        if errors:
+            errors = [*([] if error is None else [error]), *errors]
+            raise BaseExceptionGroup("a scope failed", errors) from None
+
+    def _finish(self) -> None:
+        """Run what is left and wait for what others run."""
+        on_worker = current_worker() is not None
+        with self._lock:
+            # ORDER: first this, then the look at the queue; who spawns after the look
+            # sees it and unparks.
+            self._is_waiting = True
+        while True:
+            # A plain thread only waits: the functions are the workers' to run.
+            while on_worker and self._run(newest=True):
+                pass
+            with self._lock:
+                if self._unfinished == 0:
+                    return
+            try:
+                self._parker.park(SIGNAL_STEP)
+            except BaseException as error:  # Ctrl-C: stop, and wait all the same
+                self._has_failed = True
+                with self._lock:
+                    self._errors.append(error)
+
+    def _run_oldest(self) -> None:
+        """Run one call; the body of a ticket."""
+        self._run(newest=False)
+
+    def _run(self, *, newest: bool) -> bool:
+        """Take a call and run it; False if there was none."""
+        # ATOMIC(deque-pop): of two that want the last call one gets it.
+        try:
+            fn, args, context = self._calls.pop() if newest else self._calls.popleft()
+        except IndexError:
+            return False
+        if not self._has_failed and not self._token.is_set:
+            try:
+                context.run(fn, *args)
+            except JobCancelled:
+                self._has_failed = True
+            except BaseException as error:  # an outcome, raised at the block's end
+                self._has_failed = True
+                with self._lock:
+                    self._errors.append(error)
+        del fn, args, context  # else they live until this frame's next call
+        with self._lock:
+            self._unfinished -= 1
+            is_last = self._unfinished == 0
+        if is_last:
+            self._parker.unpark()
+        return True

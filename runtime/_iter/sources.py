@@ -1,0 +1,79 @@
+"""From what a user hands in to a producer.
+
+Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `producers`.
+"""
+
+import time
+from array import array
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+
+from .._core import LEAF_NS
+from .._frontend import from_worker
+from .producers import Bridge, Indexed, Producer, Slices
+
+__all__ = ("producer_of", "producer_of_async")
+
+# Pulled from an async iterable in one go, so that memory is bounded. Arbitrary.
+MAX_PULLED = 1024
+
+
+_SEQUENCES = {list, tuple, range, str, bytes, bytearray, array, memoryview}
+
+
+def producer_of(data: Any) -> Producer:
+    """Return a producer of the items of anything that can be iterated over.
+
+    What can be indexed is used where it is; a set, a dict or a view is made into a
+    list first; an iterator, such as an open file, is pulled from in order.
+    """
+    if type(data) in _SEQUENCES:  # the usual case, for a short way
+        return Indexed(data)
+    if hasattr(data, "__array_interface__") and getattr(data, "ndim", 0) > 0:
+        return Slices(data)
+    if isinstance(data, Iterator):
+        return Bridge(data)
+    if isinstance(data, Sequence) and not isinstance(data, deque):
+        return Indexed(data)
+    if not isinstance(data, Iterable):
+        raise TypeError(f"par_iter() takes something to iterate over, not {data!r}")
+    if hasattr(data, "__len__"):
+        return Indexed(list(data))
+    return Bridge(iter(data))
+
+
+def producer_of_async(data: AsyncIterable[Any]) -> Producer:
+    """Return a producer of what an async iterable gives, pulled in Trio."""
+    return Bridge(_PulledInTrio(aiter(data)))
+
+
+class _PulledInTrio(Iterator[Any]):
+    """An async iterator, seen from a worker.
+
+    One crossing into Trio takes all that is there within `LEAF_NS`.
+    """
+
+    def __init__(self, items: AsyncIterator[Any]) -> None:
+        self._items = items
+        self._pulled: list[Any] = []  # the next one last
+        self._is_exhausted = False
+
+    def __next__(self) -> Any:
+        if not self._pulled and not self._is_exhausted:
+            self._pulled = from_worker.run(self._pull)
+            self._pulled.reverse()
+        if not self._pulled:
+            raise StopIteration
+        return self._pulled.pop()
+
+    async def _pull(self) -> list[Any]:
+        pulled: list[Any] = []
+        deadline = time.perf_counter_ns() + LEAF_NS
+        while len(pulled) < MAX_PULLED and time.perf_counter_ns() < deadline:
+            try:
+                pulled.append(await anext(self._items))
+            except StopAsyncIteration:
+                self._is_exhausted = True
+                break
+        return pulled

@@ -1,0 +1,64 @@
+"""`runtime.worker_local`: one value per worker, made when it is first needed.
+
+Layer: iter. Imports: `runtime._core`.
+"""
+
+from collections.abc import Callable
+from threading import get_ident
+
+from .._core import Worker, current_worker
+from .._errors import NotOnWorkerError
+
+__all__ = ("WorkerLocal", "worker_local")
+
+
+def worker_local[T](factory: Callable[[], T]) -> "WorkerLocal[T]":
+    """Make a value that each worker has its own copy of.
+
+    For what is dear to make and cannot be shared: buffers, parsers, connections,
+    counts that are added up in the end.
+
+    Args:
+      factory: Called on a worker, the first time that worker asks for its value.
+    """
+    return WorkerLocal(factory)
+
+
+class WorkerLocal[T]:
+    """One value per worker; made by `worker_local`.
+
+    The values live as long as this object does.
+
+    Thread safety: internally synchronized; each value is thread-local.
+    """
+
+    __slots__ = ("_factory", "_values")
+
+    def __init__(self, factory: Callable[[], T]) -> None:
+        self._factory = factory  # immutable
+        # By worker and thread: an identifier of a thread may be used again. Each key is
+        # written by its own thread only.
+        self._values: dict[tuple[Worker, int], T] = {}  # atomic: single operations
+
+    def get(self) -> T:
+        """Return this worker's value; the first time, make it.
+
+        Raises:
+          NotOnWorkerError: called outside a job.
+        """
+        worker = current_worker()
+        if worker is None:
+            raise NotOnWorkerError(
+                "WorkerLocal.get()",
+                "await pool.spawn_cpu_work(fn), with get() inside fn",
+            )
+        key = worker, get_ident()
+        try:
+            return self._values[key]
+        except KeyError:
+            value = self._values[key] = self._factory()
+            return value
+
+    def values(self) -> list[T]:
+        """Return what the workers have made so far, in no order; from anywhere."""
+        return list(self._values.values())

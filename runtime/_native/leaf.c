@@ -1,0 +1,380 @@
+/* Leaf: an iterator over some positions of a source that ends when it is time.
+ *
+ * Mirrors _core/leaf.py. How long a leaf should be is not known before its items have
+ * been seen, so it is not decided before: the leaf looks at the clock after 1, 2, 4, ...
+ * items, then about every CHECK_NS, and ends itself when its time is over, when it
+ * was told to stop, or when somebody has stolen all that its worker had to offer.
+ * What consumes it (map, sum, list, ...) sees an ordinary iterator.
+ *
+ * On free-threaded builds taking a reference to an object that another thread made is an
+ * atomic operation, and the items' user pays for several. So exact ints and floats of
+ * lists and tuples come out as equal objects made here, in the thread that uses
+ * them. (Not NaN, which is equal only to itself.) A tuple keeps its items, so they are
+ * read without being counted; of a list's item one reference is taken and given back.
+ * (Reading a list's items under its lock, a block at a time, counts nothing either, but
+ * two workers then wait for the lock: 0.7 times plain Python instead of 1.4.)
+ *
+ * Layer: native. Includes: native.h.
+ */
+#include "native.h"
+
+/* As in _core/leaf.py. */
+#define CHECK_NS 25000
+
+enum { SOURCE_RANGE, SOURCE_LIST, SOURCE_TUPLE, SOURCE_SEQUENCE, SOURCE_ITERATOR };
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *source;
+    WorkerObject *worker;            /* NULL: nobody's demand matters */
+    CancelTokenObject *tokens[2];    /* of the run and of the job; either may be NULL */
+    int kind;
+    Py_ssize_t first, position, stop; /* positions in the source */
+    Py_ssize_t look_at;              /* where to look at the clock next */
+    Py_ssize_t interval;             /* items between two looks */
+    long long value, step;           /* of a range: at `position` */
+    int64_t begin_ns, last_ns, budget_ns;
+} LeafObject;
+
+/* Whether an item is a number that nobody can tell from a copy. */
+static inline bool
+is_copied(PyObject *item)
+{
+#ifdef Py_GIL_DISABLED
+    if (PyFloat_CheckExact(item)) {
+        double number = PyFloat_AS_DOUBLE(item);
+        return number == number;
+    }
+    return PyLong_CheckExact(item) && PyUnstable_Long_IsCompact((PyLongObject *)item);
+#else
+    (void)item;
+    return false;
+#endif
+}
+
+/* A number that is equal to one that is copied. */
+static PyObject *
+copy_number(PyObject *item)
+{
+    if (PyFloat_CheckExact(item)) {
+        return PyFloat_FromDouble(PyFloat_AS_DOUBLE(item));
+    }
+    return PyLong_FromSsize_t(PyUnstable_Long_CompactValue((PyLongObject *)item));
+}
+
+static void
+raise_changed(void)
+{
+    PyErr_SetString(PyExc_RuntimeError,
+                    "the items must not change while they are iterated over");
+}
+
+static PyObject *
+list_item(PyObject *list, Py_ssize_t position)
+{
+    PyObject *item = PyList_GetItemRef(list, position);
+    if (item == NULL) {
+        raise_changed();
+        return NULL;
+    }
+    if (!is_copied(item)) {
+        return item;
+    }
+    PyObject *copy = copy_number(item);
+    Py_DECREF(item);
+    return copy;
+}
+
+static PyObject *
+tuple_item(PyObject *tuple, Py_ssize_t position)
+{
+    PyObject *item = PyTuple_GET_ITEM(tuple, position);
+    return is_copied(item) ? copy_number(item) : Py_NewRef(item);
+}
+
+static bool
+leaf_was_told_to_stop(LeafObject *self)
+{
+    for (int i = 0; i < 2; i++) {
+        if (self->tokens[i] != NULL && token_is_set(self->tokens[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Decide whether there is another item, and where to look next. */
+static bool
+leaf_look(LeafObject *self)
+{
+    int64_t now_ns = clock_ns();
+    if (self->position == self->first) {
+        self->begin_ns = self->last_ns = now_ns;
+    }
+    else {
+        int64_t elapsed_ns = Py_MAX(now_ns - self->last_ns, 1);
+        self->last_ns = now_ns;
+        /* A last stretch that was cut short by the end says nothing. */
+        if (self->position < self->stop || self->interval == 1) {
+            double fitting = (double)self->interval * CHECK_NS / (double)elapsed_ns;
+            self->interval = fitting > 2.0 * (double)self->interval
+                                 ? 2 * self->interval
+                                 : Py_MAX((Py_ssize_t)fitting, 1);
+        }
+    }
+    if (self->position == self->stop || now_ns - self->begin_ns >= self->budget_ns
+        || leaf_was_told_to_stop(self)) {
+        return false;
+    }
+    if (self->worker != NULL && self->position > self->first
+        && deque_length(&self->worker->core->deque) == 0) {
+        return false;
+    }
+    self->look_at = self->stop - self->position > self->interval
+                        ? self->position + self->interval
+                        : self->stop;
+    return true;
+}
+
+static PyObject *
+leaf_item(LeafObject *self)
+{
+    switch (self->kind) {
+    case SOURCE_RANGE: {
+        PyObject *item = PyLong_FromLongLong(self->value);
+        self->value = (long long)((unsigned long long)self->value
+                                  + (unsigned long long)self->step);
+        return item;
+    }
+    case SOURCE_LIST:
+        return list_item(self->source, self->position);
+    case SOURCE_TUPLE:
+        return tuple_item(self->source, self->position);
+    case SOURCE_SEQUENCE: {
+        PyObject *item = PySequence_GetItem(self->source, self->position);
+        if (item == NULL && PyErr_ExceptionMatches(PyExc_IndexError)) {
+            raise_changed();
+        }
+        return item;
+    }
+    default:
+        return Py_TYPE(self->source)->tp_iternext(self->source);
+    }
+}
+
+static PyObject *
+leaf_next(PyObject *op)
+{
+    LeafObject *self = (LeafObject *)op;
+    if (self->position == self->look_at && !leaf_look(self)) {
+        return NULL;
+    }
+    PyObject *item = leaf_item(self);
+    if (item != NULL) {
+        self->position += 1;
+    }
+    return item;
+}
+
+/* Read start and step of a range; false with an exception set if they do not fit. */
+static bool
+leaf_read_range(LeafObject *self)
+{
+    PyObject *start = PyObject_GetAttrString(self->source, "start");
+    PyObject *step = PyObject_GetAttrString(self->source, "step");
+    bool is_read = false;
+    if (start != NULL && step != NULL) {
+        long long first = PyLong_AsLongLong(start);
+        self->step = first == -1 && PyErr_Occurred() ? -1 : PyLong_AsLongLong(step);
+        is_read = !PyErr_Occurred();
+        /* Cannot overflow where an item is: the range's items fit, or `stop` does not
+         * come from its length. */
+        self->value = (long long)((unsigned long long)first
+                                  + (unsigned long long)self->step
+                                        * (unsigned long long)self->first);
+    }
+    Py_XDECREF(start);
+    Py_XDECREF(step);
+    return is_read;
+}
+
+/* Whether the last item of a range, and so each, fits into a long long. */
+static bool
+range_fits(PyObject *range)
+{
+    PyObject *last = PyObject_GetAttrString(range, "stop");
+    if (last != NULL) {
+        (void)PyLong_AsLongLong(last);
+        Py_DECREF(last);
+    }
+    if (!PyErr_Occurred()) {
+        return true;
+    }
+    PyErr_Clear();
+    return false;
+}
+
+static bool
+leaf_choose_kind(LeafObject *self)
+{
+    PyObject *source = self->source;
+    if (PyList_CheckExact(source)) {
+        self->kind = SOURCE_LIST;
+    }
+    else if (PyTuple_CheckExact(source)) {
+        self->kind = SOURCE_TUPLE;
+        if (self->stop > PyTuple_GET_SIZE(source)) {
+            PyErr_SetString(PyExc_IndexError, "the leaf ends after its source");
+            return false;
+        }
+    }
+    else if (PyIter_Check(source)) {
+        self->kind = SOURCE_ITERATOR;
+    }
+    else if (PyRange_Check(source) && range_fits(source) && leaf_read_range(self)) {
+        self->kind = SOURCE_RANGE;
+    }
+    else {
+        PyErr_Clear(); /* a range of large numbers is a sequence like any other */
+        self->kind = SOURCE_SEQUENCE;
+    }
+    return true;
+}
+
+static bool
+leaf_set_token(native_state_t *state, LeafObject *self, int index, PyObject *token)
+{
+    if (token == Py_None) {
+        return true;
+    }
+    if (!PyObject_TypeCheck(token, state->cancel_token_type)) {
+        PyErr_Format(PyExc_TypeError, "a leaf looks at tokens, not %R", token);
+        return false;
+    }
+    self->tokens[index] = (CancelTokenObject *)Py_NewRef(token);
+    return true;
+}
+
+static PyObject *
+leaf_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    native_state_t *state = state_of(type);
+    PyObject *source, *run_token, *job_token;
+    Py_ssize_t start, stop, interval;
+    long long budget_ns;
+    int watches_demand;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Leaf() takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "OnnLnOOp:Leaf", &source, &start, &stop, &budget_ns,
+                          &interval, &run_token, &job_token, &watches_demand)) {
+        return NULL;
+    }
+    if (start < 0 || stop < start || interval < 1) {
+        PyErr_SetString(PyExc_ValueError, "a leaf needs 0 <= start <= stop, interval >= 1");
+        return NULL;
+    }
+    LeafObject *self = (LeafObject *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->source = Py_NewRef(source);
+    self->first = self->position = self->look_at = start;
+    self->stop = stop;
+    self->budget_ns = budget_ns;
+    self->interval = interval;
+    if (watches_demand) {
+        self->worker = (WorkerObject *)Py_XNewRef((PyObject *)worker_current(state));
+    }
+    if (!leaf_set_token(state, self, 0, run_token)
+        || !leaf_set_token(state, self, 1, job_token) || !leaf_choose_kind(self)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int
+leaf_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    LeafObject *self = (LeafObject *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->source);
+    Py_VISIT((PyObject *)self->worker);
+    Py_VISIT((PyObject *)self->tokens[0]);
+    Py_VISIT((PyObject *)self->tokens[1]);
+    return 0;
+}
+
+static int
+leaf_clear(PyObject *op)
+{
+    LeafObject *self = (LeafObject *)op;
+    Py_CLEAR(self->source);
+    Py_CLEAR(self->worker);
+    Py_CLEAR(self->tokens[0]);
+    Py_CLEAR(self->tokens[1]);
+    self->look_at = self->stop = self->position;
+    self->budget_ns = -1;
+    return 0;
+}
+
+static void
+leaf_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    leaf_clear(op);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyObject *
+leaf_get_taken(PyObject *op, void *Py_UNUSED(closure))
+{
+    LeafObject *self = (LeafObject *)op;
+    return PyLong_FromSsize_t(self->position - self->first);
+}
+
+static PyObject *
+leaf_get_elapsed_ns(PyObject *op, void *Py_UNUSED(closure))
+{
+    LeafObject *self = (LeafObject *)op;
+    return PyLong_FromLongLong(self->last_ns - self->begin_ns);
+}
+
+static PyGetSetDef leaf_getset[] = {
+    {"taken", leaf_get_taken, NULL, PyDoc_STR("How many items came out."), NULL},
+    {"elapsed_ns", leaf_get_elapsed_ns, NULL,
+     PyDoc_STR("Time from the first look to the last."), NULL},
+    {0},
+};
+
+static PyMemberDef leaf_members[] = {
+    {"interval", Py_T_PYSSIZET, offsetof(LeafObject, interval), Py_READONLY,
+     PyDoc_STR("How many items pass between two looks.")},
+    {0},
+};
+
+static PyType_Slot leaf_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR(
+        "An iterator over some positions of a source that ends when it is time.\n\n"
+        "Thread safety: externally synchronized.")},
+    {Py_tp_new, leaf_new},
+    {Py_tp_dealloc, leaf_dealloc},
+    {Py_tp_traverse, leaf_traverse},
+    {Py_tp_clear, leaf_clear},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, leaf_next},
+    {Py_tp_getset, leaf_getset},
+    {Py_tp_members, leaf_members},
+    {0, NULL},
+};
+
+PyType_Spec leaf_spec = {
+    .name = "runtime.lowlevel.Leaf",
+    .basicsize = sizeof(LeafObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = leaf_slots,
+};

@@ -1,0 +1,201 @@
+/* Spares: threads that work in the place of workers that wait outside.
+ *
+ * Mirrors the second half of _core/registry.py and the waits of _core/worker.py. The
+ * protocol is _core/SPARES.md; its lists are in sleep.h. Threads are started by
+ * _core/sync.py, so that they have names and Python knows them.
+ *
+ * Layer: native. Includes: native.h.
+ */
+#include "native.h"
+
+/* Set an error of runtime._errors; what is set already becomes its cause. */
+static void
+raise_ours(const char *class_name, PyObject *message)
+{
+    PyObject *cause = PyErr_GetRaisedException();
+    PyObject *errors = PyImport_ImportModule("runtime._errors");
+    PyObject *type = errors == NULL ? NULL : PyObject_GetAttrString(errors, class_name);
+    PyObject *error = type == NULL || message == NULL
+                          ? NULL
+                          : PyObject_CallOneArg(type, message);
+    Py_XDECREF(type);
+    Py_XDECREF(errors);
+    if (error == NULL) {
+        Py_XDECREF(cause);
+        return;
+    }
+    if (cause != NULL) {
+        PyException_SetCause(error, Py_NewRef(cause));
+        PyException_SetContext(error, cause);
+    }
+    PyErr_SetRaisedException(error);
+}
+
+PyObject *
+registry_start_thread(RegistryObject *self, WorkerObject *worker)
+{
+    PyObject *thread = NULL;
+    PyObject *sync = PyImport_ImportModule("runtime._core.sync");
+    PyObject *target = PyObject_GetAttrString((PyObject *)worker, "main");
+    PyObject *name = PyUnicode_FromFormat("runtime-%U-%zd", self->name, worker->index);
+    if (sync != NULL && target != NULL && name != NULL) {
+        thread = PyObject_CallMethod(sync, "start_thread", "OO", target, name);
+    }
+    Py_XDECREF(name);
+    Py_XDECREF(target);
+    Py_XDECREF(sync);
+    if (thread == NULL
+        && (PyErr_ExceptionMatches(PyExc_RuntimeError)
+            || PyErr_ExceptionMatches(PyExc_MemoryError))) {
+        PyObject *error = PyErr_GetRaisedException();
+        PyObject *message = PyUnicode_FromFormat(
+            "worker %zd of pool %R could not start: %S; the system allows no more "
+            "threads or memory, so ask for fewer workers",
+            worker->index, self->name, error);
+        PyErr_SetRaisedException(error);
+        raise_ours("BrokenWorkerError", message);
+        Py_XDECREF(message);
+    }
+    return thread;
+}
+
+/* Change how many workers thieves look at; under threads_lock. */
+static void
+registry_set_reach(RegistryObject *self)
+{
+    Py_ssize_t reach = registry_made(self);
+    while (reach > self->worker_count && registry_worker(self, reach - 1)->is_retired) {
+        reach -= 1;
+    }
+    atomic_store(&self->reach, reach);
+}
+
+bool
+registry_retire(RegistryObject *self, WorkerObject *spare)
+{
+    PyMutex_Lock(&self->threads_lock);
+    bool retires = sleep_retire(self->sleep, &spare->core->parker);
+    if (retires) {
+        spare->is_retired = true;
+        registry_set_reach(self);
+    }
+    PyMutex_Unlock(&self->threads_lock);
+    return retires;
+}
+
+/* A spare without a thread: a retired one, or one more, if there may be one more. */
+static WorkerObject *
+registry_vacant_spare(RegistryObject *self)
+{
+    Py_ssize_t made = registry_made(self);
+    for (Py_ssize_t i = self->worker_count; i < made; i++) {
+        if (registry_worker(self, i)->is_retired) {
+            return registry_worker(self, i);
+        }
+    }
+    if (made - self->worker_count < self->spare_limit) {
+        WorkerObject *spare = registry_make_worker(self, (uint32_t)made + 1);
+        if (spare != NULL) {
+            spare->is_retired = true; /* until its thread runs */
+        }
+        return spare;
+    }
+    PyObject *message = PyUnicode_FromFormat(
+        "%zd jobs of pool %R wait for something outside the pool already, and no thread "
+        "is left for what they may wait for; let fewer jobs wait at the same time",
+        self->spare_limit, self->name);
+    raise_ours("DeadlockError", message);
+    Py_XDECREF(message);
+    return NULL;
+}
+
+/* Note the thread of a spare, in the place of the one that has retired. */
+static bool
+registry_keep_thread(RegistryObject *self, Py_ssize_t index, PyObject *thread)
+{
+    if (index >= PyList_GET_SIZE(self->threads)) {
+        return PyList_Append(self->threads, thread) == 0;
+    }
+    PyObject *retired = PyList_GET_ITEM(self->threads, index);
+    PyObject *result = PyObject_CallMethod(retired, "join", NULL);
+    Py_XDECREF(result);
+    return result != NULL
+           && PyList_SetItem(self->threads, index, Py_NewRef(thread)) == 0;
+}
+
+/* Start a spare, which parks; under threads_lock. NULL with an exception set. */
+static WorkerObject *
+registry_start_spare(RegistryObject *self)
+{
+    WorkerObject *spare = registry_vacant_spare(self);
+    if (spare == NULL) {
+        return NULL;
+    }
+    PyObject *thread = registry_start_thread(self, spare); /* SPARE-2 start */
+    bool started = thread != NULL && registry_keep_thread(self, spare->index, thread);
+    Py_XDECREF(thread);
+    if (started) {
+        spare->is_retired = false;
+    }
+    registry_set_reach(self);
+    return started ? spare : NULL;
+}
+
+/* Let another be present for a worker that is about to wait. 1 done, 0 nobody is
+ * needed, as the registry stops or has no threads, -1 an exception is set. */
+static int
+registry_replace(RegistryObject *self, WorkerObject *worker)
+{
+    if (!self->has_started || atomic_load(&self->is_stopping)) {
+        return 0;
+    }
+    while (!sleep_leave(self->sleep, NULL)) {
+        WorkerObject *fresh = NULL;
+        PyMutex_Lock(&self->threads_lock);
+        bool is_stopping = atomic_load(&self->is_stopping);
+        if (!is_stopping) {
+            fresh = registry_start_spare(self);
+        }
+        PyMutex_Unlock(&self->threads_lock);
+        if (fresh == NULL) {
+            return is_stopping ? 0 : -1;
+        }
+        if (sleep_leave(self->sleep, &fresh->core->parker)) {
+            break;
+        }
+    }
+    if (atomic_load(&self->is_stopping)) { /* SPARE-3 last look */
+        sleep_wake_all(self->sleep);
+    }
+    else if (worker_sees_work(worker)) {
+        sleep_work_posted(self->sleep);
+    }
+    return 1;
+}
+
+PyObject *
+worker_begin_wait(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    WorkerObject *self = (WorkerObject *)op;
+    if (self->waits == 0) {
+        int replaced = registry_replace(self->registry, self);
+        if (replaced < 0) {
+            return NULL;
+        }
+        self->is_away = replaced;
+    }
+    self->waits += 1;
+    Py_RETURN_NONE;
+}
+
+PyObject *
+worker_end_wait(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    WorkerObject *self = (WorkerObject *)op;
+    self->waits -= 1;
+    if (self->waits == 0 && self->is_away) {
+        self->is_away = false;
+        sleep_come_back(self->registry->sleep);
+    }
+    Py_RETURN_NONE;
+}

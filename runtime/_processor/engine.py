@@ -1,0 +1,448 @@
+"""How a request travels: the processor's bookkeeping, all in the Trio thread.
+
+* **REQ-1** admit: take places at the bound (`Admission`), or wait, be refused, or
+  have the oldest dropped. Then the ``prepare`` hook runs, if there is one.
+* **REQ-2** queue: wait in a lane (`Lanes`).
+* **REQ-3** send: while the workers have fewer than `BATCHES_PER_WORKER` batches each,
+  one more is cut from the lanes, if it is due: full, or delayed long enough. All
+  batches go to one lane of the pool, or a LOW batch could be overtaken for ever.
+* **REQ-4** return: each request of a batch has an outcome; a failed one may go back
+  to REQ-2 after a delay.
+* **REQ-5** answer: after the ``finish`` hook, if there is one. The places are free
+  again; the receiver has its answer.
+
+Layer: processor. Imports: `runtime._core`, `runtime._frontend`, trio.
+"""
+
+import math
+from collections.abc import Callable, Hashable
+from contextvars import Context, copy_context
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+import outcome
+import trio
+
+from .._core import sync
+from .._errors import BackpressureExceeded, PoolClosedError, TaskCancelled
+from .._frontend.options import callable_name
+from .admission import Admission
+from .batch import Handler, RequestBatch
+from .batch_size import BatchSize
+from .config import ParallelConfig
+from .counts import Counts
+from .hooks import Hook, Hooks
+from .lanes import Lanes
+from .observer import Observer
+from .request import Receiver, Request
+from .tally import WorkerTally
+from .timers import Timer, Timers
+
+if TYPE_CHECKING:
+    from .._frontend.intake import Intake
+
+__all__ = ("Engine",)
+
+# One running and one ready keeps a worker from waiting for the Trio thread.
+BATCHES_PER_WORKER = 2
+# The weight of the newest batch in the mean time of a request. Arbitrary.
+NEWEST_WEIGHT = 0.1
+
+
+class Engine:
+    """Everything a processor has to do, between its producers and its pool.
+
+    Args:
+      intake: The pool's.
+      nursery: For hooks and timers; outlives every request.
+
+    Thread safety: externally synchronized, by the Trio thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handler: Handler,
+        config: ParallelConfig,
+        intake: "Intake",
+        nursery: trio.Nursery,
+        *,
+        prepare: Hook | None,
+        finish: Hook | None,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.counts = Counts()
+        self.observer = Observer(name)
+        self.is_closing = False
+        worker_count = intake.registry.worker_count
+        self.tallies = [WorkerTally() for _ in range(worker_count)]
+        self._handler = handler
+        self._intake = intake
+        self._prepare = prepare
+        self._finish = finish
+        self._label = callable_name(handler.fn)
+        self._context = copy_context()
+        self._max_sent = min(
+            config.max_concurrent_batches, BATCHES_PER_WORKER * worker_count
+        )
+        self._size_limit = config.max_batch_bytes or math.inf
+        self.size = BatchSize(
+            config, limit=max(1, config.max_pending_tasks // self._max_sent)
+        )
+        self.admission = Admission(config.max_pending_tasks)
+        self.lanes = Lanes(round(config.ageing * 1e9))
+        self._hooks = Hooks(nursery)
+        self._timers = Timers()
+        self._sent: dict[RequestBatch, None] = {}  # used as an ordered set
+        self._retrying: dict[Request, Timer] = {}
+        self._delayed: Timer | None = None
+        self._random = Random()
+        self._mean_ns = 0.0  # of a request, lately
+        self._emptied = trio.lowlevel.ParkingLot()
+        nursery.start_soon(self._timers.run)
+
+    # The way in
+
+    def check_open(self) -> None:
+        """Raise unless a request may be brought."""
+        if self.is_closing:
+            raise PoolClosedError(self.name)
+        self._intake.check_open()
+
+    def measure(self, request: Request) -> None:
+        """Ask the user's functions what a request costs; they may raise."""
+        config = self.config
+        if config.cost_of is not None:
+            cost = max(1, config.cost_of(request.value))
+            request.cost = min(cost, config.max_pending_tasks)
+        if config.max_batch_bytes is not None:
+            request.size = config.size_of(request.value)
+
+    def offer(self, request: Request) -> bool:
+        """Accept a request, if that needs no wait and no choice."""
+        self.check_open()
+        if not self.admission.try_take(request.cost):
+            return False
+        self._accept(request)
+        self.dispatch()
+        return True
+
+    async def admit(self, request: Request) -> None:
+        """Accept a request that `offer` did not, as the configuration says.
+
+        Raises:
+          BackpressureExceeded: the request is refused.
+          PoolClosedError: the processor was closed meanwhile.
+        """
+        mode = self.config.backpressure
+        if mode == "wait":
+            await self._wait_taken(request.cost, request.share)
+        elif mode == "refuse" or not self._make_room(request):
+            self.counts.refused += 1
+            self.observer.note_refused()
+            raise BackpressureExceeded(self.name, self.retry_after())
+        self._accept(request)
+        self.dispatch()
+
+    async def admit_together(self, requests: list[Request], share: Hashable) -> None:
+        """Accept requests in one step, waiting for the places of all of them."""
+        self.check_open()
+        left = self.config.max_pending_tasks
+        for request in requests:
+            request.cost = min(request.cost, left)
+            left -= request.cost
+        cost = self.config.max_pending_tasks - left
+        if not self.admission.try_take(cost):
+            await self._wait_taken(cost, share)
+        for request in requests:
+            self._accept(request)
+        self.dispatch()
+
+    async def _wait_taken(self, cost: int, share: Hashable) -> None:
+        await self.admission.wait_taken(cost, share)
+        try:
+            self.check_open()
+        except BaseException:
+            self.admission.give_back(cost)
+            raise
+
+    def retry_after(self) -> float:
+        """Return how many seconds the accepted requests will take, by recent ones."""
+        ahead_ns = self._mean_ns * self.counts.in_flight / len(self.tallies)
+        return max(0.001, ahead_ns / 1e9)
+
+    def reject(self, request: Request) -> None:
+        """Take a request that has its answer already: it could not be made."""
+        self.counts.accepted += 1
+        self.counts.failed += 1
+        request.receiver.receive(request)
+
+    def _make_room(self, request: Request) -> bool:
+        """Drop what is older, until the request has its places; False if none would."""
+        available = self.admission.free + self.lanes.cost_not_above(request.lane)
+        if request.cost > available:
+            return False
+        while not self.admission.try_take(request.cost, overtakes=True):
+            oldest = self.lanes.take_droppable(request.lane)
+            assert oldest is not None
+            self.counts.dropped += 1
+            self.observer.note_refused()
+            error = BackpressureExceeded(self.name, self.retry_after())
+            self._settle(oldest, outcome.Error(error), hand_over=False)
+        return True
+
+    def _accept(self, request: Request) -> None:
+        request.accepted_ns = sync.clock_ns()  # REQ-1 admit
+        self.counts.accepted += 1
+        at = self._timers.at
+        if request.timeout is not None:
+            due_at = trio.current_time() + request.timeout
+            request.timers = [at(due_at, partial(self._time_out, request))]
+        if request.deadline is not None:
+            timer = at(
+                request.deadline, partial(self.withdraw, request, "its deadline")
+            )
+            request.timers = [*(request.timers or ()), timer]
+        if self._prepare is not None:
+            self._hooks.start(self._prepare, request, request.value, self._prepared)
+        else:
+            self._queue(request)
+
+    def _prepared(self, request: Request, result: outcome.Maybe[object]) -> None:
+        if isinstance(result, outcome.Error):
+            self._count_and_settle(request, result)
+        else:
+            request.value = result.value
+            self._queue(request)
+            self.dispatch()
+
+    # To the workers
+
+    def _queue(self, request: Request) -> None:
+        if self.config.batch_delay:
+            request.queued_at = trio.current_time()
+        self.lanes.push(request)  # REQ-2 queue
+
+    def dispatch(self) -> None:
+        """Send what is due, as long as the workers should have more."""
+        while self.lanes and len(self._sent) < self._max_sent:
+            if self.config.batch_delay and not self._is_due():
+                return
+            try:
+                self._intake.check_open()
+            except Exception as error:  # the pool was closed under us
+                for request in self.lanes.take_all():
+                    self._count_and_settle(request, outcome.Error(error))
+                return
+            self._send(self.lanes.take(self.size.current, self._size_limit))
+
+    def _is_due(self) -> bool:
+        """Return whether a batch should go; else see to it that one will."""
+        if self._delayed is not None:
+            self._delayed.cancel()
+            self._delayed = None
+        if len(self.lanes) >= self.size.current or self.lanes.size >= self._size_limit:
+            return True
+        head = self.lanes.next()
+        assert head is not None
+        due_at = head.queued_at + self.config.batch_delay
+        if self.is_closing or due_at <= trio.current_time():
+            return True
+        self._delayed = self._timers.at(due_at, self.dispatch)
+        return False
+
+    def _send(self, requests: list[Request]) -> None:
+        context, contexts = self._contexts(requests)
+        batch = RequestBatch(
+            self._intake,
+            self._handler,
+            requests,
+            context,
+            take_back=self._take_back,
+            deadlines=_deadlines_ns(requests),
+            contexts=contexts,
+            tallies=self.tallies if self.config.enable_statistics else None,
+        )
+        for request in requests:
+            request.batch = batch
+            request.attempts += 1
+        self._sent[batch] = None
+        self._intake.inject(batch, batch)  # REQ-3 send
+
+    def _contexts(
+        self, requests: list[Request]
+    ) -> tuple[Context, list[Context] | None]:
+        """Return the batch's context, and its requests' where they differ."""
+        first = requests[0].context
+        if all(request.context is first for request in requests):
+            return first.copy(), None
+        if self._handler.takes_batch:  # one call cannot be in several contexts
+            return self._context.copy(), None
+        return self._context.copy(), [request.context.copy() for request in requests]
+
+    # And back
+
+    def _take_back(self, batch: RequestBatch, error: BaseException | None) -> None:
+        if batch not in self._sent:
+            return  # the pool gave up on it, and it came back after all
+        del self._sent[batch]
+        outcomes = batch.outcomes
+        ran = len(outcomes)
+        self._learn(batch, ran)
+        self.observer.note_batch(batch, outcomes)
+        if batch.is_abandoned:
+            self._note_emptied()
+        else:
+            for index, request in enumerate(batch.requests):
+                request.batch = None  # REQ-4 return
+                result = outcomes[index] if index < ran else None
+                if result is not None:
+                    self._returned(request, result)
+                elif error is None:
+                    self._settle_cancelled(request, self._cause(request, batch))
+                else:  # the runtime's own: no reason to try again
+                    self._count_and_settle(request, outcome.Error(error))
+        self.dispatch()
+
+    def _learn(self, batch: RequestBatch, ran: int) -> None:
+        if ran:
+            self.size.learn(ran, batch.elapsed_ns)
+            newest_ns = batch.elapsed_ns / ran
+            weight = NEWEST_WEIGHT if self._mean_ns else 1.0
+            self._mean_ns += weight * (newest_ns - self._mean_ns)
+
+    @staticmethod
+    def _cause(request: Request, batch: RequestBatch) -> str:
+        if batch.token.cause is not None:
+            return batch.token.cause
+        is_late = request.deadline is not None and not batch.token.is_set
+        return "its deadline" if is_late else "itself"
+
+    def _returned(self, request: Request, result: outcome.Maybe[object]) -> None:
+        if type(result) is outcome.Error:
+            if self._retries(request, result.error):
+                return
+        elif self._finish is not None:
+            assert isinstance(result, outcome.Value)
+            finish = self._finish
+            self._hooks.start(finish, request, result.value, self._count_and_settle)
+            return
+        self._count_and_settle(request, result)
+
+    def _retries(self, request: Request, error: BaseException) -> bool:
+        policy = self.config.retry
+        if policy is None or not policy.covers(error, request.attempts):
+            return False
+        delay = policy.delay_before(request.attempts + 1, self._random)
+        self.counts.retried += 1
+        self._retrying[request] = self._timers.at(
+            trio.current_time() + delay, partial(self._retry, request)
+        )
+        return True
+
+    def _retry(self, request: Request) -> None:
+        del self._retrying[request]
+        self._queue(request)
+        self.dispatch()
+
+    # The end of a request
+
+    def withdraw(self, request: Request, cause: str) -> bool:
+        """End a request that no worker has; False if one has, or it is answered."""
+        if request.is_queued:
+            self.lanes.remove(request)
+        elif request in self._retrying:
+            self._retrying.pop(request).cancel()
+        elif not self._hooks.cancel(request):
+            return False
+        self._settle_cancelled(request, cause)
+        return True
+
+    def _time_out(self, request: Request) -> None:
+        batch = request.batch
+        if self.withdraw(request, "its timeout") or batch is None:
+            return
+        if self._intake.registry.withdraw(batch) or self.config.on_timeout == "wait":
+            batch.token.request_stop("its timeout")
+            return
+        batch.token.request_stop("its timeout")
+        batch.abandon()
+        request.batch = None
+        self._settle_cancelled(request, "its timeout")
+
+    def stop(self, receiver: Receiver, cause: str) -> None:
+        """End all requests of one receiver; those that run may take a while."""
+        self._stop(lambda request: request.receiver is receiver, cause)
+
+    def stop_alone(self, request: Request) -> None:
+        """Ask a request to end that is with a worker, if that concerns no other."""
+        if request.batch is not None and len(request.batch.requests) == 1:
+            request.batch.stop(None)
+
+    def cancel(self, cause: str) -> None:
+        """Accept nothing more, and end everything."""
+        self.is_closing = True
+        self._stop(lambda _request: True, cause)
+
+    def _stop(self, concerns: Callable[[Request], bool], cause: str) -> None:
+        waiting = [*self.lanes.requests(), *self._retrying, *self._hooks.requests()]
+        for request in waiting:
+            if concerns(request):
+                self.withdraw(request, cause)
+        for batch in list(self._sent):
+            if all(map(concerns, batch.requests)):
+                batch.stop(cause)
+
+    def _count_and_settle(
+        self, request: Request, result: outcome.Maybe[object]
+    ) -> None:
+        if type(result) is outcome.Value:
+            self.counts.processed += 1
+        else:
+            self.counts.failed += 1
+        self._settle(request, result)
+
+    def _settle_cancelled(self, request: Request, cause: str) -> None:
+        self.counts.withdrawn += 1
+        self._settle(request, outcome.Error(TaskCancelled(self._label, cause)))
+
+    def _settle(
+        self, request: Request, result: outcome.Maybe[object], *, hand_over: bool = True
+    ) -> None:
+        if request.timers is not None:
+            for timer in request.timers:
+                timer.cancel()
+            request.timers = None
+        request.answer = result  # REQ-5 answer
+        request.value = None  # the user's; it may be large
+        self.admission.give_back(request.cost, hand_over=hand_over)
+        request.receiver.receive(request)
+        self._note_emptied()
+
+    def _note_emptied(self) -> None:
+        if self.is_closing and not self.counts.in_flight and not self._sent:
+            self._emptied.unpark_all()
+
+    # The end
+
+    async def drain(self) -> None:
+        """Wait until every request is answered and every batch is back."""
+        self.is_closing = True
+        self.dispatch()  # nobody comes to fill a delayed batch
+        while self.counts.in_flight or self._sent:
+            await self._emptied.park()
+
+
+def _deadlines_ns(requests: list[Request]) -> list[int] | None:
+    """Return the requests' deadlines by the worker's clock, 0 where there is none."""
+    if all(request.deadline is None for request in requests):
+        return None
+    now_ns, now = sync.clock_ns(), trio.current_time()
+    return [
+        0
+        if request.deadline is None
+        else max(1, now_ns + round((request.deadline - now) * 1e9))
+        for request in requests
+    ]

@@ -1,0 +1,94 @@
+"""Makes a producer's requests: the options of each, fixed or told by a function.
+
+Layer: processor. Imports: `engine`, `request`.
+"""
+
+import math
+from collections.abc import Callable, Hashable
+from contextvars import copy_context
+from typing import Any
+
+import outcome
+
+from .._frontend.options import Priority, check_priority
+from .engine import Engine
+from .request import Receiver, Request
+
+__all__ = ("DeadlineOption", "PriorityOption", "RequestMaker")
+
+type PriorityOption = Priority | Callable[[Any], Priority]
+type DeadlineOption = float | Callable[[Any], float]
+
+
+class RequestMaker:
+    """Makes requests that run in the context variables of whoever made the maker.
+
+    Args:
+      share: For taking turns; requests with the same share are one producer's.
+      priority: Of all requests, or a function of the request.
+      deadline: Of all requests, or a function of the request; `math.inf` for none.
+      timeout: Seconds; None for the configuration's.
+    """
+
+    __slots__ = (
+        "_context",
+        "_deadline",
+        "_engine",
+        "_priority",
+        "_receiver",
+        "_share",
+        "_timeout",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        receiver: Receiver,
+        share: Hashable,
+        *,
+        priority: PriorityOption,
+        deadline: DeadlineOption,
+        timeout: float | None = None,
+    ) -> None:
+        if not callable(priority):
+            check_priority(priority)
+        self._engine = engine
+        self._receiver = receiver
+        self._share = share
+        self._priority = priority
+        self._deadline = deadline
+        self._timeout = engine.config.timeout if timeout is None else timeout
+        self._context = copy_context()
+
+    def make(self, value: object) -> Request:
+        """Make a request; the user's functions are called and may raise."""
+        priority, deadline = self._priority, self._deadline
+        request = Request(
+            value,
+            self._receiver,
+            self._share,
+            self._context,
+            Priority.NORMAL if callable(priority) else priority,
+            None,
+            self._timeout,
+        )
+        if callable(priority):
+            request.lane = priority(value)
+            check_priority(request.lane)
+        due = deadline(value) if callable(deadline) else deadline
+        if due != math.inf:
+            request.deadline = due
+        self._engine.measure(request)
+        return request
+
+    def make_or_fail(self, value: object, position: int = 0) -> Request:
+        """Make a request; one that cannot be made has its answer already."""
+        try:
+            request = self.make(value)
+        except Exception as error:  # this request's outcome, not its producer's end
+            request = Request(
+                value, self._receiver, self._share, self._context, 0, None, None
+            )
+            request.answer = outcome.Error(error)
+        request.position = position
+        return request

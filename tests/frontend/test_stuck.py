@@ -1,0 +1,120 @@
+"""Jobs that run longer than ``stuck_after``. The clock is the test's."""
+
+import logging
+import threading
+
+import pytest
+import trio
+import trio.testing
+from helpers import TIMEOUT, Gate, wait_until
+
+import runtime
+from runtime._frontend import stuck
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def reports(caplog, monkeypatch):
+    """Return the texts that were logged so far."""
+    caplog.set_level(logging.WARNING, "runtime")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up on a stack at once: the job of the test cannot show one."""
+    monkeypatch.setattr(stuck, "PATIENCE", 0.0)
+
+
+def spin_here(entered, stop):
+    entered.set()
+    while not stop.is_set():
+        pass
+
+
+async def pass_time(clock, seconds):
+    await trio.testing.wait_all_tasks_blocked()
+    clock.jump(seconds)
+
+
+async def test_stuck_job_is_reported_once_with_its_stack(mock_clock, reports):
+    entered, stop = threading.Event(), threading.Event()
+    try:
+        async with runtime.open_worker_pool(1, name="p", stuck_after=HOUR) as pool:
+            job = await pool.submit(spin_here, entered, stop, name="spinner")
+            assert await trio.to_thread.run_sync(entered.wait, TIMEOUT)
+            await pass_time(mock_clock, HOUR / 4)  # it is seen
+            await pass_time(mock_clock, HOUR)
+            await wait_until(reports)
+            await pass_time(mock_clock, 10 * HOUR)
+            await pass_time(mock_clock, 10 * HOUR)
+            stop.set()
+            await job.wait()
+    finally:
+        stop.set()
+    (report,) = reports()
+    first, *stack = report.splitlines()
+    assert first.startswith(f"job spinner ({__file__}:")
+    assert "of pool 'p' has been running for" in first
+    assert f'File "{__file__}"' in stack[0]
+    assert "in spin_here" in report
+    assert "worker.py" not in report
+
+
+async def test_job_that_waits_is_reported_without_a_stack(
+    mock_clock, reports, impatient
+):
+    gate = Gate()
+
+    def work():
+        with runtime.blocking():
+            gate.hold()
+
+    async with runtime.open_worker_pool(1, stuck_after=HOUR) as pool:
+        job = await pool.submit(work)
+        await gate.wait_entered()
+        await pass_time(mock_clock, HOUR / 4)
+        await pass_time(mock_clock, HOUR)
+        await wait_until(reports)
+        gate.open()
+        await job.wait()
+    (report,) = reports()
+    assert report.endswith("it is inside one call into C, or waits")
+
+
+async def test_jobs_that_are_quick_are_not_reported(mock_clock, reports):
+    async with runtime.open_worker_pool(1, stuck_after=HOUR) as pool:
+        for _ in range(5):
+            await pool.spawn_cpu_work(int)
+            await pass_time(mock_clock, HOUR)
+    assert reports() == []
+
+
+async def test_pool_that_is_closing_still_reports(mock_clock, reports, impatient):
+    gate = Gate()
+    async with trio.open_nursery() as nursery:
+
+        async def hold_pool():
+            async with runtime.open_worker_pool(1, stuck_after=HOUR) as pool:
+                await pool.submit(gate.hold)
+                await gate.wait_entered()
+                raise ValueError("leave early")
+
+        async def fail():
+            with pytest.raises(ValueError, match="leave early"):
+                await hold_pool()
+
+        nursery.start_soon(fail)
+        await gate.wait_entered()
+        await pass_time(mock_clock, HOUR / 4)
+        await pass_time(mock_clock, HOUR)
+        await wait_until(reports)
+        gate.open()
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+async def test_misuse_stuck_after(limit):
+    with pytest.raises(ValueError, match="stuck_after"):
+        async with runtime.open_worker_pool(1, stuck_after=limit):
+            pass

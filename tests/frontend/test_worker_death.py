@@ -1,0 +1,109 @@
+"""Workers that die or cannot start: nobody hangs."""
+
+import threading
+
+import pytest
+import trio
+import trio.testing
+from helpers import Gate
+
+import runtime
+from runtime._core import sync
+
+
+def refuse_threads(monkeypatch, after):
+    """Let only ``after`` more threads start."""
+    real, started = sync.start_thread, []
+
+    def start_thread(target, name):
+        if len(started) == after:
+            raise RuntimeError("can't start new thread")
+        started.append(name)
+        return real(target, name)
+
+    monkeypatch.setattr(sync, "start_thread", start_thread)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_worker_that_cannot_start_is_a_broken_worker_error(monkeypatch, after):
+    refuse_threads(monkeypatch, after)
+    with pytest.raises(
+        runtime.BrokenWorkerError, match="ask for fewer workers"
+    ) as info:
+        async with runtime.open_worker_pool(2):
+            pytest.fail("the block was entered")
+    assert isinstance(info.value.__cause__, RuntimeError)
+
+
+async def test_spare_that_cannot_start_fails_its_job_and_the_pool_goes_on(
+    single, monkeypatch
+):
+    def work():
+        with runtime.blocking():
+            pass
+
+    with monkeypatch.context() as patch:
+        refuse_threads(patch, 0)
+        with pytest.raises(runtime.BrokenWorkerError, match="could not start"):
+            await single.spawn_cpu_work(work)
+    await single.spawn_cpu_work(work)
+
+
+FAILURES = [
+    (SystemExit("killed"), runtime.BrokenWorkerError, "was ended by SystemExit"),
+    (MemoryError(), runtime.BrokenWorkerError, "was ended by MemoryError"),
+    (LookupError("a bug of ours"), runtime.InternalError, "report this as a bug"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "message"), FAILURES)
+async def test_error_out_of_the_machinery_reaches_all_who_wait(error, kind, message):
+    gate, caught = Gate(), []
+
+    async def wait_for_job(job):
+        with pytest.raises(kind, match=message) as info:
+            await job.wait()
+        caught.append(info.value)
+
+    with pytest.raises(kind, match=message) as info:
+        async with runtime.open_worker_pool(1) as pool:
+            running = await pool.submit(gate.hold)
+            queued = await pool.submit(int)
+            await gate.wait_entered()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait_for_job, running)
+                nursery.start_soon(wait_for_job, queued)
+                with trio.CancelScope(shield=True):  # the pool's block is cancelled
+                    await trio.testing.wait_all_tasks_blocked()
+                    registry = pool._intake.registry
+                    thread = threading.Thread(target=registry.fail, args=[error])
+                    thread.start()
+                    thread.join()
+                    gate.open()
+    assert info.value.__cause__ is error
+    assert caught == [info.value] * 2
+
+
+async def test_error_out_of_the_machinery_is_said_once_with_what_the_body_raised():
+    with pytest.raises(BaseExceptionGroup) as info:
+        async with runtime.open_worker_pool(1) as pool:
+            pool._intake.registry.fail(SystemExit())
+            with trio.CancelScope(shield=True):
+                await trio.testing.wait_all_tasks_blocked()
+            raise ValueError("the body's own")
+    kinds = [type(error) for error in info.value.exceptions]
+    assert kinds == [ValueError, runtime.BrokenWorkerError]
+
+
+async def test_error_out_of_the_machinery_that_the_body_lets_pass_is_not_doubled():
+    gate = Gate()
+    with pytest.raises(runtime.BrokenWorkerError, match="was ended by SystemExit"):
+        async with runtime.open_worker_pool(1) as pool:
+            job = await pool.submit(gate.hold)
+            await gate.wait_entered()
+            pool._intake.registry.fail(SystemExit())
+            with trio.CancelScope(shield=True):
+                try:
+                    await job.wait()
+                finally:
+                    gate.open()

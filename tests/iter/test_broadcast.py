@@ -1,0 +1,94 @@
+"""runtime.broadcast: once on every worker."""
+
+import threading
+
+import pytest
+from helpers import TIMEOUT, held, run_threaded
+
+import runtime
+from runtime.lowlevel import current_worker
+
+
+def index():
+    return current_worker().index
+
+
+def test_broadcast_calls_once_on_every_worker(sync_pool):
+    for _ in range(20):
+        assert runtime.broadcast(index) == list(range(sync_pool.worker_count))
+
+
+def test_broadcast_from_inside_a_job(sync_pool):
+    assert sync_pool.run(runtime.broadcast, index) == list(
+        range(sync_pool.worker_count)
+    )
+
+
+def test_broadcast_failures_arrive_in_a_group(sync_pool):
+    with pytest.RaisesGroup(*[ValueError] * sync_pool.worker_count):
+        runtime.broadcast(int, "x")
+    assert runtime.broadcast(int, "7") == [7] * sync_pool.worker_count
+
+
+def test_race_broadcast_vs_broadcast(sync_pool):
+    """Several threads broadcast at once, from outside and from inside jobs.
+
+    1. each round needs every worker, and each worker may be about to begin a round;
+    2. a worker that finds a round going on serves that first;
+    3. so all rounds end, each with one call per worker.
+    """
+    workers = list(range(sync_pool.worker_count))
+
+    def many():
+        return [sync_pool.run(runtime.broadcast, index) for _ in range(20)]
+
+    for rounds in run_threaded(many, many, many, many):
+        assert rounds == [workers] * 20
+
+
+def test_broadcast_waits_for_a_busy_worker(pair):
+    with held() as gate:
+        busy = threading.Thread(target=pair.run, args=[gate.hold])
+        busy.start()
+        assert gate.entered.wait(TIMEOUT)
+        answers = []
+        caller = threading.Thread(
+            target=lambda: answers.append(pair.run(runtime.broadcast, index))
+        )
+        caller.start()
+        gate.open()
+        for thread in (busy, caller):
+            thread.join(TIMEOUT)
+            assert not thread.is_alive()
+    assert answers == [[0, 1]]
+
+
+def test_broadcast_in_a_stolen_half_is_a_deadlock_that_is_said(pair):
+    begun = threading.Event()
+    refused = threading.Event()
+
+    def first():
+        assert begun.wait(TIMEOUT)
+        assert refused.wait(TIMEOUT)
+
+    def second():
+        begun.set()
+        try:
+            runtime.broadcast(index)
+        finally:
+            refused.set()
+
+    with pytest.raises(runtime.DeadlockError, match="fork"):
+        runtime.join(first, second)
+
+
+async def test_pool_broadcast_is_the_async_twin():
+    async with runtime.open_worker_pool(3) as pool:
+        assert await pool.broadcast(index) == [0, 1, 2]
+    async with runtime.testing.inline_pool() as pool:
+        assert await pool.broadcast(divmod, 7, 2) == [(3, 1)]
+
+
+async def test_broadcast_on_a_trio_thread_says_what_to_write():
+    with pytest.raises(runtime.NotOnWorkerError, match=r"await pool\.broadcast\(fn\)$"):
+        runtime.broadcast(index)
