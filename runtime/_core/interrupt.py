@@ -76,6 +76,10 @@ def interrupt(token: CancelToken, is_over: Callable[[], bool]) -> "Interrupt":
     Returns:
       The interrupt, which tells whether it has reached a job.
     """
+    # Late, as `dis` is slow to import; but not as late as in the worker, where the
+    # import would itself be looked at, and need what is being imported.
+    from . import safe_points  # noqa: F401
+
     found = Interrupt(token, is_over)
     found.is_possible = probe.add(found)
     return found
@@ -160,7 +164,7 @@ def _points_of(code: CodeType) -> "SafePoints":
     known = _points.get(id(code))
     if known is not None and known[0]() is code:
         return known[1]
-    from .safe_points import SafePoints  # late: `dis` is slow to import
+    from .safe_points import SafePoints  # it is loaded; see `interrupt`
 
     if len(_points) >= MAX_POINTS:
         _points.clear()

@@ -120,7 +120,8 @@ class Intake:
         # All that follows belongs to the Trio thread.
         # Accepted and not settled; used as an ordered set.
         self.work: dict[Work, None] = {}  # owner
-        self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
+        # With no waiter left; still here while it runs on, left behind.
+        self.abandoned: set[Work] = set()  # owner
         self.verdicts: Counter[Verdict] = Counter[
             Verdict
         ]()  # owner: how settled work ended
@@ -185,11 +186,11 @@ class Intake:
         """Count the end of a piece of work: its entry has left the scheduler."""
         if holds_place:
             self.places.give_back()
+        self.abandoned.discard(work)
+        work.token.settle()
         if work not in self.work:
             return  # left behind by a shutdown or a failure
         del self.work[work]
-        self.abandoned.discard(work)
-        work.token.settle()
         self.verdicts[work.verdict()] += 1
         if self.is_closing:
             self.note_progress()
@@ -351,6 +352,7 @@ class Intake:
         )
         self.is_closing = self._is_cancelled = True
         self.work.clear()
+        self.abandoned.clear()
         self.registry.after_fork()
 
 
