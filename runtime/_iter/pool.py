@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, overload
 
 from .._core import join as core_join
+from .._errors import BackendUnavailableError
 from .._frontend import inline, opening, pool
 from .._frontend.protected import protected
 from .broadcast import broadcast_here
@@ -34,6 +35,15 @@ class WorkerPool(pool.WorkerPool):
         for name in pool.WorkerPool.__slots__:
             setattr(self, name, getattr(opened, name))
 
+    def _check_threads(self, verb: str) -> None:
+        """Raise where the halves of a job would be in different interpreters."""
+        if self._backend == "interpreters":
+            raise BackendUnavailableError(
+                "interpreters",
+                f"{verb} needs workers that share objects: open the pool with "
+                "backend='threads'",
+            )
+
     @overload
     async def join[A, B](
         self, f: Callable[[], A], g: Callable[[], B], /
@@ -49,6 +59,7 @@ class WorkerPool(pool.WorkerPool):
 
         Cancellation: as for `spawn_cpu_work`.
         """
+        self._check_threads("pool.join()")
         return await self.spawn_cpu_work(core_join, *halves, name="join")
 
     async def broadcast[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
@@ -58,6 +69,7 @@ class WorkerPool(pool.WorkerPool):
 
         Cancellation: as for `spawn_cpu_work`.
         """
+        self._check_threads("pool.broadcast()")
         return await self.spawn_cpu_work(broadcast_here, fn, args, name="broadcast")
 
     def par_iter[T](
@@ -75,6 +87,7 @@ class WorkerPool(pool.WorkerPool):
 
         Cancellation: as for `spawn_cpu_work`; the chain stops at its next leaf.
         """
+        self._check_threads("pool.par_iter()")
         if isinstance(data, AsyncIterable):
             producer = producer_of_async(data)
         else:
