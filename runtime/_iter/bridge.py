@@ -11,21 +11,23 @@ Layer: iter. Imports: `runtime._core`, `drive`, `producers`, `terminals`.
 """
 
 from threading import Lock
-from typing import Any, override
+from typing import Any
 
 from .._core import LEAF_NS, join
 from .._errors import JobCancelled
-from .producers import Bridge, Gauge
+from .producers import Bridge
 from .run import SPLIT_NS, Run
-from .terminals import NOTHING, Position
+from .terminals import NOTHING
 
 __all__ = ("run_bridge",)
 
 _NO_LIMIT = 1 << 62
 
 
-def run_bridge(run: Run, bridge: Bridge) -> Any:
+def run_bridge(run: Run) -> Any:
     """Run a chain over an iterator; return its total."""
+    bridge = run.producer.bridge()
+    assert bridge is not None
     source = _Source(run, bridge)
     parts = _run_puller(_Puller(source, run.worker_count))
     total: Any = NOTHING
@@ -76,7 +78,7 @@ class _Source:
             return position, block
 
 
-class _Puller(Position):
+class _Puller:
     """One worker's part in a chain over an iterator.
 
     Args:
@@ -84,34 +86,26 @@ class _Puller(Position):
       width: How many pullers this one may become.
     """
 
-    __slots__ = ("_gauge", "_start", "source", "width")
+    __slots__ = ("_gauge", "source", "width")
 
     def __init__(self, source: _Source, width: int) -> None:
         self.source = source
         self.width = width
-        self._start = 0
-        run = source.run
-        self._gauge = Gauge(_NO_LIMIT, run.stop_token, run.job_token)
-
-    @override
-    def current(self) -> int:
-        leaf = self._gauge.leaf
-        return self._start if leaf is None else self._start + max(leaf.taken - 1, 0)
+        self._gauge = source.run.gauge(_NO_LIMIT)
 
     def run_block(self, start: int, block: list[Any]) -> Any:
         """Work through a block; return its total."""
         run, gauge = self.source.run, self._gauge
-        self._start = start
+        gauge.start = start
         gauge.leaf = None
         gauge.block = block
-        gauge.is_shared = run.has_forked
         try:
             items = run.producer.leaf(start, start + len(block), gauge)
-            return run.terminal.step(NOTHING, items, self)
+            return run.terminal.step(NOTHING, items, gauge)
         except JobCancelled:
             run.cancel()
         except BaseException as error:  # an outcome, raised at the chain's end
-            run.fail(self.current(), error)
+            run.fail(gauge.current(), error)
         return NOTHING
 
     def item_ns(self) -> float:
@@ -127,7 +121,6 @@ def _run_puller(puller: _Puller) -> list[tuple[int, Any]]:
     count, busy_ns = 1, 0.0
     while not run.should_stop():
         if puller.width > 1 and busy_ns >= SPLIT_NS:
-            run.note_fork()
             half = puller.width // 2
             left, right = join(
                 _run_puller,
@@ -143,7 +136,7 @@ def _run_puller(puller: _Puller) -> list[tuple[int, Any]]:
         if total is not NOTHING:
             parts.append((start, total))
         if run.terminal.is_decided:
-            run.stop_token.is_set = True
+            run.stop()
         if run.progress is not None:
             run.progress.advance(len(block))
         item_ns = puller.item_ns()

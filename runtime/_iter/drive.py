@@ -19,20 +19,26 @@ answer's order is the input's. See PLUMBING.md.
 Layer: iter. Imports: `runtime._core`, `bridge`, `producers`, `run`, `terminals`.
 """
 
-from typing import Any, override
+from typing import Any
 
-from .._core import LEAF_NS, Worker, current_worker, join
+from .._core import Worker, current_worker, join
 from .._errors import JobCancelled
 from .bridge import run_bridge
 from .producers import Gauge, Producer
 from .run import SPLIT_NS, Progress, Run
-from .terminals import NOTHING, Position, Terminal
+from .terminals import NOTHING, Terminal
 
 __all__ = ("run_chain",)
 
 # The first leaf of a chain, on which no other worker is called. Arbitrary: much less
 # than a split is for.
 FIRST_LEAF_NS = 20_000
+
+# How long the others are while somebody might steal, which ends them early, and while
+# nobody should. Arbitrary: long against what it takes to begin a leaf; short against
+# what a piece may lose when an item has become dearer than was known.
+LONG_LEAF_NS = 4_000_000
+SHORT_LEAF_NS = 500_000
 
 # So many items per worker are split before the cost of one is known. Arbitrary.
 FEW_PER_WORKER = 8
@@ -45,23 +51,50 @@ def run_chain(
     progress: Progress | None = None,
 ) -> Any:
     """Run a chain to its answer, beginning on the calling worker."""
-    run = Run(producer, terminal, min_length, progress)
-    bridge = producer.bridge()
+    worker = current_worker()
+    assert worker is not None
+    length = producer.length
+    is_few = length is None or length <= FEW_PER_WORKER * worker.registry.worker_count
+    if is_few or progress is not None:
+        return _run_whole(Run(producer, terminal, min_length, progress))
+    # Many chains end with their first leaf: nothing else is made before it.
+    gauge = Gauge()
+    gauge.budget_ns = FIRST_LEAF_NS
+    if worker.job is not None:
+        gauge.job_token = worker.job.token
+    total: Any = NOTHING
     try:
-        if bridge is not None:
-            return run.answer(run_bridge(run, bridge))
-        length = producer.length
-        assert length is not None
-        return run.answer(_run_piece(_Piece(run, 0, length)))
+        total = terminal.step(total, producer.leaf(0, length, gauge), gauge)
+    except JobCancelled:
+        raise
+    except BaseException as error:  # an outcome, raised below
+        run = Run(producer, terminal)
+        run.fail(gauge.current(), error)
+    else:
+        if gauge.leaf.taken == length or terminal.is_decided:
+            return terminal.finish(total)
+        run = Run(producer, terminal, min_length)
+        piece = _Piece(run, 0, length)
+        piece.learn(gauge)
+        total = _run_piece(piece, total)
+    return run.answer(total)
+
+
+def _run_whole(run: Run) -> Any:
+    try:
+        length = run.producer.length
+        if length is None:
+            return run.answer(run_bridge(run))
+        return run.answer(_run_piece(_Piece(run, 0, length), NOTHING))
     finally:
-        if progress is not None:
-            progress.close()
+        if run.progress is not None:
+            run.progress.close()
 
 
-class _Piece(Position):
+class _Piece:
     """A stretch of positions, and what is known of their cost."""
 
-    __slots__ = ("gauge", "home", "item_ns", "run", "splits", "start", "stop")
+    __slots__ = ("home", "item_ns", "run", "splits", "start", "stop")
 
     def __init__(self, run: Run, start: int, stop: int) -> None:
         self.run = run
@@ -73,22 +106,14 @@ class _Piece(Position):
         self.item_ns = 0.0
         # The index of the worker that split the piece off.
         self.home: int | None = None
-        self.gauge: Gauge | None = None
-
-    @override
-    def current(self) -> int:
-        leaf = None if self.gauge is None else self.gauge.leaf
-        return self.start if leaf is None else self.start + max(leaf.taken - 1, 0)
 
     def begin(self, worker: Worker) -> Gauge:
         """Be run by a worker."""
-        if self.home is not None and self.home != worker.index:
-            self.splits = self.run.worker_count  # stolen: somebody is hungry
         run = self.run
-        self.gauge = gauge = Gauge(
-            LEAF_NS if self.item_ns else FIRST_LEAF_NS, run.stop_token, run.job_token
-        )
-        return gauge
+        if self.home is not None and self.home != worker.index:
+            self.splits = run.worker_count  # stolen: somebody is hungry
+        budget_ns = SHORT_LEAF_NS if self.item_ns else FIRST_LEAF_NS
+        return run.gauge(budget_ns, run.terminal.token_for(self.start))
 
     def wants_split(self, worker: Worker) -> bool:
         """Return whether to offer half of what is left to the other workers."""
@@ -117,60 +142,61 @@ class _Piece(Position):
         assert leaf is not None
         run, taken = self.run, leaf.taken
         self.start += taken
-        if taken == 0 and not run.should_stop():
+        if taken == 0 and not (run.should_stop() or gauge.is_stopped()):
             raise RuntimeError("a source has fewer items than its length says")
         if taken:
             # What was dear a moment ago may be so again.
             self.item_ns = max(leaf.elapsed_ns / taken, self.item_ns / 2, 1.0)
-        gauge.budget_ns = LEAF_NS
+        is_alone = run.worker_count == 1
         gauge.interval = leaf.interval
-        gauge.is_shared = run.has_forked
         gauge.watches = (
-            run.worker_count > 1
-            and (self.stop - self.start) * self.item_ns >= 2 * SPLIT_NS
+            not is_alone and (self.stop - self.start) * self.item_ns >= 2 * SPLIT_NS
         )
+        gauge.budget_ns = LONG_LEAF_NS if gauge.watches or is_alone else SHORT_LEAF_NS
         if run.progress is not None:
             run.progress.advance(taken)
 
 
-def _run_piece(piece: _Piece) -> Any:
-    """Work through a piece; return its total."""
+def _run_fresh_piece(piece: _Piece) -> Any:
+    return _run_piece(piece, NOTHING)
+
+
+def _run_piece(piece: _Piece, total: Any) -> Any:
+    """Work through a piece; return the total with it."""
     run = piece.run
     worker = current_worker()
     assert worker is not None
     gauge = piece.begin(worker)
-    gauge.is_shared = run.has_forked
-    total: Any = NOTHING
     terminal, producer = run.terminal, run.producer
     while piece.start < piece.stop and terminal.wants(piece.start):
         if run.should_stop():
             break
         if piece.wants_split(worker):
             return run.combined(total, _run_halves(piece, worker))
+        gauge.start = piece.start
         try:
             items = producer.leaf(piece.start, piece.stop, gauge)
-            total = terminal.step(total, items, piece)
+            total = terminal.step(total, items, gauge)
             piece.learn(gauge)
         except JobCancelled:
             run.cancel()
             break
         except BaseException as error:  # an outcome, raised at the chain's end
-            run.fail(piece.current(), error)
+            run.fail(gauge.current(), error)
             break
         if terminal.is_decided:
-            run.stop_token.is_set = True
+            run.stop()
             break
     return total
 
 
 def _run_halves(piece: _Piece, worker: Worker) -> Any:
     run = piece.run
-    run.note_fork()
     middle = (piece.start + piece.stop) // 2
     left, right = join(
-        _run_piece,
+        _run_fresh_piece,
         piece.half(piece.start, middle, worker),
-        _run_piece,
+        _run_fresh_piece,
         piece.half(middle, piece.stop, worker),
     )
     return run.combined(left, right)

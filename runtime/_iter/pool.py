@@ -97,9 +97,8 @@ class WorkerPool(pool.WorkerPool):
     def _run_chain(
         self, steps: Steps, producer: Producer, terminal: Terminal, *options: Any
     ) -> Any:
-        return self.spawn_cpu_work(
-            run_chain, producer, terminal, *options, name=written("pool", steps)
-        )
+        name = written("pool", steps, terminal.name)
+        return self.spawn_cpu_work(run_chain, producer, terminal, *options, name=name)
 
 
 type _Opener[**P, Pool] = Callable[P, AbstractAsyncContextManager[Pool]]

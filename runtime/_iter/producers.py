@@ -10,7 +10,7 @@ A stage is ordinary Python: the iterator of a leaf of ``range(10).map(f).filter(
 it is time (`runtime._core.leaf`); it is made by the `Gauge` of the piece of work that
 runs, or, for a second source in a `zip`, without a gauge.
 
-Layer: iter. Imports: `runtime._core`, `constants`, `private`.
+Layer: iter. Imports: `runtime._core`, `constants`, `private`, `terminals`.
 """
 
 from abc import ABC, abstractmethod
@@ -23,6 +23,7 @@ from typing import Any, override
 from .._core import LEAF_NS, CancelToken, Leaf
 from .constants import settle_constants
 from .private import private
+from .terminals import Position
 
 __all__ = (
     "Blocked",
@@ -44,52 +45,58 @@ __all__ = (
 _UNGAUGED = (1 << 62, 1 << 30, None, None, False)
 
 
-class Gauge:
+class Gauge(Position):
     """Measures one piece's leaves and ends them.
+
+    As it is made, it is for a chain's first leaf, which may be its only one: so nothing
+    is set that need not be, and nothing prepared for other leaves.
 
     Thread safety: thread-local.
     """
 
-    __slots__ = (
-        "block",
-        "budget_ns",
-        "interval",
-        "is_shared",
-        "leaf",
-        "tokens",
-        "watches",
-    )
+    # The leaf's first position.
+    start: int = 0
+    # When a leaf has taken this long it ends.
+    budget_ns: int = 0
+    # They end it too.
+    run_token: CancelToken | None = None
+    job_token: CancelToken | None = None
+    # Items until the second look at the clock.
+    interval: int = 1
+    # Whether to end a leaf when the worker's deque is empty.
+    watches: bool = False
+    # Whether other leaves, on any worker, call the same functions.
+    is_one_of_many: bool = False
+    leaf: "Leaf[Any] | None" = None
+    # The items that were pulled for this piece; for `Bridge`.
+    block: list[Any]
 
-    def __init__(
-        self, budget_ns: int, run_token: CancelToken, job_token: CancelToken | None
-    ) -> None:
-        self.budget_ns: int = budget_ns
-        self.tokens: tuple[CancelToken, CancelToken | None] = run_token, job_token
-        self.interval: int = 1
-        # Whether to end a leaf when the worker's deque is empty.
-        self.watches: bool = False
-        # Whether other workers run pieces of the same chain.
-        self.is_shared: bool = False
-        self.leaf: Leaf[Any] | None = None
-        # The items that were pulled for this piece; for `Bridge`.
-        self.block: list[Any] = []
+    @override
+    def current(self) -> int:
+        leaf = self.leaf
+        return self.start if leaf is None else self.start + max(leaf.taken - 1, 0)
+
+    def is_stopped(self) -> bool:
+        """Return whether the token is set that stops this piece."""
+        return self.run_token is not None and self.run_token.is_set
 
     def over(self, source: Any, start: int, stop: int) -> Iterator[Any]:
         """Make the leaf: items ``start`` to ``stop`` of the source, or fewer."""
-        self.leaf = Leaf(
+        self.leaf = leaf = Leaf(
             source,
             start,
             stop,
             self.budget_ns,
             self.interval,
-            *self.tokens,
+            self.run_token,
+            self.job_token,
             self.watches,
         )
-        return self.leaf
+        return leaf
 
     def own[F](self, fn: F) -> F:
         """Return the function, or a copy that only this thread knows."""
-        if not self.is_shared:
+        if not self.is_one_of_many:
             return fn
         settle_constants(fn)
         return private(fn)
@@ -215,12 +222,13 @@ class Staged(_Stage):
     __slots__ = ("_apply", "_fn")
 
     def __init__(
-        self, base: Producer, apply: StageFunction, fn: Any, *, is_exact: bool
+        self, base: Producer, apply: StageFunction, fn: Any, is_exact: bool
     ) -> None:
-        super().__init__(base)
+        self._base = base  # no super() here: most chains have one of these at least
         self._apply = apply
         self._fn = fn
-        self.is_exact = base.is_exact and is_exact
+        self.length = base.length
+        self.is_exact = is_exact and base.is_exact
 
     @override
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:

@@ -8,7 +8,7 @@ earlier positions. ``finish(total)`` makes the answer.
 Some need not see every item: they set ``is_decided`` or say from which position on
 items matter no more.
 
-Layer: iter. Imports: nothing of ours.
+Layer: iter. Imports: `runtime._core`.
 """
 
 from collections import Counter, deque
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
 from typing import Any, Literal, override
+
+from .._core import CancelToken
 
 __all__ = (
     "NOTHING",
@@ -29,7 +31,9 @@ __all__ = (
     "Fold",
     "ForEach",
     "Partition",
+    "Position",
     "Reduce",
+    "ReduceBlocks",
     "Sum",
     "Terminal",
     "ToDict",
@@ -74,6 +78,16 @@ class Terminal:
     def wants(self, _start: int) -> bool:
         """Return whether items from this position on can still matter."""
         return True
+
+    def token_for(self, _start: int) -> CancelToken | None:
+        """Return what is set when items from this position on matter no more.
+
+        None where that never happens before the whole chain is stopped.
+        """
+        return None
+
+    def stop(self) -> None:
+        """Set all those tokens: the chain is stopped."""
 
 
 class Position:
@@ -394,6 +408,8 @@ class Find(Terminal):
         # RACE: two pieces may write one after the other, and the later of the two
         # positions stay; then more is looked at than must be.
         self._best = float("inf")
+        # Where pieces begin, and what stops them.
+        self._tokens: list[tuple[int, CancelToken]] = []  # atomic: append, copy
 
     @override
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
@@ -403,6 +419,7 @@ class Find(Terminal):
                 self.is_decided = True
             if found < self._best:
                 self._best = found
+                self._stop_from(found + 1)
             return found, item
         return NOTHING
 
@@ -413,6 +430,25 @@ class Find(Terminal):
     @override
     def wants(self, start: int) -> bool:
         return start < self._best
+
+    @override
+    def token_for(self, start: int) -> CancelToken | None:
+        if self._is_any:
+            return None
+        token = CancelToken()
+        # ORDER: in the list before the look, as `step` writes before it reads the list.
+        self._tokens.append((start, token))
+        token.is_set = not self.wants(start)
+        return token
+
+    @override
+    def stop(self) -> None:
+        self._stop_from(0)
+
+    def _stop_from(self, position: int) -> None:
+        for start, token in self._tokens.copy():
+            if start >= position:
+                token.is_set = True
 
     @override
     def finish(self, total: Any) -> Any:

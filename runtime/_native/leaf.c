@@ -185,42 +185,41 @@ leaf_next(PyObject *op)
     return self->item_at(self, self->position++);
 }
 
-/* Read start and step of a range; false with an exception set if they do not fit. */
+/* Read an item of a range; false with an exception set if it does not fit. */
+static bool
+read_range_item(PyObject *range, Py_ssize_t position, long long *value)
+{
+    PyObject *item = PySequence_GetItem(range, position);
+    if (item == NULL) {
+        return false;
+    }
+    *value = PyLong_AsLongLong(item);
+    Py_DECREF(item);
+    return *value != -1 || !PyErr_Occurred();
+}
+
+/* Read where a range begins and its step; false with an exception set if an item does
+ * not fit. */
 static bool
 leaf_read_range(LeafObject *self)
 {
-    PyObject *start = PyObject_GetAttrString(self->source, "start");
-    PyObject *step = PyObject_GetAttrString(self->source, "step");
-    bool is_read = false;
-    if (start != NULL && step != NULL) {
-        long long first = PyLong_AsLongLong(start);
-        self->step = first == -1 && PyErr_Occurred() ? -1 : PyLong_AsLongLong(step);
-        is_read = !PyErr_Occurred();
-        /* Cannot overflow where an item is: the range's items fit, or `stop` does not
-         * come from its length. */
-        self->value = (long long)((unsigned long long)first
-                                  + (unsigned long long)self->step
-                                        * (unsigned long long)self->first);
-    }
-    Py_XDECREF(start);
-    Py_XDECREF(step);
-    return is_read;
-}
-
-/* Whether the last item of a range, and so each, fits into a long long. */
-static bool
-range_fits(PyObject *range)
-{
-    PyObject *last = PyObject_GetAttrString(range, "stop");
-    if (last != NULL) {
-        (void)PyLong_AsLongLong(last);
-        Py_DECREF(last);
-    }
-    if (!PyErr_Occurred()) {
+    Py_ssize_t count = self->stop - self->first;
+    if (count == 0) {
         return true;
     }
-    PyErr_Clear();
-    return false;
+    long long last;
+    if (!read_range_item(self->source, self->first, &self->value)
+        || !read_range_item(self->source, self->stop - 1, &last)) {
+        return false;
+    }
+    /* Both fit, but their distance may be twice as large as what fits. */
+    long long distance;
+    if (__builtin_sub_overflow(last, self->value, &distance)) {
+        PyErr_SetString(PyExc_OverflowError, "the range is too wide");
+        return false;
+    }
+    self->step = count == 1 ? 0 : distance / (count - 1);
+    return true;
 }
 
 static bool
@@ -240,7 +239,7 @@ leaf_choose_item(LeafObject *self)
     else if (PyIter_Check(source)) {
         self->item_at = iterator_item;
     }
-    else if (PyRange_Check(source) && range_fits(source) && leaf_read_range(self)) {
+    else if (PyRange_Check(source) && leaf_read_range(self)) {
         self->item_at = range_item;
     }
     else {
