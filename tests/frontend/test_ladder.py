@@ -334,10 +334,6 @@ class HeldWork(Work):
         self.gate = threading.Lock()
         self.gate.acquire()
         self.has_begun = False  # as the play has noted
-        # Interrupts are left to the inline pool: who waits inside a lock is reached
-        # late, now and then by seconds.
-        if on_cancel == "interrupt":
-            on_cancel = "wait"
         super().__init__(play, index, verb, on_cancel, ending)
 
     def body(self):
@@ -500,7 +496,7 @@ def programs(*between):
 # Each rung, whatever hypothesis comes upon.
 RUNGS = [
     [("call", on_cancel, ending), (verb, 0), ("end", 0)]
-    for on_cancel in ("wait", "abandon")
+    for on_cancel in ("wait", "abandon", "interrupt")
     for ending in ("value", "look", Failure, STOPPED)
     for verb in ("cancel waiter", "deadline", "end")
 ]
