@@ -294,3 +294,21 @@ def import_all(names):
 
 def ask_trio():
     return runtime.from_worker.run(nothing)
+
+
+def is_even(x):
+    return x % 2 == 0
+
+
+def is_large(x):
+    return x > 5000
+
+
+def use_scratch(scratch, x):
+    scratch.append(x)
+    return scratch.pop()
+
+
+def failing_source():
+    yield 1
+    raise OSError("source")

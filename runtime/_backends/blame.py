@@ -113,6 +113,10 @@ def _parts(value: object) -> "Iterator[tuple[str, object]]":
     elif not isinstance(value, (type, FunctionType)):
         for attribute, part in getattr(value, "__dict__", {}).items():
             yield f".{attribute}", part
+        for kind in type(value).__mro__:
+            for attribute in kind.__dict__.get("__slots__", ()):
+                if hasattr(value, attribute):
+                    yield f".{attribute}", getattr(value, attribute)
 
 
 def _shown(value: object) -> str:

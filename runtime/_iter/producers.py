@@ -116,6 +116,13 @@ class Producer(ABC):
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         """Return the items of some positions; with a gauge they may end early."""
 
+    @abstractmethod
+    def cut(self, start: int, stop: int) -> "Producer":
+        """Return a producer of these positions alone, with nothing of the others.
+
+        Over an iterator: of the next ``stop - start`` items, or as many as there are.
+        """
+
     def bridge(self) -> "Bridge | None":
         """Return the iterator at the bottom, if that is what it is."""
         return None
@@ -137,6 +144,10 @@ class Indexed(Producer):
             return Leaf(self._items, start, stop, *_UNGAUGED)
         return gauge.over(self._items, start, stop)
 
+    @override
+    def cut(self, start: int, stop: int) -> "Indexed":
+        return Indexed(self._items[start:stop])
+
 
 class Slices(Producer):
     """An array that is best iterated over by slices, which are views: NumPy's."""
@@ -152,6 +163,10 @@ class Slices(Producer):
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         items = iter(self._array[start:stop])
         return items if gauge is None else gauge.over(items, start, stop)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Slices":
+        return Slices(self._array[start:stop])
 
 
 class Bridge(Producer):
@@ -185,6 +200,10 @@ class Bridge(Producer):
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         assert gauge is not None, "an iterator has no positions to go back to"
         return gauge.over(gauge.block, 0, stop - start)
+
+    @override
+    def cut(self, start: int, stop: int) -> Indexed:
+        return Indexed(self.pull(stop - start))
 
     @override
     def bridge(self) -> "Bridge":
@@ -235,6 +254,11 @@ class Staged(_Stage):
         fn = self._fn if gauge is None else gauge.own(self._fn)
         return self._apply(fn, self._base.leaf(start, stop, gauge))
 
+    @override
+    def cut(self, start: int, stop: int) -> "Staged":
+        base = self._base.cut(start, stop)
+        return Staged(base, self._apply, self._fn, self.is_exact)
+
 
 class MappedWithScratch(_Stage):
     """``map`` with something that is made once per worker and used again.
@@ -271,6 +295,10 @@ class MappedWithScratch(_Stage):
         finally:
             free.append(scratch)
 
+    @override
+    def cut(self, start: int, stop: int) -> "MappedWithScratch":
+        return MappedWithScratch(self._base.cut(start, stop), self._make, self._fn)
+
 
 class Enumerated(_Stage):
     """Pairs of number and item."""
@@ -284,6 +312,10 @@ class Enumerated(_Stage):
     @override
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         return enumerate(self._base.leaf(start, stop, gauge), self._first + start)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Enumerated":
+        return Enumerated(self._base.cut(start, stop), self._first + start)
 
 
 class Sliced(_Stage):
@@ -299,6 +331,10 @@ class Sliced(_Stage):
     @override
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         return self._base.leaf(start + self._offset, stop + self._offset, gauge)
+
+    @override
+    def cut(self, start: int, stop: int) -> Producer:
+        return self._base.cut(start + self._offset, stop + self._offset)
 
 
 class Chunked(_Stage):
@@ -319,6 +355,11 @@ class Chunked(_Stage):
         items = self._base.leaf(first, last, None)
         chunks = map(list, batched(items, self._size, strict=False))
         return chunks if gauge is None else gauge.over(chunks, start, stop)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Chunked":
+        first, last = start * self._size, min(stop * self._size, self._base_length)
+        return Chunked(self._base.cut(first, last), self._size)
 
 
 class Zipped(Producer):
@@ -342,6 +383,11 @@ class Zipped(Producer):
             *(other.leaf(start, stop, None) for other in self._others),
             strict=False,
         )
+
+    @override
+    def cut(self, start: int, stop: int) -> "Zipped":
+        others = [other.cut(start, stop) for other in self._others]
+        return Zipped(self._first.cut(start, stop), others)
 
 
 class Chained(Producer):
@@ -374,6 +420,18 @@ class Chained(Producer):
             for part, begin, end in inside
         )
 
+    @override
+    def cut(self, start: int, stop: int) -> "Chained":
+        return Chained(
+            [
+                part.cut(max(start, begin) - begin, min(stop, end) - begin)
+                for part, (begin, end) in zip(
+                    self._parts, pairwise(self._edges), strict=True
+                )
+                if begin < stop and end > start
+            ]
+        )
+
 
 class Blocked(_Stage):
     """Fixed blocks of positions, each reduced to a list of at most one item.
@@ -398,6 +456,15 @@ class Blocked(_Stage):
             return iter([self._reduced(self._base.leaf(start, stop, gauge))])
         blocks = map(self._reduced_block, range(start, stop))
         return blocks if gauge is None else gauge.over(blocks, start, stop)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Blocked":
+        first, last = start * self.BLOCK, stop * self.BLOCK
+        if self._base_length is not None:
+            last = min(last, self._base_length)
+        elif (bridge := self._base.bridge()) is not None:
+            bridge.block_length = last - first  # whole blocks, however slow it is
+        return Blocked(self._base.cut(first, last), self._fn)
 
     @override
     def bridge(self) -> Bridge | None:

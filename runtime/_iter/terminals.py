@@ -89,6 +89,13 @@ class Terminal:
     def stop(self) -> None:
         """Set all those tokens: the chain is stopped."""
 
+    def is_decided_by(self, _total: Any) -> bool:
+        """Take note of a total from elsewhere; return whether the answer is known.
+
+        Totals come in the order of their positions.
+        """
+        return False
+
 
 class Position:
     """Tells where the item that came last was; what a piece knows of itself."""
@@ -370,6 +377,11 @@ class Any_(Terminal):
         return left or right
 
     @override
+    def is_decided_by(self, total: Any) -> bool:
+        self.is_decided = total is True
+        return self.is_decided
+
+    @override
     def finish(self, total: Any) -> bool:
         return self.is_decided
 
@@ -388,6 +400,11 @@ class All(Terminal):
     @override
     def combine(self, left: bool, right: bool) -> bool:
         return left and right
+
+    @override
+    def is_decided_by(self, total: Any) -> bool:
+        self.is_decided = total is False
+        return self.is_decided
 
     @override
     def finish(self, total: Any) -> bool:
@@ -449,6 +466,10 @@ class Find(Terminal):
         for start, token in self._tokens.copy():
             if start >= position:
                 token.is_set = True
+
+    @override
+    def is_decided_by(self, total: Any) -> bool:
+        return total is not NOTHING
 
     @override
     def finish(self, total: Any) -> Any:
