@@ -7,11 +7,14 @@ hand-cut thread would run it, and over a `ParIter`.
 import json
 import math
 import operator
+import sysconfig
 from array import array
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import cycle, islice
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -120,11 +123,10 @@ def _json_lines(count: int) -> list[str]:
 
 
 def _text(line_count: int) -> list[str]:
-    """Lines of words whose frequencies follow Zipf's law, as those of real text do."""
-    random = Random(1)
-    words = [f"word{rank}" for rank in range(2000)]
-    weights = [1 / (rank + 2) for rank in range(2000)]
-    return [" ".join(random.choices(words, weights, k=12)) for _ in range(line_count)]
+    """Lines of the standard library's modules, by name: text that is everywhere."""
+    modules = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    lines = (line for path in modules for line in path.open(encoding="utf-8"))
+    return list(islice(cycle(lines), line_count))
 
 
 def _word_counts(line_count: int) -> Workload:

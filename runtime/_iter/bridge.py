@@ -5,7 +5,7 @@ order, and works through the block without it. How many items make a block follo
 from what they cost, as for leaves; a slow iterator is not waited for until a block is
 full. Since the puller makes the block's items, they are its thread's own.
 
-A total belongs to one block, and the blocks' numbers put the totals in order.
+A total belongs to blocks in a row, and their positions put the totals in order.
 
 Layer: iter. Imports: `runtime._core`, `drive`, `producers`, `terminals`.
 """
@@ -86,27 +86,33 @@ class _Puller:
       width: How many pullers this one may become.
     """
 
-    __slots__ = ("_gauge", "source", "width")
+    __slots__ = ("_gauge", "_stop", "source", "width")
 
     def __init__(self, source: _Source, width: int) -> None:
         self.source = source
         self.width = width
         self._gauge = source.run.gauge(_NO_LIMIT)
+        self._stop: int | None = None  # where its last block ended
 
-    def run_block(self, start: int, block: list[Any]) -> Any:
-        """Work through a block; return its total."""
+    def goes_on(self, start: int) -> bool:
+        """Return whether nobody pulled between its last block and this one."""
+        return start == self._stop
+
+    def run_block(self, start: int, block: list[Any], total: Any) -> Any:
+        """Work through a block; return the total with it."""
         run, gauge = self.source.run, self._gauge
         gauge.start = start
+        self._stop = start + len(block)
         gauge.leaf = None
         gauge.block = block
         try:
             items = run.producer.leaf(start, start + len(block), gauge)
-            return run.terminal.step(NOTHING, items, gauge)
+            return run.terminal.step(total, items, gauge)
         except JobCancelled:
             run.cancel()
         except BaseException as error:  # an outcome, raised at the chain's end
             run.fail(gauge.current(), error)
-        return NOTHING
+        return total
 
     def item_ns(self) -> float:
         """What an item of the last block cost."""
@@ -115,7 +121,7 @@ class _Puller:
 
 
 def _run_puller(puller: _Puller) -> list[tuple[int, Any]]:
-    """Pull and work until the iterator ends; return the blocks' totals."""
+    """Pull and work until the iterator ends; return the totals with their positions."""
     source, run = puller.source, puller.source.run
     parts: list[tuple[int, Any]] = []
     count, busy_ns = 1, 0.0
@@ -132,9 +138,8 @@ def _run_puller(puller: _Puller) -> list[tuple[int, Any]]:
         start, block = source.pull(count)
         if not block or not run.terminal.wants(start):
             break
-        total = puller.run_block(start, block)
-        if total is not NOTHING:
-            parts.append((start, total))
+        first, total = parts.pop() if puller.goes_on(start) else (start, NOTHING)
+        parts.append((first, puller.run_block(start, block, total)))
         if run.terminal.is_decided:
             run.stop()
         if run.progress is not None:

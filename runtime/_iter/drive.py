@@ -76,7 +76,8 @@ def run_chain(
         run = Run(producer, terminal, min_length)
         piece = _Piece(run, 0, length)
         piece.learn(gauge)
-        total = _run_piece(piece, total)
+        piece.total = total
+        total = _run_piece(piece)
     return run.answer(total)
 
 
@@ -85,7 +86,7 @@ def _run_whole(run: Run) -> Any:
         length = run.producer.length
         if length is None:
             return run.answer(run_bridge(run))
-        return run.answer(_run_piece(_Piece(run, 0, length), NOTHING))
+        return run.answer(_run_piece(_Piece(run, 0, length)))
     finally:
         if run.progress is not None:
             run.progress.close()
@@ -94,7 +95,18 @@ def _run_whole(run: Run) -> Any:
 class _Piece:
     """A stretch of positions, and what is known of their cost."""
 
-    __slots__ = ("home", "item_ns", "run", "splits", "start", "stop")
+    __slots__ = (
+        "home",
+        "is_continued",
+        "is_over",
+        "item_ns",
+        "left",
+        "run",
+        "splits",
+        "start",
+        "stop",
+        "total",
+    )
 
     def __init__(self, run: Run, start: int, stop: int) -> None:
         self.run = run
@@ -106,14 +118,32 @@ class _Piece:
         self.item_ns = 0.0
         # The index of the worker that split the piece off.
         self.home: int | None = None
+        # What it goes on with, then what it comes to.
+        self.total: Any = NOTHING
+        # Whether no more is added to that.
+        self.is_over = False  # atomic: a single store
+        # The half before this one, and whether this one's total has that one's in it.
+        self.left: _Piece | None = None
+        self.is_continued = False
 
     def begin(self, worker: Worker) -> Gauge:
         """Be run by a worker."""
         run = self.run
         if self.home is not None and self.home != worker.index:
             self.splits = run.worker_count  # stolen: somebody is hungry
+        elif self.left is not None and self.goes_on(self.left):
+            self.total = self.left.total
+            self.is_continued = True
         budget_ns = SHORT_LEAF_NS if self.item_ns else FIRST_LEAF_NS
         return run.gauge(budget_ns, run.terminal.token_for(self.start))
+
+    def goes_on(self, left: "_Piece") -> bool:
+        """Return whether this piece can go on with the total of the one before it.
+
+        Asked only on the worker that split them. That one runs the left half first,
+        unless it blocks in there and a spare thread goes on in its place.
+        """
+        return left.is_over
 
     def wants_split(self, worker: Worker) -> bool:
         """Return whether to offer half of what is left to the other workers."""
@@ -157,12 +187,8 @@ class _Piece:
             run.progress.advance(taken)
 
 
-def _run_fresh_piece(piece: _Piece) -> Any:
-    return _run_piece(piece, NOTHING)
-
-
-def _run_piece(piece: _Piece, total: Any) -> Any:
-    """Work through a piece; return the total with it."""
+def _run_piece(piece: _Piece) -> Any:
+    """Work through a piece; return its total."""
     run = piece.run
     worker = current_worker()
     assert worker is not None
@@ -172,11 +198,12 @@ def _run_piece(piece: _Piece, total: Any) -> Any:
         if run.should_stop():
             break
         if piece.wants_split(worker):
-            return run.combined(total, _run_halves(piece, worker))
+            piece.total = _run_halves(piece, worker)
+            break
         gauge.start = piece.start
         try:
             items = producer.leaf(piece.start, piece.stop, gauge)
-            total = terminal.step(total, items, gauge)
+            piece.total = terminal.step(piece.total, items, gauge)
             piece.learn(gauge)
         except JobCancelled:
             run.cancel()
@@ -187,16 +214,22 @@ def _run_piece(piece: _Piece, total: Any) -> Any:
         if terminal.is_decided:
             run.stop()
             break
-    return total
+    piece.is_over = True
+    return piece.total
 
 
 def _run_halves(piece: _Piece, worker: Worker) -> Any:
-    run = piece.run
+    """Run what is left in two halves; return the piece's total.
+
+    The left half goes on with the piece's total, and the right half with the left
+    one's, unless it is stolen: so there is something to combine only for each thief.
+    """
     middle = (piece.start + piece.stop) // 2
-    left, right = join(
-        _run_fresh_piece,
-        piece.half(piece.start, middle, worker),
-        _run_fresh_piece,
-        piece.half(middle, piece.stop, worker),
-    )
-    return run.combined(left, right)
+    left = piece.half(piece.start, middle, worker)
+    right = piece.half(middle, piece.stop, worker)
+    left.total = piece.total
+    right.left = left
+    join(_run_piece, left, _run_piece, right)
+    if right.is_continued:
+        return right.total
+    return piece.run.combined(left.total, right.total)

@@ -438,7 +438,7 @@ class Find(Terminal):
                 self._best = found
                 self._stop_from(found + 1)
             return found, item
-        return NOTHING
+        return total
 
     @override
     def combine(self, left: tuple[int, Any], right: tuple[int, Any]) -> Any:

@@ -22,20 +22,19 @@ BRIDGE = sys.modules["runtime._iter.bridge"]
 
 
 @contextmanager
-def splitting_eagerly(split_ns=0, leaf_ns=1):
-    """Have chains split down to single items, whatever they cost."""
-    names = {
-        DRIVE: ("SPLIT_NS", "LONG_LEAF_NS", "SHORT_LEAF_NS", "FIRST_LEAF_NS"),
-        BRIDGE: ("SPLIT_NS",),
-    }
-    before = [(m, n, getattr(m, n)) for m, some in names.items() for n in some]
-    for module, name, _ in before:
-        setattr(module, name, split_ns if name == "SPLIT_NS" else leaf_ns)
-    try:
+def splitting_eagerly(split_ns=0, leaf_ns=1, combines=True):
+    """Have chains split down to single items, whatever they cost.
+
+    With `combines` each of the halves has a total of its own, stolen or not.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LONG_LEAF_NS", "SHORT_LEAF_NS", "FIRST_LEAF_NS"):
+            patch.setattr(DRIVE, name, leaf_ns)
+        for module, part in ((DRIVE, "_Piece"), (BRIDGE, "_Puller")):
+            patch.setattr(module, "SPLIT_NS", split_ns)
+            if combines:
+                patch.setattr(getattr(module, part), "goes_on", lambda *_: False)
         yield
-    finally:
-        for module, name, value in before:
-            setattr(module, name, value)
 
 
 class Interrupt:

@@ -1,6 +1,9 @@
 """Pieces that end before their time."""
 
+import threading
+
 import pytest
+from helpers import TIMEOUT, held
 
 import runtime
 from runtime._iter.terminals import Find
@@ -43,3 +46,21 @@ def test_chain_over_a_source_that_got_shorter_fails(pair, splitting):
     with pytest.raises(ExceptionGroup) as caught:
         runtime.par_iter(Shrinking()).count()
     assert "fewer items" in str(caught.value.exceptions[0])
+
+
+def test_nothing_is_combined_where_nothing_is_stolen(pair, eager):
+    def combine(left, right):
+        raise AssertionError
+
+    def append(some, item):
+        return [*some, item]
+
+    with held() as gate:
+        holder = threading.Thread(target=pair.run, args=[gate.hold])
+        holder.start()
+        gate.entered.wait(TIMEOUT)
+        for data in (range(500), iter(range(500))):
+            with eager(combines=False):
+                chain = runtime.par_iter(data)
+                assert chain.fold(list, append, combine) == list(range(500))
+    holder.join(TIMEOUT)

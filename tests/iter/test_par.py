@@ -335,10 +335,11 @@ def test_chain_means_what_plain_python_means(workers, terminal, eager):
             st.lists(adaptors(), max_size=4),
             st.lists(st.integers(-1000, 1000), max_size=60),
             st.sampled_from([0, 1000, 100_000]),
+            st.booleans(),
         )
         @hypothesis.settings(max_examples=12)
-        def check(source, steps, numbers, split_ns):
-            with eager(split_ns):
+        def check(source, steps, numbers, split_ns, combines):
+            with eager(split_ns, combines=combines):
                 ours, plain = run_both(source, steps, terminal, numbers)
             assert ours == plain
 
@@ -449,6 +450,11 @@ def test_numpy_arrays_are_cut_without_copying(sync_pool, splitting):
     ]
     seen = runtime.par_iter(rows).map(lambda row: numpy.shares_memory(row, rows))
     assert seen.all()
+    column = rows[:, 1]
+    assert runtime.par_iter(column).zip(range(20)).collect() == [
+        (3 * i + 1, i) for i in range(20)
+    ]
+    assert runtime.par_iter(column).chunks(7).map(len).collect() == [7, 7, 6]
 
 
 @pytest.mark.parametrize(
