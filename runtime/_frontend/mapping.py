@@ -38,7 +38,7 @@ from .._errors import JobCancelled, TaskCancelled
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .protected import protected
-from .token import ENDED, WorkToken
+from .token import WorkToken, is_end
 from .waits import waiting_for
 from .work import Verdict, are_over, verdict_of
 
@@ -268,7 +268,7 @@ class MapStream[T, R](AsyncIterator[R]):
         result, block.outcome = block.outcome, None
         if isinstance(result, outcome.Value):
             self._adapt(block.size, cast("int", result.value))
-        elif result is not None and not isinstance(result.error, ENDED):
+        elif result is not None and not is_end(result.error):
             self._errors.append(result.error)
             self.stop("one of its items")
 
