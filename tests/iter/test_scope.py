@@ -183,6 +183,11 @@ async def test_scope_on_a_trio_thread_says_what_to_write():
         runtime.scope()
 
 
+def test_scope_in_a_plain_thread_says_what_to_write():
+    with pytest.raises(runtime.NotOnWorkerError, match="open_sync_pool"):
+        runtime.scope()
+
+
 def test_scope_in_a_thread_that_is_interrupted_waits_for_what_runs(pair, interrupt):
     """Ctrl-C at the end of a block: nothing new begins, and what runs is waited for."""
     ended = []
