@@ -54,8 +54,8 @@ def run_chain(
     worker = current_worker()
     assert worker is not None
     length = producer.length
-    is_few = length is None or length <= FEW_PER_WORKER * worker.registry.worker_count
-    if is_few or progress is not None:
+    few = FEW_PER_WORKER * worker.registry.worker_count
+    if length is None or length <= few or progress is not None:
         return _run_whole(Run(producer, terminal, min_length, progress))
     # Many chains end with their first leaf: nothing else is made before it.
     gauge = Gauge()
@@ -71,6 +71,7 @@ def run_chain(
         run = Run(producer, terminal)
         run.fail(gauge.current(), error)
     else:
+        assert gauge.leaf is not None
         if gauge.leaf.taken == length or terminal.is_decided:
             return terminal.finish(total)
         run = Run(producer, terminal, min_length)
