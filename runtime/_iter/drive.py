@@ -13,8 +13,9 @@ item's cost is known, and a piece splits
 and never for less than `SPLIT_NS` of work. A few items of unknown cost are split at
 once, down to single ones: who hands in eight items does not mean eight cheap ones.
 
-The halves of a split come back as two totals and are combined left to right, so the
-answer's order is the input's. See PLUMBING.md.
+The right half of a split goes on with the left one's total; if it was stolen, the two
+totals are combined, left to right. So the answer's order is the input's. See
+PLUMBING.md.
 
 Layer: iter. Imports: `runtime._core`, `bridge`, `producers`, `run`, `terminals`.
 """
@@ -54,8 +55,11 @@ def run_chain(
     worker = current_worker()
     assert worker is not None
     length = producer.length
-    is_few = length is None or length <= FEW_PER_WORKER * worker.registry.worker_count
-    if is_few or progress is not None:
+    if (
+        length is None
+        or length <= FEW_PER_WORKER * worker.registry.worker_count
+        or progress is not None
+    ):
         return _run_whole(Run(producer, terminal, min_length, progress))
     # Many chains end with their first leaf: nothing else is made before it.
     gauge = Gauge()
@@ -71,7 +75,7 @@ def run_chain(
         run = Run(producer, terminal)
         run.fail(gauge.current(), error)
     else:
-        if gauge.leaf.taken == length or terminal.is_decided:
+        if (gauge.leaf and gauge.leaf.taken == length) or terminal.is_decided:
             return terminal.finish(total)
         run = Run(producer, terminal, min_length)
         piece = _Piece(run, 0, length)

@@ -3,7 +3,7 @@
 The front end knows nothing of this layer, so the pool that it opens is given a second
 handle here, which has the async twins.
 
-Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, trio.
+Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`, trio.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -18,6 +18,7 @@ from .broadcast import broadcast_here
 from .drive import run_chain
 from .par import Awaiting, ParIter, awaited_chain
 from .producers import Producer
+from .progress import Bar
 from .sources import producer_of, producer_of_async
 from .terminals import Terminal
 from .written import Steps, written
@@ -82,10 +83,21 @@ class WorkerPool(pool.WorkerPool):
         return awaited_chain(producer, self._run_chain)
 
     def _run_chain(
-        self, steps: Steps, producer: Producer, terminal: Terminal, *options: Any
+        self,
+        steps: Steps,
+        producer: Producer,
+        terminal: Terminal,
+        min_length: int,
+        progress: Bar | None,
     ) -> Any:
-        name = written("pool", steps, terminal.name)
-        return self.spawn_cpu_work(run_chain, producer, terminal, *options, name=name)
+        return self.spawn_cpu_work(
+            run_chain,
+            producer,
+            terminal,
+            min_length,
+            progress,
+            name=written("pool", steps, terminal.name),
+        )
 
 
 type _Opener[**P, Pool] = Callable[P, AbstractAsyncContextManager[Pool]]
