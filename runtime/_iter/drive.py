@@ -13,8 +13,9 @@ item's cost is known, and a piece splits
 and never for less than `SPLIT_NS` of work. A few items of unknown cost are split at
 once, down to single ones: who hands in eight items does not mean eight cheap ones.
 
-The halves of a split come back as two totals and are combined left to right, so the
-answer's order is the input's. See PLUMBING.md.
+The right half of a split goes on with the left one's total; if it was stolen, the two
+totals are combined, left to right. So the answer's order is the input's. See
+PLUMBING.md.
 
 Layer: iter. Imports: `runtime._core`, `bridge`, `producers`, `run`, `terminals`.
 """

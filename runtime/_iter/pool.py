@@ -3,7 +3,7 @@
 The front end knows nothing of this layer, so the pool that it opens is given a second
 handle here, which has the async twins.
 
-Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, trio.
+Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`, trio.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
