@@ -21,12 +21,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING
 
 import trio
 
-from .._core import Job, Registry, current_worker
+from .._core import Batch, Job, Registry, current_worker
 from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosedError
 from . import forking
 from .bound import Bound
@@ -38,6 +39,7 @@ from .waits import is_asked_by
 from .work import Verdict, Work
 
 if TYPE_CHECKING:
+    from .batch import BatchState
     from .from_worker import Request
 
 __all__ = ("Intake", "MakeRegistry")
@@ -68,7 +70,9 @@ class Intake:
         "abandoned",
         "is_closing",
         "lane",
+        "make_batch",
         "name",
+        "phase_of",
         "places",
         "port",
         "registry",
@@ -89,6 +93,15 @@ class Intake:
         self.registry: Registry = make_registry(
             nursery, self._report_failure
         )  # immutable
+        # What a backend may do in its own way.
+        if bind := getattr(self.registry, "bind", None):
+            bind(self.port)
+        self.make_batch: Callable[..., BatchState] = getattr(  # immutable
+            self.registry, "make_batch", Batch
+        )
+        self.phase_of: Callable[[Job], int] = getattr(  # immutable
+            self.registry, "phase_of", attrgetter("phase")
+        )
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
         self.lane: AsyncLane = AsyncLane(  # immutable
@@ -354,6 +367,8 @@ class Intake:
 def _failure_of(error: BaseException, pool_name: str) -> Exception:
     """Return what those are told who wait while the scheduler fails."""
     failure: Exception
+    if isinstance(error, BrokenWorkerError):  # an interpreter broke too often
+        return error
     if isinstance(error, Exception) and not isinstance(error, MemoryError):
         failure = InternalError("the scheduler failed; please report this as a bug")
     else:  # thrown at the worker's thread from outside

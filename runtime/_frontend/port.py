@@ -93,6 +93,17 @@ class CompletionPort:
             self._make_way()
         return True
 
+    def deliver_after(self, post_all: Callable[[], None]) -> None:
+        """Let something post and deliver it at once; in the Trio thread."""
+        # ATOMIC(lock-acquire): if it fails, a drain is on its way already.
+        is_ours = self._signal.acquire(blocking=False)
+        self._asked_ns = sync.clock_ns()  # else our own posts might make way
+        try:
+            post_all()
+        finally:
+            if is_ours:
+                self.drain()
+
     def _make_way(self) -> None:
         """Pause if Trio was asked for a drain and is late."""
         now_ns = sync.clock_ns()

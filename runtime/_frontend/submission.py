@@ -78,6 +78,11 @@ class Submission(Job):
         # Set when the end was delivered; the outcome alone is there a little earlier.
         self._is_over = False  # owner: the Trio thread
 
+    @property
+    def phase_now(self) -> int:
+        """Where the job is, be it in another interpreter."""
+        return self._intake.phase_of(self)
+
     async def wait_over(self) -> None:
         """Wait until the end was delivered; a checkpoint on every call."""
         if self._is_over:

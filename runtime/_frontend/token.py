@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .._backends.leaf import current_token as token_inside
 from .._core import CancelToken, interrupt
-from .._errors import JobCancelled, JobInterrupted
+from .._errors import BackendUnavailableError, JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
+    from .._backends.transport import EncodedJob
     from .call import Call
     from .intake import Intake
 
@@ -39,6 +41,7 @@ class WorkToken(CancelToken):
     __slots__ = (
         "_interrupt",
         "cause",
+        "handles",
         "host",
         "intake",
         "may_interrupt",
@@ -48,6 +51,12 @@ class WorkToken(CancelToken):
 
     def __init__(self, intake: "Intake", *, may_interrupt: bool = False) -> None:
         super().__init__()
+        if may_interrupt and not getattr(intake.registry, "can_interrupt", True):
+            raise BackendUnavailableError(
+                "interpreters",
+                "it cannot interrupt jobs yet; use on_cancel='wait', and "
+                "runtime.check_cancelled() in the job, or backend='threads'",
+            )
         self.may_interrupt: bool = may_interrupt  # immutable
         self._interrupt: interrupt.Interrupt | None = None  # owner: the Trio thread
         self.intake: Intake = intake  # immutable
@@ -57,14 +66,22 @@ class WorkToken(CancelToken):
         # The call whose task can run what `from_worker.run` asks for.
         self.host: Call | None = None  # owner: the Trio thread
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
+        # Where its jobs are, if that is in other interpreters.
+        self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
         # Tasks that wait for the work and are not its host (`waits`).
         self.waiters: tuple[trio.lowlevel.Task, ...] = ()  # owner: the Trio thread
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        """Become, inside another interpreter, the token of the job that runs there."""
+        return token_inside, ()
 
     def request_stop(self, cause: str | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""
         if self.cause is None:
             self.cause = cause
         self.is_set = True
+        for handle in self.handles or ():
+            handle.request_stop()
         for scope in self.scopes or ():
             scope.cancel()
 

@@ -140,7 +140,17 @@ class Scope:
             raise BaseExceptionGroup("a scope failed", errors) from None
 
     def _finish(self) -> None:
-        """Run what is left and wait for what others run."""
+        """Run what is left and wait for what others run, whatever comes meanwhile."""
+        while True:
+            try:
+                self._wait_finished()
+                return
+            except BaseException as error:  # Ctrl-C: stop, and wait all the same
+                self._has_failed = True
+                with self._lock:
+                    self._errors.append(error)
+
+    def _wait_finished(self) -> None:
         on_worker = current_worker() is not None
         with self._lock:
             # ORDER: first this, then the look at the queue; who spawns after the look
@@ -153,12 +163,7 @@ class Scope:
             with self._lock:
                 if self._unfinished == 0:
                     return
-            try:
-                self._parker.park(SIGNAL_STEP)
-            except BaseException as error:  # Ctrl-C: stop, and wait all the same
-                self._has_failed = True
-                with self._lock:
-                    self._errors.append(error)
+            self._parker.park(SIGNAL_STEP)
 
     def _run_oldest(self) -> None:
         """Run one call; the body of a ticket."""

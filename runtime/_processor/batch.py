@@ -19,7 +19,7 @@ from .._core import current_worker, sync
 from .._errors import JobCancelled, JobInterrupted
 from .._frontend.options import callable_name
 from .._frontend.token import WorkToken
-from .._frontend.work import Verdict, verdict_of
+from .._frontend.work import Verdict, are_over, verdict_of
 from .request import Request
 from .tally import WorkerTally
 
@@ -54,6 +54,8 @@ class RequestBatch(_core.Job):
         begin; 0 for none. None if no request has one.
       contexts: One per request, or None where the batch's own is right for all.
       tallies: One per worker; None to measure nothing.
+      may_interrupt: Whether `interrupt` does anything. Only for a single request: the
+        interrupt meets a batch, and cannot tell which of its requests runs.
 
     Thread safety: what `Job` says; all else belongs to the Trio thread.
     """
@@ -84,7 +86,9 @@ class RequestBatch(_core.Job):
         deadlines: list[int] | None,
         contexts: list[Context] | None,
         tallies: Sequence[WorkerTally] | None,
+        may_interrupt: bool,
     ) -> None:
+        assert len(requests) == 1 or not may_interrupt
         # Filled by the worker as it goes, so that an error loses no answer. None
         # stands for a request that was not run.
         self.outcomes: list[outcome.Maybe[object] | None] = []
@@ -95,7 +99,7 @@ class RequestBatch(_core.Job):
             _run,
             (run, handler.fn, values, contexts, accepted, deadlines, tallies, self),
             context,
-            token=WorkToken(intake),
+            token=WorkToken(intake, may_interrupt=may_interrupt),
             sink=RequestBatch._left,
         )
         self._intake = intake
@@ -124,7 +128,8 @@ class RequestBatch(_core.Job):
         self._intake.registry.withdraw(self)
 
     def interrupt(self) -> None:
-        """Do nothing: requests of several callers share the batch."""
+        """Have the request interrupted where it runs, if the batch allows it."""
+        self.token.request_interrupt(are_over([self]))
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error of the runtime's own; nothing comes back."""

@@ -96,7 +96,8 @@ class ParallelConfig:
         attempts together; None for no limit. A request with a timeout is a batch of
         its own.
       on_timeout: What becomes of a request that runs when its time is over: ``"wait"``
-        for its end, which `check_cancelled` can bring nearer, or ``"abandon"`` it.
+        for its end, which `check_cancelled` can bring nearer; ``"abandon"`` it; or
+        ``"interrupt"`` it, have `JobInterrupted` raised inside it, and wait.
     """
 
     worker_count: int | None = None
@@ -131,7 +132,7 @@ class ParallelConfig:
         _check_positive(self.timeout, "timeout")
         modes = ("wait", "refuse", "drop_oldest")
         check_choice(self.backpressure, modes, "backpressure")
-        check_choice(self.on_timeout, ("wait", "abandon"), "on_timeout")
+        check_choice(self.on_timeout, ("wait", "abandon", "interrupt"), "on_timeout")
 
 
 def _check_least(value: float, least: float, name: str) -> None:

@@ -264,6 +264,8 @@ class Engine:
             deadlines=_deadlines_ns(requests),
             contexts=contexts,
             tallies=self.tallies if self.config.enable_statistics else None,
+            may_interrupt=self.config.on_timeout == "interrupt"
+            and requests[0].timeout is not None,  # so it is alone
         )
         for request in requests:
             request.batch = batch
@@ -364,13 +366,14 @@ class Engine:
         batch = request.batch
         if self.withdraw(request, "its timeout") or batch is None:
             return
-        if self._intake.registry.withdraw(batch) or self.config.on_timeout == "wait":
-            batch.token.request_stop("its timeout")
-            return
+        is_running = not self._intake.registry.withdraw(batch)
         batch.token.request_stop("its timeout")
-        batch.abandon()
-        request.batch = None
-        self._settle_cancelled(request, "its timeout")
+        if is_running and self.config.on_timeout == "interrupt":
+            batch.interrupt()
+        elif is_running and self.config.on_timeout == "abandon":
+            batch.abandon()
+            request.batch = None
+            self._settle_cancelled(request, "its timeout")
 
     def stop(self, receiver: Receiver, cause: str) -> None:
         """End all requests of one receiver; those that run may take a while."""

@@ -557,6 +557,9 @@ async def main():
 trio.run(main)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, timeout=TIMEOUT, text=True
+        [sys.executable, "-P", "-c", program],
+        capture_output=True,
+        timeout=TIMEOUT,
+        text=True,
     )
     assert done.stdout == "ended\n"

@@ -1,11 +1,12 @@
 """Requests at the bound, at a deadline, at a timeout, and after a failure."""
 
 import math
+import time
 
 import outcome
 import pytest
 import trio
-from helpers import wait_until
+from helpers import TIMEOUT, Gate, wait_until
 from trio.testing import wait_all_tasks_blocked
 
 import runtime
@@ -372,6 +373,106 @@ async def test_timeout_that_abandons_answers_at_once(
         assert single.statistics().abandoned == 1
         gate.open()
     assert processor.statistics().in_flight == 0
+
+
+# Interrupted at a timeout
+
+
+class Endless:
+    """A request of pure Python that never asks, and ends by itself only too late."""
+
+    def __init__(self, gate):
+        self.gate, self.ended_by = gate, []
+
+    def __call__(self):
+        self.gate.entered.set()
+        too_late = time.monotonic() + TIMEOUT
+        try:
+            while time.monotonic() < too_late:
+                pass
+        except BaseException as error:
+            self.ended_by.append(type(error))
+            raise
+
+
+@pytest.fixture
+def endless(gate):
+    return Endless(gate)
+
+
+async def test_timeout_that_interrupts_ends_a_loop_that_never_asks(
+    single, make, endless, jump, mock_clock
+):
+    async with make(single, timeout=5, on_timeout="interrupt") as processor:
+        jump(endless.gate)
+        with pytest.raises(runtime.TaskCancelled, match="its timeout"):
+            await processor.execute(endless)
+        assert await processor.execute(2) == 2
+    assert endless.ended_by == [runtime.JobInterrupted]
+    assert single.statistics().abandoned == 0
+    assert processor.statistics().withdrawn == 1
+
+
+async def test_timeout_that_interrupts_a_batch_handler(
+    single, make, endless, jump, mock_clock
+):
+    async with make(
+        single,
+        handler=lambda requests: [request() for request in requests],
+        takes_batch=True,
+        timeout=5,
+        on_timeout="interrupt",
+    ) as processor:
+        jump(endless.gate)
+        (late,) = await processor.execute_parallel_batch([endless])
+        assert late.error.cause == "its timeout"
+        assert endless.ended_by == [runtime.JobInterrupted]
+
+
+async def test_timeout_interrupts_no_request_that_came_along(
+    single, make, gate, endless, jump, mock_clock
+):
+    """All are brought while the worker is held, so that one batch could take them."""
+    gate_before, endless.gate = gate, Gate()
+    async with (
+        make(single, batch_size=10, on_timeout="interrupt") as processor,
+        trio.open_nursery() as nursery,
+    ):
+        calls = Calls(processor, nursery)
+        await occupy(calls, gate_before)
+        await calls.begin("first", 1)
+        await calls.begin("endless", endless, timeout=5)
+        await calls.begin("last", 3)
+        jump(endless.gate)
+        gate_before.open()
+    assert calls.error("endless").cause == "its timeout"
+    assert endless.ended_by == [runtime.JobInterrupted]
+    assert calls.outcomes["first"].value == 1
+    assert calls.outcomes["last"].value == 3
+
+
+async def test_timeout_interrupts_no_request_beside_it(
+    pool, make, gate, endless, jump, mock_clock
+):
+    endless.gate = Gate()
+
+    def beside():
+        gate.hold_while(lambda: None)
+        return "untouched"
+
+    async with (
+        make(pool, batch_size=1, on_timeout="interrupt") as processor,
+        trio.open_nursery() as nursery,
+    ):
+        calls = Calls(processor, nursery)
+        await calls.begin("beside", beside, timeout=1000)
+        await gate.wait_entered()
+        jump(endless.gate)
+        await calls.begin("endless", endless, timeout=5)
+        await wait_until(lambda: "endless" in calls.outcomes)
+        gate.open()
+    assert endless.ended_by == [runtime.JobInterrupted]
+    assert calls.outcomes["beside"].value == "untouched"
 
 
 # Retries

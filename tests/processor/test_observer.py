@@ -81,3 +81,4 @@ async def test_monitor_that_raises_is_removed_and_logged(
             assert await processor.execute(2) == 2
         assert processor._engine.observer.monitor is None
     assert "removes its monitor" in caplog.text
+    caplog.clear()  # a record has the traceback, and that the frames with their batch
