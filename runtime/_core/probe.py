@@ -31,6 +31,9 @@ WINDOW = 0.02
 FIRST_REST = 0.005
 MAX_REST = 0.5
 
+# Who runs jobs on the calling thread; in a pool's interpreter that is no `Worker`.
+find_worker: "Callable[[], Worker | None]" = current_worker
+
 _logger = logging.getLogger("runtime")
 _INSTRUCTION = sys.monitoring.events.INSTRUCTION
 
@@ -179,7 +182,7 @@ class _Monitor:
 
     def _on_event(self, _code: CodeType, offset: int) -> None:
         """Let probes meet the job that runs here; before every instruction."""
-        worker = current_worker()
+        worker = find_worker()
         if worker is None:
             return
         job = worker.job

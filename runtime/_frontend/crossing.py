@@ -66,8 +66,6 @@ def _queues(worker_count: int) -> tuple[HomeQueues, str, int]:
 class _TrioRegistry(InterpreterRegistry):
     """An `InterpreterRegistry` whose news is taken by a Trio task."""
 
-    can_interrupt = False
-
     def __init__(
         self,
         nursery: trio.Nursery,
