@@ -73,6 +73,7 @@ class Intake:
         "interrupt_elsewhere",
         "is_closing",
         "lane",
+        "look",
         "make_batch",
         "name",
         "phase_of",
@@ -108,6 +109,10 @@ class Intake:
         self.interrupt_elsewhere: Callable[[Collection[EncodedJob]], RemoteInterrupt]
         self.interrupt_elsewhere = getattr(  # immutable
             self.registry, "interrupt", _nothing_elsewhere
+        )
+        # Takes what has come home, where nobody else does so at once.
+        self.look: Callable[[], None] = getattr(  # immutable
+            self.registry, "look", _nothing
         )
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
@@ -377,6 +382,10 @@ def _failure_of(error: BaseException, pool_name: str) -> Exception:
         )
     failure.__cause__ = error
     return failure
+
+
+def _nothing() -> None:
+    pass
 
 
 def _nothing_elsewhere(_handles: object) -> "RemoteInterrupt":
