@@ -312,3 +312,61 @@ def use_scratch(scratch, x):
 def failing_source():
     yield 1
     raise OSError("source")
+
+
+def loop(entered, ended):
+    """Go on for ever without asking; write down what ends it."""
+    os.write(entered, b"x")
+    try:
+        while True:
+            pass
+    except BaseException as error:
+        os.write(ended, type(error).__name__[-1:].encode())
+        raise
+
+
+def loop_item(entered, ended, _item):
+    loop(entered, ended)
+
+
+def stubborn(entered, ended):
+    try:
+        loop(entered, ended)
+    except runtime.JobInterrupted:
+        return "my answer"
+
+
+def go_on(entered, ended, opened):
+    """Survive an interrupt and go on."""
+    stubborn(entered, ended)
+    hold(entered, opened)
+
+
+def shielded(entered, opened, written):
+    """Write after a section that is waited in, and after it."""
+    with runtime.uninterruptible():
+        hold(entered, opened)
+        os.write(written, b"s")
+    os.write(written, b"r")
+
+
+def finish(written):
+    """Run Python code in a finalizer after the call has returned."""
+
+    class Noisy:
+        def __del__(self):
+            for _ in range(100):
+                pass
+            os.write(written, b"d")
+
+    return Holder(Noisy())
+
+
+class Holder:
+    """Crosses, and what it holds does not."""
+
+    def __init__(self, held):
+        self.held = held
+
+    def __reduce__(self):
+        return int, (7,)

@@ -84,7 +84,9 @@ class EncodedBatch:
         items, context, size = self._items, self._context, self._frame_items
         assert items is not None and context is not None
         try:
-            frames = [dumps_whole((self._call, encode_variables(context)))]
+            may_interrupt = getattr(self._token, "may_interrupt", False)
+            call = self._call, encode_variables(context), may_interrupt
+            frames = [dumps_whole(call)]
         except Exception as error:
             raise blame.cannot_cross(self._call, "fn", error) from error
         for start in range(0, len(items), size):

@@ -18,12 +18,14 @@ Layer: backends, worker side. Imports: `answers`, `encoding`, `main_module`.
 import sys
 import time
 from contextvars import Context
+from functools import partial
 from importlib import import_module
 from types import CoroutineType
 
-from .._errors import CrossingError, JobCancelled, NotOnWorkerError
-from . import answers, blame
+from .._errors import CrossingError, JobCancelled, JobInterrupted, NotOnWorkerError
+from . import answers, blame, interrupting
 from .encoding import dumps, lend_large, loads
+from .interrupting import uninterruptible
 from .main_module import install
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -52,8 +54,8 @@ def set_up(setup: bytes) -> None:
     facade.open_worker_pool = _no_pool_here  # type: ignore[attr-defined]
     facade.spawn_cpu_work = _no_pool_here  # type: ignore[attr-defined]
     facade.from_worker = _ThreadsOnly()  # type: ignore[attr-defined]
-    facade.blocking = _Nothing  # type: ignore[attr-defined]
-    facade.uninterruptible = _Nothing  # type: ignore[attr-defined]
+    facade.blocking = _Blocking  # type: ignore[attr-defined]
+    facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
     for name in ("broadcast", "join", "open_sync_pool", "par_iter", "scope"):
         setattr(facade, name, _threads_only(f"runtime.{name}()"))
     main_name, preload, initializer = loads(setup)
@@ -67,7 +69,10 @@ def set_up(setup: bytes) -> None:
 
 def serve(kind: str, handle: int, index: int) -> None:
     """Serve the pool until it stops; the body of the worker's thread."""
-    _serve(_attach(kind, handle, index))
+    try:
+        _serve(_attach(kind, handle, index))
+    finally:
+        interrupting.end_watch()
 
 
 def _attach(kind: str, handle: int, index: int) -> "QueueEnd":
@@ -82,7 +87,8 @@ def _serve(worker: "QueueEnd") -> None:
     global _current
     while (job := worker.next()) is not None:  # CROSS-1 wait
         _current = job
-        answer, frames = _run_batch(worker, job) if job.start else _run_call(job)
+        run = _run_batch if job.start else _run_call
+        answer, frames = run(worker, job)
         # ORDER: first let go of what was lent; it is home when the answer is taken.
         _current = None
         del job
@@ -90,24 +96,29 @@ def _serve(worker: "QueueEnd") -> None:
         del frames  # else it lives until the next job
 
 
-def _run_call(job: "EncodedJob") -> Answer:
+def _run_call(worker: "QueueEnd", job: "EncodedJob") -> Answer:
     """Run one call and return its answer."""
     try:
         if job.is_stopped:
             return answers.CANCELLED, ()
         buffers = job.frames(1)
-        fn, args, variables = _decode(job.frame(0), buffers)  # CROSS-2 decode
-        del buffers
-        value = _context(variables).run(fn, *args)  # CROSS-3 run
+        call = _decode(job.frame(0), buffers)  # CROSS-2 decode
+        fn, args, variables, may_interrupt = call
+        del buffers, call
+        context = _context(variables)
+        if may_interrupt:
+            value = interrupting.run(worker, job, context, fn, *args)
+        else:
+            value = context.run(fn, *args)  # CROSS-3 run
         if type(value) is CoroutineType:
             value.close()  # else Python warns that nobody awaited it
             raise TypeError(
                 f"a job must be a sync function, but {fn!r} returned a coroutine; "
                 "give async functions to 'await pool.spawn(async_fn, *args)'"
             )
-        del fn, args
+        del fn, args, context
         return answers.VALUE, _encode(value, "result")
-    except JobCancelled:
+    except (JobCancelled, JobInterrupted):
         return answers.CANCELLED, ()
     except BaseException as error:
         return _error_answer(_without_our_frames(error))
@@ -118,8 +129,11 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
     results: list[object] = []
     error: BaseException | None = None
     try:
-        call, variables = _decode(job.frame(0), ())
+        call, variables, may_interrupt = _decode(job.frame(0), ())
         context = _context(variables)
+        run = partial(interrupting.run, worker, job, context)
+        if not may_interrupt:
+            run = context.run
         position, leaf_frames = job.start, 1
         while position < job.stop and not job.is_stopped:
             if not len(worker):
@@ -128,7 +142,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
             leaf_stop = min(position + leaf_frames, job.stop)
             for index in range(position, leaf_stop):
                 items = _decode(job.frame(index), ())
-                context.run(_run_frame, call, items, results.append)
+                run(_run_frame, call, items, results.append)
             elapsed_ns = time.perf_counter_ns() - begin_ns
             fitting = (leaf_stop - position) * LEAF_NS // max(elapsed_ns, 1)
             leaf_frames = max(1, min(fitting, 2 * leaf_frames))
@@ -138,7 +152,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
                 if position < job.stop:
                     worker.share(position)
                 break
-    except JobCancelled:
+    except (JobCancelled, JobInterrupted):
         job.request_stop()
     except BaseException as raised:
         error = _without_our_frames(raised)
@@ -251,11 +265,8 @@ def _threads_only(verb: str) -> "Callable[..., None]":
     return refuse
 
 
-class _Nothing:
-    """What `runtime.blocking` and `runtime.uninterruptible` are here: a block.
-
-    No other thread could run a job here meanwhile, and nobody interrupts.
-    """
+class _Blocking:
+    """What `runtime.blocking` is here: a block in which no other thread runs jobs."""
 
     def __enter__(self) -> None:
         pass
@@ -279,4 +290,4 @@ def check_cancelled() -> None:
             "runtime.check_cancelled()", "the call in the job's own thread"
         )
     if _current.is_stopped:
-        raise JobCancelled
+        interrupting.raise_cancelled()

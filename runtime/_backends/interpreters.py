@@ -51,6 +51,23 @@ class EncodableJob(Job):
         raise NotImplementedError
 
 
+class RemoteInterrupt:
+    """One request to interrupt a piece of work in other interpreters.
+
+    Thread safety: immutable.
+    """
+
+    __slots__ = ("handles",)
+
+    def __init__(self, handles: tuple[EncodedJob, ...]) -> None:
+        self.handles = handles  # immutable
+
+    @property
+    def was_met(self) -> bool:
+        """Whether it was raised at least once."""
+        return any(handle.was_met for handle in self.handles)
+
+
 class InterpreterRegistry:
     """A set of workers with an interpreter each, their queues, and the way in.
 
@@ -159,6 +176,13 @@ class InterpreterRegistry:
         job.withdraw()
         return True
 
+    def interrupt(self, handles: Iterable[EncodedJob]) -> "RemoteInterrupt":
+        """Have what runs of some jobs interrupted; their tokens are set."""
+        found = RemoteInterrupt(tuple(handles))
+        for handle in found.handles:
+            self._queues.interrupt(handle)  # CROSS-9 ask
+        return found
+
     def phase_of(self, job: Job) -> int:
         """Return where a job is."""
         handle = self._handles.get(job)
@@ -264,7 +288,9 @@ def _encoded(job: Job) -> tuple[tuple[object, ...], tuple[memoryview, ...], int]
     fn, args, context = job.fn, job.args, job.context
     assert fn is not None and args is not None and context is not None
     try:
-        data, buffers = dumps((fn, lend_large(args), encode_variables(context)))
+        may_interrupt = getattr(job.token, "may_interrupt", False)
+        call = fn, lend_large(args), encode_variables(context), may_interrupt
+        data, buffers = dumps(call)
     except Exception as error:
         raise blame.call_cannot_cross(fn, args, error) from error
     return (data,), tuple(buffer.raw() for buffer in buffers), 1

@@ -55,8 +55,19 @@ class EncodedJob(Protocol):
         """The token."""
         raise NotImplementedError
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether what runs of the piece of work is to be interrupted."""
+
+    @property
+    def was_met(self) -> bool:
+        """Whether an interrupt was raised in it."""
+
     def request_stop(self) -> None:
         """Set the token."""
+
+    def note_met(self) -> None:
+        """Note that an interrupt was raised in it."""
 
     def frame(self, index: int, /) -> object:
         """Return a frame, as a buffer."""
@@ -90,6 +101,12 @@ class QueueEnd(Protocol):
     def look_outside_next(self) -> None:
         """Take such work next."""
 
+    def wait_alarm(self) -> None:
+        """Wait until work that may run here is to be interrupted; any one thread."""
+
+    def ring_alarm(self) -> None:
+        """End a `wait_alarm`; from any thread."""
+
 
 class HomeQueues(Protocol):
     """The end of the interpreter that opened the pool. Belongs to the Trio thread."""
@@ -114,6 +131,9 @@ class HomeQueues(Protocol):
     def withdraw(self, job: EncodedJob, /) -> bool:
         """Take a job back; True if it had not begun and now never will."""
         raise NotImplementedError
+
+    def interrupt(self, job: EncodedJob, /) -> None:
+        """Have what runs of a job's work interrupted; its token is set already."""
 
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""

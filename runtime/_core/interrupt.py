@@ -15,7 +15,7 @@ from .._errors import JobCancelled, JobInterrupted
 from . import probe, sync
 from .job import RUNNING
 from .probe import nudge
-from .selected import CancelToken, Job, current_worker
+from .selected import CancelToken, Job, Worker
 
 if TYPE_CHECKING:
     from .safe_points import SafePoints
@@ -66,12 +66,17 @@ _points: "dict[int, tuple[weakref.ref[CodeType], SafePoints]]" = {}
 _shields: dict[int, int] = {}
 
 
-def interrupt(token: CancelToken, is_over: Callable[[], bool]) -> "Interrupt":
+def interrupt(
+    token: CancelToken,
+    is_over: Callable[[], bool],
+    on_met: Callable[[], None] | None = None,
+) -> "Interrupt":
     """Have `JobInterrupted` raised in each running job that has the token, once.
 
     Args:
       token: Of the work to interrupt.
       is_over: Tells from any thread whether nothing with the token will run any more.
+      on_met: Called on the worker when it was raised. Must not raise.
 
     Returns:
       The interrupt, which tells whether it has reached a job.
@@ -80,7 +85,7 @@ def interrupt(token: CancelToken, is_over: Callable[[], bool]) -> "Interrupt":
     # import would itself be looked at, and need what is being imported.
     from . import safe_points  # noqa: F401
 
-    found = Interrupt(token, is_over)
+    found = Interrupt(token, is_over, on_met)
     found.is_possible = probe.add(found)
     return found
 
@@ -91,11 +96,17 @@ class Interrupt(probe.Probe):
     Thread safety: as `Probe`.
     """
 
-    __slots__ = ("_looks", "_is_over", "is_possible")
+    __slots__ = ("_is_over", "_looks", "_on_met", "is_possible")
 
-    def __init__(self, token: CancelToken, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        token: CancelToken,
+        is_over: Callable[[], bool],
+        on_met: Callable[[], None] | None,
+    ) -> None:
         super().__init__(token)
         self._is_over = is_over  # immutable
+        self._on_met = on_met  # immutable
         self.is_possible: bool = False  # owner: who asked
         # By thread: how many instructions of the job were looked at.
         self._looks: dict[int, int] = {}  # atomic: one thread per key
@@ -107,6 +118,13 @@ class Interrupt(probe.Probe):
     @override
     def act(self, frame: FrameType) -> BaseException:
         return JobInterrupted()
+
+    @override
+    def meet(self, worker: Worker, job: Job) -> bool:
+        has_met = super().meet(worker, job)
+        if has_met and self._on_met is not None:
+            self._on_met()
+        return has_met
 
     @override
     def may_act(self, job: Job, frame: FrameType, offset: int) -> bool:
@@ -226,7 +244,7 @@ def _take_interrupt(frame: FrameType | None = None) -> bool:
     Args:
       frame: Where it is to be raised, if that is allowed there; None to take it anyway.
     """
-    worker = current_worker()
+    worker = probe.find_worker()
     job = None if worker is None else worker.job
     if worker is None or job is None:
         return False

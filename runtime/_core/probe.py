@@ -31,6 +31,9 @@ WINDOW = 0.02
 FIRST_REST = 0.005
 MAX_REST = 0.5
 
+# Who runs jobs on the calling thread; in a pool's interpreter that is no `Worker`.
+find_worker: "Callable[[], Worker | None]" = current_worker
+
 _logger = logging.getLogger("runtime")
 _INSTRUCTION = sys.monitoring.events.INSTRUCTION
 
@@ -185,7 +188,7 @@ class _Monitor:
 
         No `dict.get` in here nor in what is called: threads would wait for each other.
         """
-        worker = current_worker()
+        worker = find_worker()
         if worker is None:
             return
         job = worker.job

@@ -66,8 +66,6 @@ def _queues(worker_count: int) -> tuple[HomeQueues, str, int]:
 class _TrioRegistry(InterpreterRegistry):
     """An `InterpreterRegistry` whose news is taken by a Trio task."""
 
-    can_interrupt = False
-
     def __init__(
         self,
         nursery: trio.Nursery,
@@ -115,13 +113,17 @@ class _TrioRegistry(InterpreterRegistry):
         if isinstance(token, WorkToken) and token.handles is not None:
             token.handles.discard(handle)
 
-    async def _pump(self) -> None:
+    def look(self) -> None:
+        """Take the news now; the pump would a little later."""
         assert self._port is not None
+        try:
+            self._port.deliver_after(self.drain)
+        except Exception as error:  # a bug of ours
+            self._on_failure(error)
+            self._pump_scope.cancel()
+
+    async def _pump(self) -> None:
         with self._pump_scope:
             while True:
                 await trio.lowlevel.wait_readable(self.fileno())
-                try:
-                    self._port.deliver_after(self.drain)
-                except Exception as error:  # a bug of ours
-                    self._on_failure(error)
-                    return
+                self.look()

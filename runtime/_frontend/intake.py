@@ -39,6 +39,8 @@ from .waits import is_asked_by
 from .work import Verdict, Work
 
 if TYPE_CHECKING:
+    from .._backends.interpreters import RemoteInterrupt
+    from .._backends.transport import EncodedJob
     from .batch import BatchState
     from .from_worker import Request
 
@@ -68,8 +70,10 @@ class Intake:
         "_progress",
         "_unretrieved",
         "abandoned",
+        "interrupt_elsewhere",
         "is_closing",
         "lane",
+        "look",
         "make_batch",
         "name",
         "phase_of",
@@ -101,6 +105,14 @@ class Intake:
         )
         self.phase_of: Callable[[Job], int] = getattr(  # immutable
             self.registry, "phase_of", attrgetter("phase")
+        )
+        self.interrupt_elsewhere: Callable[[Collection[EncodedJob]], RemoteInterrupt]
+        self.interrupt_elsewhere = getattr(  # immutable
+            self.registry, "interrupt", _nothing_elsewhere
+        )
+        # Takes what has come home, where nobody else does so at once.
+        self.look: Callable[[], None] = getattr(  # immutable
+            self.registry, "look", _nothing
         )
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
@@ -378,6 +390,14 @@ def _failure_of(error: BaseException, pool_name: str) -> Exception:
         )
     failure.__cause__ = error
     return failure
+
+
+def _nothing() -> None:
+    pass
+
+
+def _nothing_elsewhere(_handles: object) -> "RemoteInterrupt":
+    raise AssertionError("the pool's jobs run in this interpreter")
 
 
 class _Adoption:

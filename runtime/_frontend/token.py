@@ -14,9 +14,10 @@ import trio
 
 from .._backends.leaf import current_token as token_inside
 from .._core import CancelToken, interrupt
-from .._errors import BackendUnavailableError, JobCancelled, JobInterrupted
+from .._errors import JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
+    from .._backends.interpreters import RemoteInterrupt
     from .._backends.transport import EncodedJob
     from .call import Call
     from .intake import Intake
@@ -51,14 +52,10 @@ class WorkToken(CancelToken):
 
     def __init__(self, intake: "Intake", *, may_interrupt: bool = False) -> None:
         super().__init__()
-        if may_interrupt and not getattr(intake.registry, "can_interrupt", True):
-            raise BackendUnavailableError(
-                "interpreters",
-                "it cannot interrupt jobs yet; use on_cancel='wait', and "
-                "runtime.check_cancelled() in the job, or backend='threads'",
-            )
         self.may_interrupt: bool = may_interrupt  # immutable
-        self._interrupt: interrupt.Interrupt | None = None  # owner: the Trio thread
+        self._interrupt: interrupt.Interrupt | RemoteInterrupt | None = (
+            None  # owner: the Trio thread
+        )
         self.intake: Intake = intake  # immutable
         # Who asked, in the words that end TaskCancelled's message; None: the
         # waiter's own cancel scope, or nobody.
@@ -91,7 +88,11 @@ class WorkToken(CancelToken):
         Args:
           is_over: Tells from any thread whether nothing will run with it any more.
         """
-        if self.may_interrupt and self._interrupt is None and not is_over():
+        if not self.may_interrupt or self._interrupt is not None or is_over():
+            return
+        if self.handles is not None:
+            self._interrupt = self.intake.interrupt_elsewhere(self.handles)
+        else:
             self._interrupt = interrupt.interrupt(self, is_over)
 
     def is_unreached(self) -> bool:
@@ -100,7 +101,7 @@ class WorkToken(CancelToken):
 
     def settle(self) -> None:
         """Note that the work is over."""
-        if self._interrupt is not None:
+        if isinstance(self._interrupt, interrupt.Interrupt):
             interrupt.nudge()
 
 

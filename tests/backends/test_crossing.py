@@ -5,6 +5,7 @@ import collections
 import functools
 import gc
 import os
+import select
 import subprocess
 import sys
 import weakref
@@ -14,6 +15,7 @@ import hypothesis
 import pytest
 import trio
 import trio.lowlevel
+from helpers import TIMEOUT
 from hypothesis import strategies as st
 
 import runtime
@@ -208,6 +210,16 @@ async def test_many_jobs_leave_nothing(single):
     registry = single._intake.registry
     assert (registry._out, registry._handles, registry._queues.drain()) == ({}, {}, [])
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_a_look_takes_the_news_before_the_pump_does(single):
+    registry = single._intake.registry
+    job = single.submit_nowait(jobs.add, 1, 2)
+    select.select([registry.fileno()], [], [], TIMEOUT)
+    assert job.state is runtime.JobState.RUNNING  # done, and not at home yet
+    registry.look()
+    assert job.state is runtime.JobState.DONE
+    assert await job.wait() == 3
 
 
 async def test_a_broken_interpreter_is_reported_and_replaced(single):
