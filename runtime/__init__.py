@@ -5,10 +5,10 @@ when it is first used: importing `runtime` alone loads nothing but this file.
 """
 
 import importlib
-from typing import TYPE_CHECKING
 
 from ._version import __version__
 
+TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from . import from_worker, lowlevel, testing
     from ._core.interrupt import uninterruptible

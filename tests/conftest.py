@@ -12,6 +12,10 @@ import pytest
 import trio
 from helpers import TIMEOUT
 
+# What "auto" means in tests: most use functions and objects that cannot cross to an
+# interpreter. tests/backends names its backends.
+os.environ["RUNTIME_BACKEND"] = "threads"
+
 
 def pytest_configure(config):
     """Refuse to test something else than what tox says is tested."""

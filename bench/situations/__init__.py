@@ -35,6 +35,10 @@ NAMES = (
     "iter_skew",
     "iter_small",
     "hypertile",
+    "interpreters_jobs",
+    "interpreters_call",
+    "interpreters_batch",
+    "interpreters_shared",
 )
 
 

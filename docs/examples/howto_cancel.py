@@ -37,10 +37,12 @@ async def leaving_it_behind(pool: runtime.WorkerPool) -> None:
 
 
 async def main() -> None:
-    async with runtime.open_worker_pool() as pool:
+    # Threads, for the jobs share events with the task.
+    async with runtime.open_worker_pool(backend="threads") as pool:
         await with_a_deadline(pool)
         await by_its_handle(pool)
         await leaving_it_behind(pool)
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

@@ -14,4 +14,5 @@ async def main() -> None:
     print(sum(counts), "primes")
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

@@ -12,4 +12,5 @@ async def main() -> None:
     print(*lines, sep="\n")
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

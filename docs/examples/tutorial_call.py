@@ -24,4 +24,5 @@ async def main() -> None:
     print(len(text.splitlines()), "lines; Trio went on meanwhile:", ticks > 0)
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

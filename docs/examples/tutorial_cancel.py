@@ -19,4 +19,5 @@ async def main() -> None:
             print("stopped after 0.2 seconds")
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

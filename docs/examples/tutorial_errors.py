@@ -28,4 +28,5 @@ async def main() -> None:
                     print("an error:", error)
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

@@ -22,4 +22,5 @@ async def main() -> None:
                 break
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

@@ -17,4 +17,5 @@ async def main() -> None:
     print(len(lines), "lines")
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

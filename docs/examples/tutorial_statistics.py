@@ -16,4 +16,5 @@ async def main() -> None:
         print(f"worker {worker.worker_index}: busy for {worker.busy_ns} ns")
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

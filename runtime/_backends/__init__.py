@@ -1,8 +1,15 @@
 """How a worker executes a job, chosen by name.
 
 May import `runtime._core`. The thread backend calls the job in place, which is what
-a worker does by itself; the interpreter backend is not built yet.
+a worker does by itself. The interpreter backend sends it to an interpreter that only
+one worker runs in: what crosses, and how, is in CROSSING.md.
+
+Importing the package imports nothing but the standard library: a worker's
+interpreter does.
 """
+
+import os
+import sys
 
 from .._errors import BackendUnavailableError
 
@@ -13,20 +20,34 @@ BACKENDS = ("threads", "interpreters")
 
 def why_unavailable(name: str) -> str | None:
     """Return why a backend cannot be used here and what to do; None if it can."""
-    if name == "interpreters":
-        return "this version runs jobs in threads only; use backend='threads'"
+    if name != "interpreters":
+        return None
+    try:
+        import _interpreters  # noqa: F401
+    except ImportError:
+        return "this Python has no subinterpreters; use backend='threads'"
+    from .._core import core
+
+    if core != "native":
+        return (
+            "it needs the native core, which is not in use here; use "
+            "backend='threads', or reinstall where there is a C compiler"
+        )
     return None
 
 
 def choose_backend(name: str) -> str:
     """Return the backend for a name or for ``"auto"``.
 
+    For ``"auto"`` it is what ``RUNTIME_BACKEND`` in the environment says, or the
+    best: threads where they run at the same time, else interpreters.
+
     Raises:
       ValueError: there is no backend of that name.
       BackendUnavailableError: there is, but not here; says why.
     """
     if name == "auto":
-        return "threads"
+        name = os.environ.get("RUNTIME_BACKEND") or _best()
     if name not in BACKENDS:
         names = ", ".join(map(repr, ("auto", *BACKENDS)))
         raise ValueError(f"backend must be one of {names}, not {name!r}")
@@ -34,3 +55,14 @@ def choose_backend(name: str) -> str:
     if reason is not None:
         raise BackendUnavailableError(name, reason)
     return name
+
+
+def _best() -> str:
+    if _has_gil() and why_unavailable("interpreters") is None:
+        return "interpreters"
+    return "threads"
+
+
+def _has_gil() -> bool:
+    # Not from `_util`, whose imports every worker's interpreter would wait for.
+    return sys._is_gil_enabled()

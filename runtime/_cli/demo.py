@@ -59,7 +59,7 @@ def _headline(module_count: int) -> str:
 
 def _note(comparison: Comparison) -> str:
     """Return why threads could not be quicker, where they could not."""
-    if is_gil_enabled():
+    if is_gil_enabled() and comparison.statistics.backend == "threads":
         return _GIL_NOTE
     wanted = comparison.statistics.worker_count
     got = comparison.pooled.cpu / comparison.pooled.wall

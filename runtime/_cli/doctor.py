@@ -15,6 +15,7 @@ import runtime
 
 from .. import _backends, lowlevel
 from .._core.selected import why_not_native
+from .._errors import BackendUnavailableError
 from .._util import available_cores, cgroup_quota, is_gil_enabled
 from .console import show
 from .exits import OK
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("runtime", runtime.__version__),
         ("core", _core()),
         *(_backend(name) for name in _backends.BACKENDS),
+        ("backend auto", _auto()),
         *((name, _version(name)) for name in ("trio", "outcome", "rich")),
         *((f"import {name}", _import_effect(name)) for name in arguments.imports),
     ]
@@ -82,6 +84,20 @@ def _core() -> str:
 def _backend(name: str) -> tuple[str, str]:
     reason = _backends.why_unavailable(name)
     return f"backend {name}", "available" if reason is None else f"no: {reason}"
+
+
+def _auto() -> str:
+    try:
+        chosen = _backends.choose_backend("auto")
+    except (ValueError, BackendUnavailableError) as error:
+        return f"no: {error}"
+    if os.environ.get("RUNTIME_BACKEND"):
+        return f"{chosen}, because RUNTIME_BACKEND says so"
+    if chosen == "interpreters":
+        return "interpreters: with a GIL, threads would take turns"
+    if is_gil_enabled():
+        return "threads, which take turns here: interpreters are not available"
+    return "threads: without a GIL they run at the same time"
 
 
 def _version(distribution: str) -> str:

@@ -15,7 +15,7 @@ from .._errors import JobCancelled, JobInterrupted
 from . import probe, sync
 from .job import RUNNING
 from .probe import nudge
-from .selected import CancelToken, Job, current_worker
+from .selected import CancelToken, Job, Worker
 
 if TYPE_CHECKING:
     from .safe_points import SafePoints
@@ -66,17 +66,26 @@ _points: "dict[int, tuple[weakref.ref[CodeType], SafePoints]]" = {}
 _shields: dict[int, int] = {}
 
 
-def interrupt(token: CancelToken, is_over: Callable[[], bool]) -> "Interrupt":
+def interrupt(
+    token: CancelToken,
+    is_over: Callable[[], bool],
+    on_met: Callable[[], None] | None = None,
+) -> "Interrupt":
     """Have `JobInterrupted` raised in each running job that has the token, once.
 
     Args:
       token: Of the work to interrupt.
       is_over: Tells from any thread whether nothing with the token will run any more.
+      on_met: Called on the worker when it was raised. Must not raise.
 
     Returns:
       The interrupt, which tells whether it has reached a job.
     """
-    found = Interrupt(token, is_over)
+    # Late, as `dis` is slow to import; but not as late as in the worker, where the
+    # import would itself be looked at, and need what is being imported.
+    from . import safe_points  # noqa: F401
+
+    found = Interrupt(token, is_over, on_met)
     found.is_possible = probe.add(found)
     return found
 
@@ -87,11 +96,17 @@ class Interrupt(probe.Probe):
     Thread safety: as `Probe`.
     """
 
-    __slots__ = ("_looks", "_is_over", "is_possible")
+    __slots__ = ("_is_over", "_looks", "_on_met", "is_possible")
 
-    def __init__(self, token: CancelToken, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        token: CancelToken,
+        is_over: Callable[[], bool],
+        on_met: Callable[[], None] | None,
+    ) -> None:
         super().__init__(token)
         self._is_over = is_over  # immutable
+        self._on_met = on_met  # immutable
         self.is_possible: bool = False  # owner: who asked
         # By thread: how many instructions of the job were looked at.
         self._looks: dict[int, int] = {}  # atomic: one thread per key
@@ -105,6 +120,13 @@ class Interrupt(probe.Probe):
         return JobInterrupted()
 
     @override
+    def meet(self, worker: Worker, job: Job) -> bool:
+        has_met = super().meet(worker, job)
+        if has_met and self._on_met is not None:
+            self._on_met()
+        return has_met
+
+    @override
     def may_act(self, job: Job, frame: FrameType, offset: int) -> bool:
         if job.phase != RUNNING or job.outcome is not None:  # SAFE-1 running
             return False
@@ -116,7 +138,8 @@ class Interrupt(probe.Probe):
         points = _points_of(frame.f_code)
         if offset in points.never:  # SAFE-5 handlers
             return False
-        self._looks[thread] = looks = self._looks.get(thread, 0) + 1
+        looks = self._looks[thread] + 1 if thread in self._looks else 1
+        self._looks[thread] = looks
         if looks < LINE_PATIENCE and offset not in points.line_starts:  # SAFE-6
             return False
         may_clean_up = looks >= CLEANUP_PATIENCE
@@ -157,10 +180,13 @@ class Interrupt(probe.Probe):
 
 def _points_of(code: CodeType) -> "SafePoints":
     """Return what is known of a function's bytecode."""
-    known = _points.get(id(code))
-    if known is not None and known[0]() is code:
-        return known[1]
-    from .safe_points import SafePoints  # late: `dis` is slow to import
+    try:
+        known, points = _points[id(code)]
+        if known() is code:
+            return points
+    except KeyError:
+        pass
+    from .safe_points import SafePoints  # it is loaded; see `interrupt`
 
     if len(_points) >= MAX_POINTS:
         _points.clear()
@@ -171,7 +197,8 @@ def _points_of(code: CodeType) -> "SafePoints":
 
 def _is_untouched(frame: FrameType) -> bool:
     """Return whether a frame is the runtime's, or the like of it."""
-    module = frame.f_globals.get("__name__")
+    names = frame.f_globals
+    module = names["__name__"] if "__name__" in names else None  # noqa: SIM401
     if isinstance(module, str) and module.partition(".")[0] in _UNTOUCHED:
         return True
     return frame.f_code.co_filename.startswith(_UNTOUCHED_FILES)
@@ -217,7 +244,7 @@ def _take_interrupt(frame: FrameType | None = None) -> bool:
     Args:
       frame: Where it is to be raised, if that is allowed there; None to take it anyway.
     """
-    worker = current_worker()
+    worker = probe.find_worker()
     job = None if worker is None else worker.job
     if worker is None or job is None:
         return False

@@ -139,6 +139,16 @@ class Job:
         del self, fn, args, context
         return True
 
+    def complete(self, result: "outcome.Maybe[object]") -> bool:
+        """Store the outcome of a call made elsewhere; False if it was withdrawn."""
+        # ATOMIC(lock-acquire): CLAIM-1 the canceller that loses gets False.
+        if not self._claim.acquire(blocking=False):
+            return False
+        self._drop_call()
+        self.outcome = result
+        self.phase = DONE
+        return True
+
     def leave(self) -> None:
         """Tell the sink that this entry has left the scheduler."""
         if self.sink is not None:

@@ -13,6 +13,7 @@ import collections
 import os
 import threading
 import time
+from _thread import daemon_threads_allowed
 from collections.abc import Callable
 
 __all__ = (
@@ -43,7 +44,9 @@ def start_thread(target: Callable[[], None], name: str) -> Thread:
 
     A daemon, so that a job stuck in one C call cannot keep the process alive
     after its pool gave up on it; every other worker is joined by its registry.
+    Only in a pool's interpreter it is none: there daemons are not allowed.
     """
-    thread = threading.Thread(target=target, name=name, daemon=True)
+    is_daemon = daemon_threads_allowed()
+    thread = threading.Thread(target=target, name=name, daemon=is_daemon)
     thread.start()
     return thread

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from itertools import chain
 from types import CodeType
-from typing import TYPE_CHECKING, cast, overload, override
+from typing import TYPE_CHECKING, Protocol, cast, overload, override
 
 import outcome
 
-from .._core import WITHDRAWN, Batch
+from .._core import WITHDRAWN, Job
 from .._errors import TaskCancelled
 from .options import OnCancelMany, callable_name
 from .token import WorkToken
@@ -25,7 +25,29 @@ from .work import Verdict
 if TYPE_CHECKING:
     from .intake import Intake
 
-__all__ = ("BatchCall", "Chunks", "as_sequence")
+__all__ = ("BatchCall", "BatchState", "Chunks", "as_sequence", "flatten")
+
+
+class BatchState(Protocol):
+    """What `runtime._core.Batch` and its twin for interpreters offer."""
+
+    is_complete: bool
+    is_over: bool
+
+    def first_piece(self) -> Job:
+        """Return the job that stands for all items."""
+        raise NotImplementedError
+
+    def errors(self) -> list[BaseException]:
+        """Return what the items raised."""
+        raise NotImplementedError
+
+    def results(self) -> list[object]:
+        """Return the results."""
+        raise NotImplementedError
+
+    def drop_call(self) -> None:
+        """Let go of the user's objects."""
 
 
 class BatchCall(Waiting):
@@ -67,7 +89,7 @@ class BatchCall(Waiting):
         self.token = WorkToken(  # immutable
             intake, may_interrupt=on_cancel == "interrupt"
         )
-        self.batch: Batch[object, object] = Batch(  # immutable
+        self.batch: BatchState = intake.make_batch(  # immutable
             call or fn,
             items,
             copy_context(),
@@ -107,7 +129,7 @@ class BatchCall(Waiting):
         """End the wait with an error of the runtime's own."""
         self._end(error)
 
-    def _left(self, _batch: Batch[object, object]) -> None:
+    def _left(self, _batch: object) -> None:
         self._intake.port.post(self)
 
     @override
@@ -165,17 +187,6 @@ class Chunks[T](Sequence[list[T]]):
             raise IndexError(f"no chunk {index}")  # ends an iteration
         start = index * self._chunk_size
         return list(self._items[start : start + self._chunk_size])
-
-
-def call_chunk[T, R](fn: Callable[[list[T]], Iterable[R]], chunk: list[T]) -> list[R]:
-    """Call the function for one chunk and check what it returned."""
-    results = list(fn(chunk))
-    if len(results) != len(chunk):
-        raise ValueError(
-            f"{callable_name(fn)} returned {len(results)} results for a chunk of "
-            f"{len(chunk)} items; it must return one for each"
-        )
-    return results
 
 
 def flatten(chunks: list[object]) -> list[object]:

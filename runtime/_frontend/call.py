@@ -27,7 +27,7 @@ from .._core import Job, sync
 from .._errors import TaskCancelled
 from .loan import Loan
 from .options import OnCancel, callable_name
-from .token import ENDED, WorkToken
+from .token import WorkToken, is_end
 from .waiting import Waiting
 from .work import Verdict, are_over, verdict_of
 
@@ -38,7 +38,8 @@ __all__ = ("Call", "Poller")
 
 # At most this many ticks of the Trio loop (DESIGN 4.8).
 MAX_POLLS = 4
-# After a poll that did not pay, this many calls do not poll. Arbitrary.
+# After polls that did not pay, at most this many calls do not poll: one after the first
+# of them, then twice as many each time. Arbitrary.
 POLL_BACKOFF = 16
 
 
@@ -51,11 +52,12 @@ class Poller:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_is_polling", "_skip")
+    __slots__ = ("_backoff", "_is_polling", "_skip")
 
     def __init__(self) -> None:
         self._is_polling = False  # owner: the Trio thread
         self._skip = 0  # owner: the Trio thread
+        self._backoff = 1  # owner: the Trio thread
 
     def begin(self, *, is_worker_idle: bool) -> bool:
         """Return whether to poll now; if so, `end` must follow."""
@@ -70,7 +72,8 @@ class Poller:
     def end(self, *, paid: bool) -> None:
         """Learn from a poll."""
         self._is_polling = False
-        self._skip = 0 if paid else POLL_BACKOFF
+        self._skip = 0 if paid else self._backoff
+        self._backoff = 1 if paid else min(2 * self._backoff, POLL_BACKOFF)
 
 
 class Call(Waiting, Job):
@@ -136,6 +139,7 @@ class Call(Waiting, Job):
         assert handoff is not None
         for _ in range(MAX_POLLS):
             await trio.lowlevel.cancel_shielded_checkpoint()
+            self._intake.look()
             if handoff.locked():
                 break
         # ATOMIC(lock-acquire): CALL-2 the worker and the task both try; the task
@@ -201,7 +205,7 @@ class Call(Waiting, Job):
         if self._loan is not None:
             try:
                 self._loan.give_back()
-            except Exception as error:  # the user's limiter; its error is the answer
+            except BaseException as error:  # of the user's limiter: the answer
                 self.outcome: outcome.Maybe[object] | None = outcome.Error(error)
         self._intake.settle(self)
 
@@ -210,7 +214,7 @@ class Call(Waiting, Job):
         answer, self.outcome = self.outcome, None
         raise_cancel, self._raise_cancel = self._raise_cancel, None
         assert answer is not None
-        if type(answer) is outcome.Error and isinstance(answer.error, ENDED):
+        if type(answer) is outcome.Error and is_end(answer.error):
             if raise_cancel is not None:
                 return outcome.capture(raise_cancel)
             return outcome.Error(TaskCancelled(self.name, self.token.cause or "itself"))

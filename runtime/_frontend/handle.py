@@ -38,7 +38,7 @@ class Job[R]:
     @property
     def state(self) -> JobState:
         """Where the job is; it may have moved on by the time you look."""
-        return JobState(self._submission.phase)
+        return JobState(self._submission.phase_now)
 
     async def wait(self) -> R:
         """Wait for the job and return what its function returned.

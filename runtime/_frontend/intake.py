@@ -21,12 +21,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING
 
 import trio
 
-from .._core import Job, Registry, current_worker
+from .._core import Batch, Job, Registry, current_worker
 from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosedError
 from . import forking
 from .bound import Bound
@@ -38,6 +39,9 @@ from .waits import is_asked_by
 from .work import Verdict, Work
 
 if TYPE_CHECKING:
+    from .._backends.interpreters import RemoteInterrupt
+    from .._backends.transport import EncodedJob
+    from .batch import BatchState
     from .from_worker import Request
 
 __all__ = ("Intake", "MakeRegistry")
@@ -66,9 +70,13 @@ class Intake:
         "_progress",
         "_unretrieved",
         "abandoned",
+        "interrupt_elsewhere",
         "is_closing",
         "lane",
+        "look",
+        "make_batch",
         "name",
+        "phase_of",
         "places",
         "port",
         "registry",
@@ -85,10 +93,27 @@ class Intake:
         queue_capacity: int,
     ) -> None:
         self.name: str = name  # immutable
-        self.port: CompletionPort = CompletionPort()  # immutable
+        self.port: CompletionPort = CompletionPort(self.break_down)  # immutable
         self.registry: Registry = make_registry(
             nursery, self._report_failure
         )  # immutable
+        # What a backend may do in its own way.
+        if bind := getattr(self.registry, "bind", None):
+            bind(self.port)
+        self.make_batch: Callable[..., BatchState] = getattr(  # immutable
+            self.registry, "make_batch", Batch
+        )
+        self.phase_of: Callable[[Job], int] = getattr(  # immutable
+            self.registry, "phase_of", attrgetter("phase")
+        )
+        self.interrupt_elsewhere: Callable[[Collection[EncodedJob]], RemoteInterrupt]
+        self.interrupt_elsewhere = getattr(  # immutable
+            self.registry, "interrupt", _nothing_elsewhere
+        )
+        # Takes what has come home, where nobody else does so at once.
+        self.look: Callable[[], None] = getattr(  # immutable
+            self.registry, "look", _nothing
+        )
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
         self.lane: AsyncLane = AsyncLane(  # immutable
@@ -107,7 +132,8 @@ class Intake:
         # All that follows belongs to the Trio thread.
         # Accepted and not settled; used as an ordered set.
         self.work: dict[Work, None] = {}  # owner
-        self.abandoned: set[Work] = set()  # owner: of these, with no waiter left
+        # With no waiter left; still here while it runs on, left behind.
+        self.abandoned: set[Work] = set()  # owner
         self.verdicts: Counter[Verdict] = Counter[
             Verdict
         ]()  # owner: how settled work ended
@@ -172,11 +198,11 @@ class Intake:
         """Count the end of a piece of work: its entry has left the scheduler."""
         if holds_place:
             self.places.give_back()
+        self.abandoned.discard(work)
+        work.token.settle()
         if work not in self.work:
             return  # left behind by a shutdown or a failure
         del self.work[work]
-        self.abandoned.discard(work)
-        work.token.settle()
         self.verdicts[work.verdict()] += 1
         if self.is_closing:
             self.note_progress()
@@ -196,7 +222,7 @@ class Intake:
     def start_child(self, request: "Request") -> None:
         """Run a job's request in a task of the pool."""
         if self._has_left:
-            request.refuse(PoolClosedError(self.name))
+            request.fail(PoolClosedError(self.name))
         else:
             self._nursery.start_soon(request.run_in_child_task)
 
@@ -322,13 +348,21 @@ class Intake:
         """Report a bug of ours; on a worker's thread."""
         self.port.post(_Failure(self, error))
 
-    def break_down(self, error: BaseException) -> None:
-        """Close loudly: the scheduler cannot be trusted any more."""
-        self._failure = failure = _failure_of(error, self.name)
+    def break_down(self, error: BaseException) -> Exception:
+        """Close loudly: the scheduler cannot be trusted any more.
+
+        Returns:
+          What everybody is told.
+        """
+        if self._failure is None:
+            self._failure = _failure_of(error, self.name)
         self.is_closing = self._is_cancelled = True
-        for work in list(self.work):
-            self.leave_behind(work, failure)
+        while self.work:  # newest first; an answer may still bring the next
+            work = next(reversed(self.work))
+            self.leave_behind(work, self._failure)
+            work.stop("a failure of the runtime")  # else workers run what is queued
         self._nursery.cancel_scope.cancel()
+        return self._failure
 
     def after_fork(self) -> None:
         """Give up everything in a forked child; not in the Trio thread."""
@@ -338,12 +372,15 @@ class Intake:
         )
         self.is_closing = self._is_cancelled = True
         self.work.clear()
+        self.abandoned.clear()
         self.registry.after_fork()
 
 
 def _failure_of(error: BaseException, pool_name: str) -> Exception:
     """Return what those are told who wait while the scheduler fails."""
     failure: Exception
+    if isinstance(error, BrokenWorkerError):  # an interpreter broke too often
+        return error
     if isinstance(error, Exception) and not isinstance(error, MemoryError):
         failure = InternalError("the scheduler failed; please report this as a bug")
     else:  # thrown at the worker's thread from outside
@@ -353,6 +390,14 @@ def _failure_of(error: BaseException, pool_name: str) -> Exception:
         )
     failure.__cause__ = error
     return failure
+
+
+def _nothing() -> None:
+    pass
+
+
+def _nothing_elsewhere(_handles: object) -> "RemoteInterrupt":
+    raise AssertionError("the pool's jobs run in this interpreter")
 
 
 class _Adoption:
@@ -367,6 +412,9 @@ class _Adoption:
     def deliver(self) -> None:
         self._intake.track_adopted(self._work)
 
+    def fail(self, error: BaseException) -> None:
+        self._work.fail(error)
+
 
 class _Failure:
     """A worker's last words: the scheduler failed."""
@@ -379,3 +427,6 @@ class _Failure:
 
     def deliver(self) -> None:
         self._intake.break_down(self._error)
+
+    def fail(self, error: BaseException) -> None:
+        pass

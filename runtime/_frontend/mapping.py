@@ -33,12 +33,13 @@ import outcome
 import trio
 
 from .. import _core
+from .._backends.leaf import run_block
 from .._core import sync
-from .._errors import JobCancelled, TaskCancelled
+from .._errors import TaskCancelled
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .protected import protected
-from .token import ENDED, WorkToken
+from .token import WorkToken, is_end
 from .waits import waiting_for
 from .work import Verdict, are_over, verdict_of
 
@@ -56,10 +57,14 @@ BLOCK_NS = 1_000_000
 TURN_NS = 500_000
 
 
+# What `run_block` returns: results, error, nanoseconds.
+type _Done = tuple[list[object], BaseException | None, int]
+
+
 class _Block(_core.Job):
     """Some items on their way to a worker, and their results on the way back."""
 
-    __slots__ = ("_stream", "code", "is_back", "name", "results", "size")
+    __slots__ = ("_stream", "code", "is_back", "name", "size")
 
     # Immutable, so a narrower type is sound.
     token: WorkToken  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -70,11 +75,9 @@ class _Block(_core.Job):
         items: list[object],
         context: Context,
     ) -> None:
-        # Filled by the worker as it goes, so that an error loses no value.
-        self.results: list[object] = []  # owner: the worker, then the Trio thread
         super().__init__(
-            _run_block,
-            (stream.call, items, self.results, stream.token),
+            run_block,
+            (stream.call, items, stream.token),
             context,
             token=stream.token,
             sink=_Block._left,
@@ -93,6 +96,9 @@ class _Block(_core.Job):
 
     def verdict(self) -> Verdict:
         """Tell how the block ended."""
+        result = self.outcome
+        if isinstance(result, outcome.Value) and cast("_Done", result.value)[1]:
+            return Verdict.FAILED
         return verdict_of(self)
 
     def stop(self, cause: str) -> None:
@@ -109,21 +115,6 @@ class _Block(_core.Job):
 
     def _left(self) -> None:
         self._stream.intake.port.post(self)
-
-
-def _run_block(
-    call: Callable[[object], object],
-    items: list[object],
-    results: list[object],
-    token: WorkToken,
-) -> int:
-    """Call the function for each item, on a worker; return the time it took."""
-    begin_ns = sync.clock_ns()
-    for item in items:
-        if token.is_set:
-            raise JobCancelled
-        results.append(call(item))
-    return sync.clock_ns() - begin_ns
 
 
 class MapStream[T, R](AsyncIterator[R]):
@@ -263,13 +254,23 @@ class MapStream[T, R](AsyncIterator[R]):
         self._changed.unpark_all()
 
     def _take_results(self, block: _Block) -> None:
-        if not self._errors:  # what comes after a failed item is not handed out
-            self._ready.extend(cast("list[R]", block.results))
         result, block.outcome = block.outcome, None
-        if isinstance(result, outcome.Value):
-            self._adapt(block.size, cast("int", result.value))
-        elif result is not None and not isinstance(result.error, ENDED):
-            self._errors.append(result.error)
+        if result is None:
+            return  # withdrawn
+        if isinstance(result, outcome.Error):
+            self._fail(result.error)
+            return
+        results, error, elapsed_ns = cast("_Done", result.value)
+        if not self._errors:  # what comes after a failed item is not handed out
+            self._ready.extend(cast("list[R]", results))
+        if error is None:
+            self._adapt(block.size, elapsed_ns)
+        else:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not is_end(error):
+            self._errors.append(error)
             self.stop("one of its items")
 
     def _adapt(self, size: int, elapsed_ns: int) -> None:

@@ -4,28 +4,22 @@ Layer: frontend. Imports: `intake`, `pool`, `stuck`, `runtime._backends`,
 `runtime._core`, trio.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
-import trio
-
 from .._backends import choose_backend
-from .._core import SPARE_LIMIT, Registry
-from .._util import available_cores, is_gil_enabled
+from .._core import SPARE_LIMIT
+from .._util import available_cores
 from .intake import Intake, MakeRegistry
 from .nursery import open_nursery
 from .options import check_count
 from .pool import WorkerPool
 from .protected import protected
+from .registries import registry_maker
 from .stuck import watch_for_stuck_jobs
 
 __all__ = ("open_worker_pool", "run_pool")
-
-# How often an idle worker searches before it sleeps: long enough to meet the next
-# call of a task that makes one after the other. Measured in bench round_trip. With a
-# GIL a searching worker would only hold up the others.
-SPIN_ROUNDS = 60
 
 _pool_numbers = count(1)
 
@@ -38,6 +32,9 @@ async def open_worker_pool(
     backend: str = "auto",
     queue_capacity: int = 1000,
     name: str | None = None,
+    preload: Sequence[str] = (),
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[object, ...] = (),
     spare_limit: int = SPARE_LIMIT,
     stuck_after: float | None = None,
 ) -> AsyncIterator[WorkerPool]:
@@ -52,11 +49,16 @@ async def open_worker_pool(
     Args:
       worker_count: How many jobs run at the same time, at least 1; by default the
         cores this process may use (CPU affinity and control group respected).
-      backend: How jobs are executed: ``"threads"``, or ``"auto"`` for the best this
-        interpreter has.
+      backend: How jobs are executed: by ``"threads"``, by ``"interpreters"``, one for
+        each worker, or ``"auto"`` for the one that suits this build.
       queue_capacity: How many jobs may wait for a worker, at least 1. Who submits
         more waits.
       name: Shown in thread names, statistics and errors.
+      preload: Names of modules that each worker imports before its first job.
+      initializer: Called as ``initializer(*initargs)`` by each worker before its first
+        job; only where each worker has globals of its own, that is with
+        ``"interpreters"``.
+      initargs: Its arguments.
       spare_limit: How many jobs may wait at a time in `blocking` or
         `runtime.from_worker`; each has a spare thread work in its place. One more
         gets a `DeadlockError`.
@@ -66,7 +68,9 @@ async def open_worker_pool(
 
     Raises:
       BackendUnavailableError: this interpreter cannot provide the backend.
-      BrokenWorkerError: a worker's thread could not be started.
+      BrokenWorkerError: a worker's thread could not be started. Leaves the block, if
+        a worker broke again and again, for example in its ``initializer``.
+      CrossingError: ``initializer`` or ``initargs`` cannot cross.
     """
     if worker_count is None:
         worker_count = available_cores()
@@ -79,21 +83,20 @@ async def open_worker_pool(
         )
     pool_name = f"pool-{next(_pool_numbers)}" if name is None else name
 
-    def make_registry(
-        _nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
-    ) -> Registry:
-        return Registry(
-            worker_count,
-            name=pool_name,
-            spin_rounds=1 if is_gil_enabled() else SPIN_ROUNDS,
-            spare_limit=spare_limit,
-            on_failure=on_failure,
-        )
-
+    chosen = choose_backend(backend)
+    make_registry = registry_maker(
+        chosen,
+        worker_count,
+        name=pool_name,
+        preload=preload,
+        initializer=initializer,
+        initargs=initargs,
+        spare_limit=spare_limit,
+    )
     async with run_pool(
         make_registry,
         name=pool_name,
-        backend=choose_backend(backend),
+        backend=chosen,
         queue_capacity=queue_capacity,
         stuck_after=stuck_after,
     ) as pool:

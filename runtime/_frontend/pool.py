@@ -18,8 +18,9 @@ from typing import Literal, cast, overload
 import outcome
 import trio
 
+from .._backends.leaf import call_chunk
 from .._errors import DeadlockError
-from .batch import BatchCall, Chunks, as_sequence, call_chunk, flatten
+from .batch import BatchCall, Chunks, as_sequence, flatten
 from .call import Call, Poller
 from .handle import Job
 from .intake import Intake

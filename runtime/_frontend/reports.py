@@ -32,7 +32,7 @@ class PoolStatistics:
     Attributes:
       name: The pool's name.
       worker_count: How many workers it has.
-      backend: ``"threads"``.
+      backend: ``"threads"`` or ``"interpreters"``.
       core: Which build of the scheduler runs it, ``"python"``.
       queued: Entries in the injector, withdrawn ones that were not yet removed
         included.

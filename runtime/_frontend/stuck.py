@@ -22,6 +22,7 @@ from .._core import RUNNING, Job
 from .._core.probe import Probe, add, nudge
 from .intake import Intake
 from .reports import Straggler, straggler_of
+from .token import WorkToken
 
 __all__ = ("watch_for_stuck_jobs",)
 
@@ -80,12 +81,14 @@ async def _report(intake: Intake, job: Job, seconds: float) -> None:
     """Log that a job is stuck, with its stack if it can be had."""
     named = _named(intake, job)
     sighting = _Sighting(intake, job)
-    if add(sighting):
+    where = "it is inside one call into C, or waits\n"
+    if isinstance(job.token, WorkToken) and job.token.handles is not None:
+        where = "it is in an interpreter of its own, and cannot say where\n"
+    elif add(sighting):
         with trio.move_on_after(PATIENCE):
             await sighting.seen.wait()
         sighting.is_done = True
         nudge()
-    where = "it is inside one call into C, or waits\n"
     if sighting.stack:
         where = "".join(traceback.StackSummary.from_list(sighting.stack).format())
     _logger.warning(
@@ -148,3 +151,6 @@ class _Sighting(Probe):
     def deliver(self) -> None:
         """Let the report go on."""
         self.seen.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Do nothing: the report goes on without it."""

@@ -17,7 +17,7 @@ import trio
 from .._core import WITHDRAWN, Job
 from .._errors import JobCancelled, TaskCancelled
 from .options import OnCancelMany, callable_name
-from .token import ENDED, WorkToken
+from .token import WorkToken, is_end
 from .waits import check_wait, waiting_for
 from .work import Verdict, are_over, verdict_of
 
@@ -78,6 +78,11 @@ class Submission(Job):
         # Set when the end was delivered; the outcome alone is there a little earlier.
         self._is_over = False  # owner: the Trio thread
 
+    @property
+    def phase_now(self) -> int:
+        """Where the job is, be it in another interpreter."""
+        return self._intake.phase_of(self)
+
     async def wait_over(self) -> None:
         """Wait until the end was delivered; a checkpoint on every call."""
         if self._is_over:
@@ -99,7 +104,7 @@ class Submission(Job):
         if type(result) is outcome.Value:
             return outcome.Value(result.value)
         assert isinstance(result, outcome.Error)
-        if isinstance(result.error, ENDED):
+        if is_end(result.error):
             cause = self.token.cause or "itself"
             return outcome.Error(TaskCancelled(self.name, cause))
         return outcome.Error(result.error.with_traceback(self._traceback))
@@ -109,9 +114,7 @@ class Submission(Job):
         self._intake.settle(self, holds_place=self._holds_place)
         if self._early is not None:
             self.outcome = None
-        elif type(self.outcome) is outcome.Error and not isinstance(
-            self.outcome.error, ENDED
-        ):
+        elif type(self.outcome) is outcome.Error and not is_end(self.outcome.error):
             self._traceback = self.outcome.error.__traceback__
             self._intake.note_unretrieved(self, self.outcome.error)
         self._finish()

@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .._backends.leaf import current_token as token_inside
 from .._core import CancelToken, interrupt
 from .._errors import JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
+    from .._backends.interpreters import RemoteInterrupt
+    from .._backends.transport import EncodedJob
     from .call import Call
     from .intake import Intake
 
-__all__ = ("ENDED", "WorkToken", "current_token", "token_within")
+__all__ = ("WorkToken", "current_token", "is_end", "token_within")
 
-# What ends a job that was asked to stop.
-ENDED = (JobCancelled, JobInterrupted)
+
+def is_end(error: BaseException) -> bool:
+    """Return whether the error is what ends a job that was asked to stop."""
+    # Not isinstance: it would ask the error's __class__, which is the user's.
+    return issubclass(type(error), (JobCancelled, JobInterrupted))
 
 
 class WorkToken(CancelToken):
@@ -36,6 +42,7 @@ class WorkToken(CancelToken):
     __slots__ = (
         "_interrupt",
         "cause",
+        "handles",
         "host",
         "intake",
         "may_interrupt",
@@ -46,7 +53,9 @@ class WorkToken(CancelToken):
     def __init__(self, intake: "Intake", *, may_interrupt: bool = False) -> None:
         super().__init__()
         self.may_interrupt: bool = may_interrupt  # immutable
-        self._interrupt: interrupt.Interrupt | None = None  # owner: the Trio thread
+        self._interrupt: interrupt.Interrupt | RemoteInterrupt | None = (
+            None  # owner: the Trio thread
+        )
         self.intake: Intake = intake  # immutable
         # Who asked, in the words that end TaskCancelled's message; None: the
         # waiter's own cancel scope, or nobody.
@@ -54,14 +63,22 @@ class WorkToken(CancelToken):
         # The call whose task can run what `from_worker.run` asks for.
         self.host: Call | None = None  # owner: the Trio thread
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
+        # Where its jobs are, if that is in other interpreters.
+        self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
         # Tasks that wait for the work and are not its host (`waits`).
         self.waiters: tuple[trio.lowlevel.Task, ...] = ()  # owner: the Trio thread
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        """Become, inside another interpreter, the token of the job that runs there."""
+        return token_inside, ()
 
     def request_stop(self, cause: str | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""
         if self.cause is None:
             self.cause = cause
         self.is_set = True
+        for handle in self.handles or ():
+            handle.request_stop()
         for scope in self.scopes or ():
             scope.cancel()
 
@@ -71,7 +88,11 @@ class WorkToken(CancelToken):
         Args:
           is_over: Tells from any thread whether nothing will run with it any more.
         """
-        if self.may_interrupt and self._interrupt is None and not is_over():
+        if not self.may_interrupt or self._interrupt is not None or is_over():
+            return
+        if self.handles is not None:
+            self._interrupt = self.intake.interrupt_elsewhere(self.handles)
+        else:
             self._interrupt = interrupt.interrupt(self, is_over)
 
     def is_unreached(self) -> bool:
@@ -80,7 +101,7 @@ class WorkToken(CancelToken):
 
     def settle(self) -> None:
         """Note that the work is over."""
-        if self._interrupt is not None:
+        if isinstance(self._interrupt, interrupt.Interrupt):
             interrupt.nudge()
 
 

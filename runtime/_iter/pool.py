@@ -3,7 +3,7 @@
 The front end knows nothing of this layer, so the pool that it opens is given a second
 handle here, which has the async twins.
 
-Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, trio.
+Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`, trio.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -12,12 +12,15 @@ from functools import wraps
 from typing import Any, overload
 
 from .._core import join as core_join
+from .._errors import BackendUnavailableError
 from .._frontend import inline, opening, pool
 from .._frontend.protected import protected
 from .broadcast import broadcast_here
+from .crossing import run_crossed
 from .drive import run_chain
 from .par import Awaiting, ParIter, awaited_chain
 from .producers import Producer
+from .progress import Bar
 from .sources import producer_of, producer_of_async
 from .terminals import Terminal
 from .written import Steps, written
@@ -34,6 +37,15 @@ class WorkerPool(pool.WorkerPool):
         for name in pool.WorkerPool.__slots__:
             setattr(self, name, getattr(opened, name))
 
+    def _check_threads(self, verb: str) -> None:
+        """Raise where the halves of a job would be in different interpreters."""
+        if self._backend == "interpreters":
+            raise BackendUnavailableError(
+                "interpreters",
+                f"{verb} needs workers that share objects: open the pool with "
+                "backend='threads'",
+            )
+
     @overload
     async def join[A, B](
         self, f: Callable[[], A], g: Callable[[], B], /
@@ -49,6 +61,7 @@ class WorkerPool(pool.WorkerPool):
 
         Cancellation: as for `spawn_cpu_work`.
         """
+        self._check_threads("pool.join()")
         return await self.spawn_cpu_work(core_join, *halves, name="join")
 
     async def broadcast[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
@@ -58,6 +71,7 @@ class WorkerPool(pool.WorkerPool):
 
         Cancellation: as for `spawn_cpu_work`.
         """
+        self._check_threads("pool.broadcast()")
         return await self.spawn_cpu_work(broadcast_here, fn, args, name="broadcast")
 
     def par_iter[T](
@@ -68,6 +82,10 @@ class WorkerPool(pool.WorkerPool):
             total = await pool.par_iter(range(1000)).map(cost).sum()
 
         The async twin of `runtime.par_iter`, with the same adaptors and terminals.
+
+        On a pool of interpreters the chain's functions have to be importable, and its
+        items cross in stretches. ``combine`` of a `fold`, and the function of a
+        `reduce`, are then called in the Trio thread, too, once for each stretch.
 
         Args:
           data: What `runtime.par_iter` takes, or an async iterable, which is pulled
@@ -82,11 +100,18 @@ class WorkerPool(pool.WorkerPool):
         return awaited_chain(producer, self._run_chain)
 
     def _run_chain(
-        self, steps: Steps, producer: Producer, terminal: Terminal, *options: Any
+        self,
+        steps: Steps,
+        producer: Producer,
+        terminal: Terminal,
+        min_length: int,
+        progress: Bar | None,
     ) -> Any:
-        return self.spawn_cpu_work(
-            run_chain, producer, terminal, *options, name=written("pool", steps)
-        )
+        name = written("pool", steps, terminal.name)
+        chain = producer, terminal, min_length, progress
+        if self._backend == "interpreters":
+            return run_crossed(self, *chain, name=name)
+        return self.spawn_cpu_work(run_chain, *chain, name=name)
 
 
 type _Opener[**P, Pool] = Callable[P, AbstractAsyncContextManager[Pool]]

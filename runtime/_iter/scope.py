@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker
-from .._errors import JobCancelled, NotOnWorkerError
-from .place import SIGNAL_STEP, current_sync_pool
+from .._errors import JobCancelled
+from .place import SIGNAL_STEP, current_sync_pool, not_on_worker
 
 __all__ = ("Scope", "scope")
 
@@ -53,10 +53,11 @@ def scope() -> "Scope":
         return Scope(worker.registry, token or CancelToken())
     pool = current_sync_pool()
     if pool is None:
-        raise NotOnWorkerError(
+        raise not_on_worker(
             "runtime.scope()",
             "async with trio.open_nursery() as nursery: "
             "nursery.start_soon(pool.spawn_cpu_work, fn)",
+            "with runtime.open_sync_pool(), runtime.scope() as scope: scope.spawn(fn)",
         )
     return Scope(pool.registry, CancelToken())
 
@@ -140,7 +141,17 @@ class Scope:
             raise BaseExceptionGroup("a scope failed", errors) from None
 
     def _finish(self) -> None:
-        """Run what is left and wait for what others run."""
+        """Run what is left and wait for what others run, whatever comes meanwhile."""
+        while True:
+            try:
+                self._wait_finished()
+                return
+            except BaseException as error:  # Ctrl-C: stop, and wait all the same
+                self._has_failed = True
+                with self._lock:
+                    self._errors.append(error)
+
+    def _wait_finished(self) -> None:
         on_worker = current_worker() is not None
         with self._lock:
             # ORDER: first this, then the look at the queue; who spawns after the look
@@ -153,12 +164,7 @@ class Scope:
             with self._lock:
                 if self._unfinished == 0:
                     return
-            try:
-                self._parker.park(SIGNAL_STEP)
-            except BaseException as error:  # Ctrl-C: stop, and wait all the same
-                self._has_failed = True
-                with self._lock:
-                    self._errors.append(error)
+            self._parker.park(SIGNAL_STEP)
 
     def _run_oldest(self) -> None:
         """Run one call; the body of a ticket."""

@@ -15,8 +15,8 @@ import trio
 
 from .._core import CancelToken, Job, Latch, Registry
 from .._errors import InternalError, NotOnWorkerError, PoolClosedError
-from .._frontend.opening import SPIN_ROUNDS
 from .._frontend.options import check_count
+from .._frontend.registries import SPIN_ROUNDS
 from .._util import available_cores, is_gil_enabled
 from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool
 

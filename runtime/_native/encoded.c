@@ -216,6 +216,13 @@ encoded_job_request_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+encoded_job_note_met(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    atomic_store(&job_of(op)->work->was_met, true);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 encoded_job_get_phase(PyObject *op, void *Py_UNUSED(closure))
 {
     return PyLong_FromLong(atomic_load(&job_of(op)->phase));
@@ -239,12 +246,26 @@ encoded_job_get_is_stopped(PyObject *op, void *Py_UNUSED(closure))
     return PyBool_FromLong(work_is_stopped(job_of(op)->work));
 }
 
+static PyObject *
+encoded_job_get_is_interrupted(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(atomic_load(&job_of(op)->work->is_interrupted));
+}
+
+static PyObject *
+encoded_job_get_was_met(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(atomic_load(&job_of(op)->work->was_met));
+}
+
 static PyMethodDef encoded_job_methods[] = {
     {"frame", encoded_job_frame, METH_O, PyDoc_STR("Return one frame of the parcel.")},
     {"frames", encoded_job_frames, METH_VARARGS,
      PyDoc_STR("Return the frames from start to stop, by default to the last.")},
     {"request_stop", encoded_job_request_stop, METH_NOARGS,
      PyDoc_STR("Set the token of the piece of work.")},
+    {"note_met", encoded_job_note_met, METH_NOARGS,
+     PyDoc_STR("Note that an interrupt was raised in the piece of work.")},
     {0},
 };
 
@@ -254,6 +275,10 @@ static PyGetSetDef encoded_job_getset[] = {
     {"stop", encoded_job_get_stop, NULL,
      PyDoc_STR("The frame after its last; for the worker that runs it."), NULL},
     {"is_stopped", encoded_job_get_is_stopped, NULL, PyDoc_STR("The token."), NULL},
+    {"is_interrupted", encoded_job_get_is_interrupted, NULL,
+     PyDoc_STR("Whether what runs of the piece of work is to be interrupted."), NULL},
+    {"was_met", encoded_job_get_was_met, NULL,
+     PyDoc_STR("Whether an interrupt was raised in it."), NULL},
     {0},
 };
 

@@ -36,6 +36,8 @@ typedef enum {
 typedef struct {
     _Atomic uint32_t refs;
     _Atomic bool is_stopped;   /* atomic: the token; once set it stays set */
+    _Atomic bool is_interrupted; /* atomic: to be broken off; once set it stays set */
+    _Atomic bool was_met;      /* atomic: an interrupt was raised; stays set */
     _Atomic uint32_t open_jobs; /* atomic: raised by whoever cuts, before the push;
                                    lowered by the outbox's reader */
     uint64_t id;               /* immutable: the sender's name for it */
@@ -66,6 +68,8 @@ work_new(uint64_t id, parcel_t *parcel)
     if (work != NULL) {
         atomic_init(&work->refs, 1);
         atomic_init(&work->is_stopped, false);
+        atomic_init(&work->is_interrupted, false);
+        atomic_init(&work->was_met, false);
         atomic_init(&work->open_jobs, 0);
         work->id = id;
         work->parcel = parcel;

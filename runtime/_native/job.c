@@ -355,9 +355,26 @@ job_get_call(PyObject *op, void *offset)
     return found;
 }
 
+static PyObject *
+job_complete_method(PyObject *op, PyObject *new_outcome)
+{
+    JobObject *job = as_job(op);
+    if (!job_claim(job, JOB_RUNNING)) {
+        Py_RETURN_FALSE;
+    }
+    job_drop_call(job);
+    job_store_outcome(job, Py_NewRef(new_outcome));
+    /* ORDER: the outcome first; who reads DONE may take it. */
+    atomic_store(&job->phase, JOB_DONE);
+    Py_RETURN_TRUE;
+}
+
 static PyMethodDef job_methods[] = {
     {"run", job_run_method, METH_NOARGS,
      PyDoc_STR("Run the job here and store its outcome; False if it was withdrawn.")},
+    {"complete", job_complete_method, METH_O,
+     PyDoc_STR("Store the outcome of a call made elsewhere; False if it was "
+               "withdrawn.")},
     {"withdraw", job_withdraw_method, METH_NOARGS,
      PyDoc_STR("Take the job back; True if it had not begun and now never will.")},
     {"leave", job_leave_method, METH_NOARGS,

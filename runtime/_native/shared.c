@@ -182,6 +182,16 @@ shared_queues_withdraw(PyObject *op, PyObject *handle)
 }
 
 static PyObject *
+shared_queues_interrupt(PyObject *op, PyObject *handle)
+{
+    if (!Py_IS_TYPE(handle, state_of(Py_TYPE(op))->encoded_job_type)) {
+        return PyErr_Format(PyExc_TypeError, "only an EncodedJob can be interrupted");
+    }
+    shared_interrupt(shared_of(op), ((EncodedJobObject *)handle)->job);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 shared_queues_drain(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     PyObject *news = PyList_New(0);
@@ -318,6 +328,8 @@ static PyMethodDef shared_queues_methods[] = {
                "until nobody can reach them any more.")},
     {"withdraw", shared_queues_withdraw, METH_O,
      PyDoc_STR("Take a job back; True if it had not begun and now never will.")},
+    {"interrupt", shared_queues_interrupt, METH_O,
+     PyDoc_STR("Have what runs of a job's work interrupted, once its token is set.")},
     {"drain", shared_queues_drain, METH_NOARGS,
      PyDoc_STR("Return the news of jobs that left the scheduler, the oldest first:\n"
                "(id, answer, frames, start, stop, is_last, worker_index, run_ns).")},
@@ -513,6 +525,29 @@ shared_worker_has_work_outside(PyObject *op, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(injector_length(&shared->injector) > 0);
 }
 
+static PyObject *
+shared_worker_wait_alarm(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    SharedWorkerObject *self = (SharedWorkerObject *)op;
+    seat_t *seat = self->seat;
+    if (seat != NULL) {
+        Py_BEGIN_ALLOW_THREADS
+        parker_park(&seat->alarm, -1);
+        Py_END_ALLOW_THREADS
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+shared_worker_ring_alarm(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    SharedWorkerObject *self = (SharedWorkerObject *)op;
+    if (self->seat != NULL) {
+        parker_unpark(&self->seat->alarm);
+    }
+    Py_RETURN_NONE;
+}
+
 static Py_ssize_t
 shared_worker_length(PyObject *op)
 {
@@ -532,6 +567,11 @@ static PyMethodDef shared_worker_methods[] = {
      PyDoc_STR("Free the seat; a running job is reported as broken.")},
     {"look_outside_next", shared_worker_look_outside_next, METH_NOARGS,
      PyDoc_STR("Let the next search begin with the injector.")},
+    {"wait_alarm", shared_worker_wait_alarm, METH_NOARGS,
+     PyDoc_STR("Wait until work that may run here is to be interrupted, in a thread\n"
+               "that does nothing else.")},
+    {"ring_alarm", shared_worker_ring_alarm, METH_NOARGS,
+     PyDoc_STR("End a wait_alarm.")},
     {"has_work_outside", shared_worker_has_work_outside, METH_NOARGS,
      PyDoc_STR("Return whether the injector had an entry a moment ago.")},
     {0},
@@ -542,7 +582,8 @@ static PyType_Slot shared_worker_slots[] = {
         "SharedWorker(handle, index)\n--\n\n"
         "One worker's seat at another interpreter's queues.\n\n"
         "Its length is that of its own deque.\n\n"
-        "Thread safety: externally synchronized; the worker's thread only.")},
+        "Thread safety: externally synchronized; the worker's thread only, but for the "
+        "alarm.")},
     {Py_tp_new, shared_worker_new},
     {Py_tp_dealloc, shared_worker_dealloc},
     {Py_tp_methods, shared_worker_methods},

@@ -27,6 +27,7 @@ enum { MESSAGE_JOB, MESSAGE_PARCEL };
 typedef struct {
     deque_t deque; /* owner pushes and pops, thieves steal */
     _Alignas(CACHE_LINE) parker_t parker;
+    parker_t alarm; /* of the thread that watches over what runs here */
     _Alignas(CACHE_LINE) counters_t counters;
     prng_t prng;                 /* owner */
     uint32_t search_count;       /* owner */
@@ -103,6 +104,7 @@ shared_open(uint32_t seat_count, long spin_rounds)
         seat_t *seat = &shared->seats[i];
         is_whole = deque_init(&seat->deque) && is_whole;
         parker_init(&seat->parker);
+        parker_init(&seat->alarm);
         prng_init(&seat->prng, i + 1);
         seat->search_count = i;
     }
@@ -220,6 +222,17 @@ shared_withdraw(shared_t *shared, encoded_t *job)
     }
     free(removed);
     return true;
+}
+
+/* Have what runs of a job's work interrupted. The token is set before, so what begins
+ * now ends by itself. */
+static inline void
+shared_interrupt(shared_t *shared, encoded_t *job)
+{
+    atomic_store(&job->work->is_interrupted, true);
+    for (uint32_t i = 0; i < shared->seat_count; i++) {
+        parker_unpark(&shared->seats[i].alarm);
+    }
 }
 
 /* Tell the workers to stop as soon as they find no more work. */

@@ -28,6 +28,7 @@ import outcome
 import trio
 
 from .._core import HistogramSnapshot, sync
+from .._errors import BackendUnavailableError
 from .._frontend.nursery import open_nursery
 from .._frontend.opening import open_worker_pool
 from .._frontend.options import (
@@ -80,7 +81,8 @@ class ParallelProcessor[T, R]:
         returns what the handler is given.
       finish: An async function that is given each response, in Trio, and returns what
         the outcome holds.
-      pool: A pool to use instead of one of its own. It must stay open for longer.
+      pool: A pool of threads to use instead of one of its own. It must stay open for
+        longer.
       name: Shown in errors, statistics and metrics; by default ``thread_name_prefix``
         of the configuration and a number.
 
@@ -211,9 +213,17 @@ class ParallelProcessor[T, R]:
     @asynccontextmanager
     async def _open_pool(self) -> AsyncIterator[WorkerPool]:
         if self._given_pool is not None:
+            if self._given_pool.statistics().backend == "interpreters":
+                raise BackendUnavailableError(
+                    "interpreters",
+                    "a processor's workers share objects with it: give it a pool with "
+                    "backend='threads'",
+                )
             yield self._given_pool
             return
-        async with open_worker_pool(self._config.worker_count, name=self._name) as pool:
+        async with open_worker_pool(
+            self._config.worker_count, backend="threads", name=self._name
+        ) as pool:
             yield pool
 
     @property

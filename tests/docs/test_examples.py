@@ -3,12 +3,15 @@
 An example's expected output stands beside it, in a file that the page includes.
 """
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from runtime._backends import BACKENDS, why_unavailable
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -17,7 +20,7 @@ PROGRAMS = sorted(path.stem for path in EXAMPLES.glob("*.out"))
 MEASURING = {"tutorial_statistics", "scaling_experiments"}
 
 
-def run_python(*args: str | Path) -> str:
+def run_python(*args: str | Path, backend: str = "threads") -> str:
     """Run Python in the folder of the examples; return what it printed."""
     done = subprocess.run(
         [sys.executable, "-W", "error", *args],
@@ -26,6 +29,7 @@ def run_python(*args: str | Path) -> str:
         text=True,
         timeout=100,
         check=False,
+        env={**os.environ, "RUNTIME_BACKEND": backend},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
@@ -39,10 +43,13 @@ def pages() -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_example_prints_what_the_page_says(name):
+def test_example_prints_what_the_page_says(name, backend):
+    if (reason := why_unavailable(backend)) is not None:
+        pytest.skip(reason)
     expected = (EXAMPLES / f"{name}.out").read_text()
-    printed = run_python(f"{name}.py")
+    printed = run_python(f"{name}.py", backend=backend)
     if name in MEASURING:
         expected, printed = (
             re.sub(r" *\d+", " N", text) for text in (expected, printed)

@@ -11,6 +11,7 @@ from helpers import cancelled_after, wait_until
 from trio.testing import wait_all_tasks_blocked
 
 import runtime
+from runtime._frontend.call import Poller
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -288,6 +289,34 @@ async def test_poll_finds_the_answer_without_a_wake_up(manual):
         nursery.start_soon(run_it)
         assert await manual.pool.spawn_cpu_work(divide, 6, 2) == 3
     assert not manual.pool._intake.port._pending
+
+
+async def test_poll_looks_itself_where_nobody_brings_the_answer(manual):
+    """As for interpreters: who polls takes what is there, and needs no other task."""
+    manual.pool._intake.look = manual.registry.step_all
+    assert await manual.pool.spawn_cpu_work(divide, 6, 3) == 2
+    assert manual.pool.statistics().jobs_completed == 1
+
+
+def test_poller_waits_twice_as_long_after_each_poll_that_did_not_pay():
+    poller = Poller()
+
+    def skipped():
+        count = 0
+        while not poller.begin(is_worker_idle=True):
+            count += 1
+        return count
+
+    assert skipped() == 0
+    found = []
+    for _ in range(6):
+        poller.end(paid=False)
+        found.append(skipped())
+    assert found == [1, 2, 4, 8, 16, 16]
+    poller.end(paid=True)
+    assert skipped() == 0
+    poller.end(paid=False)
+    assert skipped() == 1
 
 
 async def test_poll_that_finds_nothing_parks_until_the_port_delivers(manual):

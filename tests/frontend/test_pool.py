@@ -39,11 +39,7 @@ async def test_pool_default_size_is_the_cores_this_process_may_use():
             ValueError,
             "backend must be one of 'auto', 'threads'",
         ),
-        (
-            {"backend": "interpreters"},
-            runtime.BackendUnavailableError,
-            "backend 'interpreters' is not available: .*use backend='threads'",
-        ),
+        ({"backend": "threads", "initializer": print}, ValueError, "initializer"),
     ],
 )
 async def test_misuse_open_worker_pool_says_what_is_wrong(arguments, kind, message):

@@ -1,7 +1,6 @@
 """runtime.scope: many calls, one end."""
 
 import contextvars
-import signal
 import threading
 
 import pytest
@@ -184,31 +183,20 @@ async def test_scope_on_a_trio_thread_says_what_to_write():
         runtime.scope()
 
 
-def test_scope_in_a_thread_that_is_interrupted_waits_for_what_runs(pair):
-    """Ctrl-C at the end of a block: nothing new begins, and what runs is waited for."""
-    begun, ended = threading.Event(), []
-    main = threading.main_thread().ident
-    interrupted = threading.Event()
+def test_scope_in_a_plain_thread_says_what_to_write():
+    with pytest.raises(runtime.NotOnWorkerError, match="open_sync_pool"):
+        runtime.scope()
 
-    def handler(_number, _frame):
-        interrupted.set()
-        raise KeyboardInterrupt
+
+def test_scope_in_a_thread_that_is_interrupted_waits_for_what_runs(pair, interrupt):
+    """Ctrl-C at the end of a block: nothing new begins, and what runs is waited for."""
+    ended = []
 
     def work():
-        begun.set()
-        signal.pthread_kill(main, signal.SIGUSR1)
-        assert interrupted.wait(TIMEOUT)
+        interrupt.send()
         ended.append(True)
 
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        with pytest.raises(BaseExceptionGroup) as caught, runtime.scope() as scope:
-            scope.spawn(work)
-            try:
-                assert begun.wait(TIMEOUT)
-            except KeyboardInterrupt:  # early; then the block's end is not tried
-                scope.spawn(signal.pthread_kill, main, signal.SIGUSR1)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(BaseExceptionGroup) as caught, runtime.scope() as scope:
+        scope.spawn(work)
     assert ended == [True]
     assert caught.group_contains(KeyboardInterrupt)

@@ -33,7 +33,7 @@ THIRD_PARTY = {
     "_util": set(),
     "_version": set(),
     "_core": {"outcome"},
-    "_backends": set(),
+    "_backends": {"outcome"},
     "_frontend": {"trio", "outcome"},
 }
 
@@ -114,6 +114,11 @@ def test_threading_primitives_enter_the_core_by_one_door(sources):
     [
         ("import runtime", {"trio", "outcome", "attr", "asyncio", "threading"}),
         ("import runtime._backends", {"trio", "outcome", "attr", "asyncio"}),
+        # What every worker's interpreter waits for.
+        (
+            "import runtime._backends.child",
+            {"trio", "outcome", "attr", "asyncio", "typing", "re", "pickle", "runpy"},
+        ),
         ("import runtime._core", {"trio", "asyncio", "sniffio"}),
         ("import runtime.lowlevel", {"trio", "asyncio", "sniffio"}),
     ],

@@ -11,7 +11,8 @@ import tokenize
 from collections import defaultdict
 
 FAMILIES = (
-    "SLEEP|POST|SPARE|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|JOIN|PROBE|SAFE|REQ"
+    "SLEEP|POST|SPARE|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|HOST|JOIN|PROBE|"
+    "SAFE|REQ|STRETCH"
 )
 LABEL = re.compile(rf"\b({FAMILIES})-(\d+)\b")
 ATOMIC = re.compile(r"\bATOMIC\(([^)]*)\)")

@@ -1,0 +1,138 @@
+"""Who is to blame if something cannot cross: the object, and the way to it.
+
+Layer: backends, both sides. Imports: `encoding`, `runtime._errors`.
+"""
+
+from functools import partial
+from types import BuiltinMethodType, FunctionType, MethodType
+
+from .._errors import CrossingError
+from .encoding import dumps
+
+__all__ = (
+    "call_cannot_cross",
+    "cannot_cross",
+    "import_failed",
+    "item_cannot_cross",
+)
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_DEPTH = 20
+WAY_OUT = "use a pool with backend='threads'"
+
+
+def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
+    """Return the error that names the innermost object that cannot be sent.
+
+    Args:
+      value: What was to be sent.
+      name: What the user calls it, such as ``"args"``.
+      error: What sending it raised.
+    """
+    for _ in range(MAX_DEPTH):
+        for step, part in _parts(value):
+            reason = _refusal(part)
+            if reason is not None:
+                name, value, error = name + step, part, reason
+                break
+        else:
+            break
+    return CrossingError(
+        f"{name} cannot cross to another interpreter: {_shown(value)}; "
+        f"{_advice(value)} ({type(error).__name__}: {error})"
+    )
+
+
+def call_cannot_cross(fn: object, args: object, error: Exception) -> CrossingError:
+    """Return the error for a call that cannot be sent."""
+    reason = _refusal(fn)
+    if reason is not None:
+        return cannot_cross(fn, "fn", reason)
+    return cannot_cross(args, "args", error)
+
+
+def item_cannot_cross(
+    items: "Sequence[object]", first: int, error: Exception
+) -> CrossingError:
+    """Return the error for some items of a batch, of which ``first`` is the first."""
+    for index, item in enumerate(items, first):
+        reason = _refusal(item)
+        if reason is not None:
+            return cannot_cross(item, f"items[{index}]", reason)
+    return cannot_cross(items, f"items from {first} on", error)
+
+
+def import_failed(error: ImportError) -> CrossingError | ImportError:
+    """Return the error for a module that could not be imported inside."""
+    if "does not support loading in subinterpreters" not in _chain(error):
+        return error
+    name = error.name or "an extension module"
+    return CrossingError(
+        f"module {name!r} cannot be imported by an interpreter of the pool: it does "
+        f"not support subinterpreters; {WAY_OUT} for work that needs it"
+    )
+
+
+def _chain(error: BaseException | None) -> str:
+    text = ""
+    while error is not None:
+        text += str(error)
+        error = error.__cause__ or error.__context__
+    return text
+
+
+def _refusal(value: object) -> Exception | None:
+    try:
+        dumps(value)
+    except Exception as error:
+        return error
+    return None
+
+
+def _parts(value: object) -> "Iterator[tuple[str, object]]":
+    """Yield what an object is made of, with the way to it."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield f"[{key!r}]", part
+            yield f"'s key {key!r}", key
+    elif isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            yield f"[{index}]", part
+    elif isinstance(value, (set, frozenset)):
+        for part in value:
+            yield "'s item", part
+    elif isinstance(value, partial):
+        yield ".func", value.func
+        yield ".args", value.args
+        yield ".keywords", value.keywords
+    elif isinstance(value, MethodType | BuiltinMethodType):
+        yield ".__self__", value.__self__
+    elif not isinstance(value, (type, FunctionType)):
+        for attribute, part in getattr(value, "__dict__", {}).items():
+            yield f".{attribute}", part
+        for kind in type(value).__mro__:
+            for attribute in kind.__dict__.get("__slots__", ()):
+                if hasattr(value, attribute):
+                    yield f".{attribute}", getattr(value, attribute)
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except BaseException:
+        text = f"an object of {type(value).__qualname__}"
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _advice(value: object) -> str:
+    if callable(value) and hasattr(value, "__qualname__"):
+        return (
+            "a function is sent by its name, so define it with 'def' at the top level "
+            f"of a module, or {WAY_OUT}"
+        )
+    if isinstance(value, memoryview):
+        return "make it contiguous, or send bytes"
+    return f"send what it is made of (numbers, text, bytes), or {WAY_OUT}"

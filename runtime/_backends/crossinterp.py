@@ -1,0 +1,59 @@
+"""The one file that touches the interpreters of CPython.
+
+`concurrent.interpreters` (3.14) and the back port for 3.13 stand on the private module
+`_interpreters`, which is the same in both. It is used here directly: for a resident
+worker the public classes add nothing, and their finalizers end an interpreter that
+may still run.
+
+What kills or hangs the process, and how this file avoids it:
+
+* An exception that leaves `exec` is formatted in C, and some crash there: the code
+  that runs inside catches everything by itself.
+* Several interpreters that import the same of certain modules at once corrupt
+  memory, unless the main interpreter has imported them before: see `SINGLE_MODULES`.
+  And they are created, set up and destroyed one at a time.
+* The end of an interpreter waits for its threads; the end of the process waits for
+  its interpreters. Their owner destroys each in the thread that ran it.
+
+Layer: backends, main side. Imports: nothing of ours.
+"""
+
+import _interpreters
+import importlib
+import threading
+
+__all__ = ("SETUP_LOCK", "create", "destroy", "execute", "import_single_modules")
+
+# Held while an interpreter is created, set up or destroyed. No other lock is taken
+# under it but those of the imports.
+SETUP_LOCK = threading.Lock()
+
+# Modules whose C part two interpreters must not set up at once; what imports them (the
+# network modules, sqlite3) is safe with them. tests/backends/test_storm.py watches.
+SINGLE_MODULES = ("datetime", "zoneinfo", "calendar", "csv", "decimal", "_interpqueues")
+
+
+def import_single_modules() -> None:
+    """Import in the main interpreter what the others must not import first."""
+    for name in SINGLE_MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError:  # an installation without it
+            pass
+
+
+def create() -> int:
+    """Make an isolated interpreter and return its number."""
+    number: int = _interpreters.create("isolated", reqrefs=False)
+    return number
+
+
+def execute(number: int, code: str, names: dict[str, object]) -> str | None:
+    """Run code in the interpreter, in this thread; return the text of an error."""
+    failure = _interpreters.exec(number, code, names)
+    return None if failure is None else failure.formatted
+
+
+def destroy(number: int) -> None:
+    """End an interpreter that runs nothing."""
+    _interpreters.destroy(number)

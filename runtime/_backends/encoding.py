@@ -1,0 +1,118 @@
+"""Python objects to bytes and back, for the way to another interpreter.
+
+Pickle, protocol 5, by the rules of CROSSING.md: what can be imported goes by its name,
+memory behind a `memoryview` is not copied but *lent*, an exception takes its
+traceback with it as text. Both sides use this file, so it imports little.
+
+The C half of `pickle` is imported without the other, which a worker would wait for.
+
+Layer: backends, both sides. Imports: `errors`.
+"""
+
+import copyreg
+import io
+from _pickle import PickleBuffer, Pickler, PicklingError
+from _pickle import loads as _loads
+from array import array
+
+from .errors import describe, rebuild
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+__all__ = ("LARGE", "Reduced", "dumps", "dumps_whole", "lend_large", "loads")
+
+# Bytes from this length on are copied once, by the receiver, and not three times by
+# pickle. A page or so; arbitrary.
+LARGE = 16 * 1024
+
+type Reduced = tuple[Callable[..., object], tuple[object, ...]]
+
+
+class _Table(dict[type, "Callable[..., Reduced]"]):
+    """Our ways to reduce an object, before those that anybody registered."""
+
+    def __missing__(self, kind: type) -> object:
+        return copyreg.dispatch_table[kind]
+
+
+class _Large:
+    """Bytes that the receiver copies."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content  # immutable
+
+
+def _reduce_large(large: _Large) -> Reduced:
+    return bytes, (PickleBuffer(large.content),)
+
+
+def _reduce_view(view: memoryview) -> Reduced:
+    if not view.contiguous:
+        raise PicklingError("a memoryview has to be contiguous to cross")
+    if view.format == "B" and view.ndim == 1:
+        return memoryview, (PickleBuffer(view),)
+    return _rebuild_view, (PickleBuffer(view), view.format, view.shape)
+
+
+def _rebuild_view(buffer: "Any", form: "Any", shape: tuple[int, ...]) -> object:
+    return memoryview(buffer).cast("B").cast(form, shape)
+
+
+def _reduce_array(numbers: "array[int]") -> Reduced:
+    return _rebuild_array, (numbers.typecode, PickleBuffer(numbers))
+
+
+def _rebuild_array(typecode: str, buffer: bytes) -> "array[int]":
+    numbers = array(typecode)
+    numbers.frombytes(buffer)
+    return numbers
+
+
+_table = _Table({memoryview: _reduce_view, array: _reduce_array, _Large: _reduce_large})
+
+
+class _Pickler(Pickler):
+    dispatch_table = _table
+
+    def reducer_override(self, obj: object) -> "Any":
+        if isinstance(obj, BaseException):
+            return rebuild, describe(obj)
+        return NotImplemented
+
+
+def dumps(obj: object) -> tuple[bytes, list[PickleBuffer]]:
+    """Return an object's bytes, and the buffers that go beside them."""
+    buffers: list[PickleBuffer] = []
+    file = io.BytesIO()
+    _Pickler(file, 5, buffer_callback=buffers.append).dump(obj)
+    return file.getvalue(), buffers
+
+
+def dumps_whole(obj: object) -> bytes:
+    """Return an object's bytes, with copies of what `dumps` would lend."""
+    file = io.BytesIO()
+    _Pickler(file, 5).dump(obj)
+    return file.getvalue()
+
+
+def loads(data: "Any", buffers: "Iterable[object]" = ()) -> "Any":
+    """Return the object."""
+    return _loads(data, buffers=buffers)
+
+
+def lend_large(args: tuple[object, ...]) -> tuple[object, ...]:
+    """Replace large bytes among the arguments by what saves copies of them."""
+    for value in args:
+        if type(value) is bytes and len(value) >= LARGE:
+            break
+    else:
+        return args
+    return tuple(
+        _Large(value) if type(value) is bytes and len(value) >= LARGE else value
+        for value in args
+    )

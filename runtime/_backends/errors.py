@@ -1,0 +1,78 @@
+"""An exception on its way to another interpreter.
+
+It is sent as text, and as a pickle where that works both ways. The receiver gets the
+same type, with the text as its ``__cause__`` (that is where Python shows it); or,
+where the type cannot be rebuilt, a `TaskFailed` that shows the text.
+
+Layer: backends, both sides. Imports: `runtime._errors`.
+"""
+
+from _pickle import dumps, loads
+
+from .._errors import TaskFailed
+
+__all__ = ("RemoteTraceback", "describe", "rebuild")
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an error in another interpreter, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n\n{self.text}"
+
+
+def describe(error: BaseException) -> tuple[str, str, bytes | None]:
+    """Return an error's summary, its traceback and its pickle; never raises."""
+    return _summary(error), _traceback(error), _pickled(error)
+
+
+def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseException:
+    """Return the error that `describe` described."""
+    cause = RemoteTraceback(traceback)
+    error: object = None
+    if pickled is not None:
+        try:
+            error = loads(pickled)
+        except Exception:
+            error = None
+    if error is None:
+        error = TaskFailed(f"{summary}\n\n{traceback}")
+    assert isinstance(error, BaseException)
+    if error.__cause__ is None:
+        error.__cause__ = cause
+    return error
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """Return a pickle that is known to load as the same type."""
+    try:
+        data = dumps(error, 5)
+        return data if type(loads(data)) is type(error) else None
+    except BaseException:
+        return None
+
+
+def _summary(error: BaseException) -> str:
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    try:
+        return _printable(f"{kind}: {error}")
+    except BaseException:  # its __str__ may do anything
+        return _printable(kind)
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        from traceback import format_exception
+
+        return _printable("".join(format_exception(error)))
+    except BaseException:
+        return f"(the traceback of {type(error).__qualname__} cannot be formatted)"
+
+
+def _printable(text: str) -> str:
+    """Return text that can be encoded anywhere."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,137 @@
+"""The thread that belongs to one worker's interpreter.
+
+It creates the interpreter, enters it once, and destroys it when the loop inside ends:
+entering costs 0.3 ms and more on a free-threaded build, and an interpreter that is
+left by one thread and destroyed by another is how a process crashes.
+
+    HOST-1  create and set up, one at a time in the process
+    HOST-2  enter; the loop of `child` runs until the pool stops
+    HOST-3  bury what it left behind, destroy
+    HOST-4  it broke, and the pool goes on: begin again, a few times
+
+Layer: backends, main side. Imports: `crossinterp`.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import crossinterp
+
+__all__ = ("Host", "Plan")
+
+# So often a worker may break without having answered a job. Arbitrary.
+MAX_FAILURES = 3
+
+# The names are odd because they stay in a ``__main__`` that gets the script's, too.
+SET_UP = (
+    "import sys as _runtime_sys; _runtime_sys.path[:] = _runtime_path; "
+    "from runtime._backends.child import set_up as _runtime_set_up; "
+    "_runtime_set_up(_runtime_setup)"
+)
+SERVE = (
+    "from runtime._backends.child import serve as _runtime_serve; "
+    "_runtime_serve(_runtime_kind, _runtime_handle, _runtime_index)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all workers of a pool are made from.
+
+    Attributes:
+      path: The home interpreter's ``sys.path``.
+      kind: Which queues, for `child.serve`.
+      handle: The number by which a worker finds them.
+      setup: Encoded: what a worker does before it serves.
+    """
+
+    path: tuple[str, ...]
+    kind: str
+    handle: int
+    setup: bytes
+
+
+class Host:
+    """One worker's thread, and the interpreters it has one after the other.
+
+    Args:
+      plan: What the worker is made from.
+      index: The worker's index.
+      name: The thread's name.
+      is_stopping: Asked when the loop has ended.
+      bury: Called with the index when the loop has ended.
+      on_broken: Called with a text when the worker has broken too often.
+
+    Thread safety: `start` and `join` by the pool's owner.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        index: int,
+        name: str,
+        *,
+        is_stopping: Callable[[], bool],
+        bury: Callable[[int], None],
+        on_broken: Callable[[int, str], None],
+    ) -> None:
+        self._plan = plan  # immutable
+        self._index = index  # immutable
+        self._is_stopping = is_stopping  # immutable
+        self._bury = bury  # immutable
+        self._on_broken = on_broken  # immutable
+        self.restart_count = 0  # owner: the host's thread
+        # Set before the loop ends: the interpreter must not be destroyed.
+        self.keeps_interpreter = False  # atomic: a single store; never cleared
+        # A daemon, for the process must be able to end beside a job that does not.
+        self.thread = threading.Thread(
+            target=self._run, name=name, daemon=True
+        )  # immutable
+
+    def start(self) -> None:
+        """Start the thread; the interpreter comes in the background."""
+        self.thread.start()
+
+    def join(self) -> None:
+        """Wait until the interpreter is gone and the thread has ended."""
+        self.thread.join()
+
+    def _run(self) -> None:
+        text = "it could not start"
+        for _ in range(MAX_FAILURES):
+            try:
+                ended = self._live()
+            except Exception as error:  # of the creation: no memory, say
+                ended = f"{type(error).__name__}: {error}"
+            if self._is_stopping():
+                return
+            text = ended or "its loop ended"
+            self.restart_count += 1  # HOST-4 begin again
+        self._on_broken(self._index, text)
+
+    def _live(self) -> str | None:
+        """Create, serve, destroy; return the text of what broke the loop."""
+        plan = self._plan
+        with crossinterp.SETUP_LOCK:
+            crossinterp.import_single_modules()
+            number = crossinterp.create()  # HOST-1 create, set up
+            names: dict[str, object] = {
+                "_runtime_path": plan.path,
+                "_runtime_setup": plan.setup,
+            }
+            failure = crossinterp.execute(number, SET_UP, names)
+        names = {
+            "_runtime_kind": plan.kind,
+            "_runtime_handle": plan.handle,
+            "_runtime_index": self._index,
+        }
+        try:
+            if failure is None:
+                failure = crossinterp.execute(number, SERVE, names)  # HOST-2 enter
+            return failure
+        finally:
+            self._bury(self._index)  # HOST-3 bury, destroy
+            if not self.keeps_interpreter:
+                with crossinterp.SETUP_LOCK:
+                    crossinterp.destroy(number)

@@ -1,0 +1,389 @@
+"""A registry whose workers are interpreters; the home side.
+
+It has the face of `runtime._core.Registry`, so the front end cannot tell them apart.
+The jobs stay here, as objects; what travels is their encoding. What crosses, and how,
+is in CROSSING.md.
+
+    CROSS-6  encode the call; what cannot cross is the job's error
+    CROSS-7  inject, and remember the job by a number
+    CROSS-8  take the news: decode the answer, let the job leave
+
+Layer: backends, main side. Imports: `runtime._core`, `crossinterp`, `encoding`, `host`.
+"""
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextvars import Context, ContextVar
+from itertools import count
+from typing import cast
+
+import outcome
+
+from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, sync
+from .._errors import BrokenWorkerError, JobCancelled
+from .._util import is_gil_enabled
+from . import answers, blame, farewell
+from .encoding import dumps, lend_large, loads
+from .host import Host, Plan
+from .main_module import main_name
+from .transport import Counters, EncodedJob, HomeQueues, News
+
+__all__ = ("EncodableJob", "InterpreterRegistry", "encode_variables", "setup_of")
+
+
+class EncodableJob(Job):
+    """A job that says itself how it crosses, and takes several answers."""
+
+    __slots__ = ()
+
+    def encode(self) -> tuple[tuple[object, ...], int]:
+        """Return the frames, and the number of those that are its range and before."""
+        raise NotImplementedError
+
+    def take(
+        self,
+        answer: int,
+        frames: tuple[object, ...],
+        start: int,
+        result: outcome.Maybe[object],
+    ) -> None:
+        """Take one of its answers; ``result`` is an error if the worker broke."""
+        raise NotImplementedError
+
+
+class RemoteInterrupt:
+    """One request to interrupt a piece of work in other interpreters.
+
+    Thread safety: immutable.
+    """
+
+    __slots__ = ("handles",)
+
+    def __init__(self, handles: tuple[EncodedJob, ...]) -> None:
+        self.handles = handles  # immutable
+
+    @property
+    def was_met(self) -> bool:
+        """Whether it was raised at least once."""
+        return any(handle.was_met for handle in self.handles)
+
+
+class InterpreterRegistry:
+    """A set of workers with an interpreter each, their queues, and the way in.
+
+    Args:
+      worker_count: How many workers, at least 1.
+      queues: The home end of the queues.
+      plan: What the workers are made from.
+      name: Threads are named ``runtime-{name}-{index}``.
+      on_failure: Called once as ``on_failure(error)`` on a worker's thread if it broke
+        again and again.
+
+    Thread safety: externally synchronized, by the thread that made it.
+    """
+
+    def __init__(
+        self,
+        worker_count: int,
+        queues: HomeQueues,
+        plan: Plan,
+        *,
+        name: str,
+        on_failure: Callable[[BaseException], object],
+    ) -> None:
+        self.worker_count = worker_count  # immutable
+        self.name = name  # immutable
+        self.is_stopping = False  # atomic: a single store; never cleared
+        self.is_forked = False  # owner: the only thread of a forked child
+        self._queues = queues  # immutable
+        self._on_failure = on_failure  # immutable
+        self._ids = count(1)  # owner
+        self._out: dict[int, Job] = {}  # owner: by id, until they left
+        self._handles: dict[Job, EncodedJob] = {}  # owner: the same jobs
+        self._hosts = [
+            Host(
+                plan,
+                index,
+                f"runtime-{name}-{index}",
+                is_stopping=self._is_stopping,
+                bury=queues.bury,
+                on_broken=self._on_broken,
+            )
+            for index in range(worker_count)
+        ]  # immutable
+
+    @property
+    def injector(self) -> HomeQueues:
+        """What has the number of queued entries as its length."""
+        return self._queues
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable while `drain` has something to do."""
+        return self._queues.fileno()
+
+    def start(self) -> None:
+        """Start the workers; call it once.
+
+        Raises:
+          BrokenWorkerError: a thread could not be started; those that were have
+            stopped again.
+        """
+        for index, host in enumerate(self._hosts):
+            try:
+                host.start()
+            except (RuntimeError, MemoryError) as error:
+                self.stop()
+                for started in self._hosts[:index]:
+                    started.join()
+                raise BrokenWorkerError(
+                    f"worker {index} of pool {self.name!r} could not start: {error}; "
+                    "the system allows no more threads or memory, so ask for fewer "
+                    "workers"
+                ) from error
+
+    def inject(self, job: Job) -> None:
+        """Hand a job to the workers; what cannot cross becomes its error."""
+        try:
+            copied, lent, stop = _encoded(job)  # CROSS-6 encode
+        except Exception as error:
+            job.complete(outcome.Error(error))
+            job.leave()
+            return
+        work_id = next(self._ids)
+        job.pushed_ns = sync.clock_ns()
+        start = 1 if stop > 1 else 0
+        handle = self._queues.inject(work_id, copied, lent, start, stop, job.lane)
+        self._out[work_id] = job  # CROSS-7 inject
+        self._handles[job] = handle
+        self.watch(job, handle)
+
+    def inject_many(self, jobs: Sequence[Job]) -> None:
+        """Hand over several jobs."""
+        for job in jobs:
+            self.inject(job)
+
+    def watch(self, job: Job, handle: EncodedJob) -> None:
+        """Do what the front end wants to do when a job has a handle."""
+
+    def unwatch(self, job: Job, handle: EncodedJob) -> None:
+        """Do what the front end wants to do when the handle is over."""
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a job back; True if it had not begun and now never will."""
+        handle = self._handles.get(job)
+        if handle is None or not self._queues.withdraw(handle):
+            return False
+        job.withdraw()
+        return True
+
+    def interrupt(self, handles: Iterable[EncodedJob]) -> "RemoteInterrupt":
+        """Have what runs of some jobs interrupted; their tokens are set."""
+        found = RemoteInterrupt(tuple(handles))
+        for handle in found.handles:
+            self._queues.interrupt(handle)  # CROSS-9 ask
+        return found
+
+    def phase_of(self, job: Job) -> int:
+        """Return where a job is."""
+        handle = self._handles.get(job)
+        phase = job.phase if handle is None else handle.phase
+        # What is done there still has to come home.
+        return RUNNING if phase == DONE and job.phase != DONE else phase
+
+    def drain(self) -> None:
+        """Let the jobs leave that are over."""
+        # Again: to take news may bring home what a job was lent.
+        while news := self._queues.drain():
+            for item in news:
+                self._take(item)  # CROSS-8 take the news
+
+    def _take(self, news: News) -> None:
+        work_id, answer, frames, start, _, is_last, worker_index, _ = news
+        job = self._out[work_id]
+        if answer == answers.BROKEN:
+            result: outcome.Maybe[object] = outcome.Error(self._broken(worker_index))
+        elif isinstance(job, EncodableJob):
+            result = outcome.Value(None)
+        else:
+            result = _decoded(answer, frames)
+        if isinstance(job, EncodableJob):
+            job.take(answer, frames, start, result)
+        if not is_last:
+            return
+        del self._out[work_id]
+        self.unwatch(job, self._handles.pop(job))
+        job.complete(result)
+        job.leave()
+
+    def _broken(self, worker_index: int) -> BrokenWorkerError:
+        return BrokenWorkerError(
+            f"the interpreter of worker {worker_index} of pool {self.name!r} ended "
+            "while it ran this job, which may have run in part; the worker gets "
+            "another one"
+        )
+
+    def stop(self) -> None:
+        """Tell the workers to stop as soon as they find no more work."""
+        self.is_stopping = True
+        if self.is_forked:
+            return
+        if any(self._queues.running()) and not is_gil_enabled():
+            # Without a GIL the end of an interpreter stops all threads of the process,
+            # and would wait for the call that a straggler is in.
+            for host in self._hosts:
+                host.keeps_interpreter = True
+        self._queues.stop()
+
+    def join(self, *, but_not: Collection[int] = ()) -> None:
+        """Wait until the workers have stopped, but for those left behind."""
+        for index, host in enumerate(self._hosts):
+            if self.is_forked:
+                continue
+            if index not in but_not:
+                host.join()
+            elif host.thread.is_alive():
+                farewell.remember(host.thread)
+
+    def running_jobs(self) -> dict[int, Job]:
+        """Return the jobs that run now by worker index."""
+        running = enumerate(self._queues.running())
+        return {i: self._out[number] for i, number in running if number in self._out}
+
+    def num_waiting(self) -> int:
+        """Return how many workers wait with another in their place: none here."""
+        return 0
+
+    def after_fork(self) -> None:
+        """Give up everything in a forked child, where there are no workers."""
+        self.is_forked = self.is_stopping = True
+
+    def is_anyone_idle(self) -> bool:
+        """Return whether some worker had nothing to do a moment ago."""
+        return self._queues.is_anyone_idle()
+
+    def statistics(self) -> tuple[WorkerStatistics, ...]:
+        """Return a frozen snapshot of every worker's counters."""
+        return tuple(
+            _statistics(index, self._queues.counters(index))
+            for index in range(self.worker_count)
+        )
+
+    def _is_stopping(self) -> bool:
+        return self.is_stopping
+
+    def _on_broken(self, index: int, text: str) -> None:
+        self._on_failure(
+            BrokenWorkerError(
+                f"worker {index} of pool {self.name!r} broke several times in a row; "
+                f"the last time:\n\n{text}"
+            )
+        )
+
+
+def _encoded(job: Job) -> tuple[tuple[object, ...], tuple[memoryview, ...], int]:
+    """Return a job's frames to copy, frames to lend, and where its range ends."""
+    if isinstance(job, EncodableJob):
+        frames, stop = job.encode()
+        return frames, (), stop
+    fn, args, context = job.fn, job.args, job.context
+    assert fn is not None and args is not None and context is not None
+    try:
+        may_interrupt = getattr(job.token, "may_interrupt", False)
+        call = fn, lend_large(args), encode_variables(context), may_interrupt
+        data, buffers = dumps(call)
+    except Exception as error:
+        raise blame.call_cannot_cross(fn, args, error) from error
+    return (data,), tuple(buffer.raw() for buffer in buffers), 1
+
+
+def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
+    """Return the outcome that an answer stands for."""
+    if answer == answers.CANCELLED:
+        return outcome.Error(JobCancelled())
+    if answer == answers.NONE:
+        return outcome.Value(None)  # withdrawn: nobody will see it
+    try:
+        value = loads(frames[0], frames[1:])
+    except Exception as error:
+        return outcome.Error(error)
+    if answer == answers.ERROR:
+        return outcome.Error(cast("BaseException", value))
+    return outcome.Value(value)
+
+
+def _statistics(index: int, counters: Counters) -> WorkerStatistics:
+    executed, stolen, attempts, parks, wake_ups, busy, idle, latencies, times = counters
+    return WorkerStatistics(
+        worker_index=index,
+        jobs_executed=executed,
+        jobs_stolen=stolen,
+        steal_attempts=attempts,
+        parks=parks,
+        wake_ups=wake_ups,
+        busy_ns=busy,
+        idle_ns=idle,
+        queue_latency=HistogramSnapshot(sum(latencies), latencies),
+        run_time=HistogramSnapshot(sum(times), times),
+    )
+
+
+# Context variables
+
+# Where each variable can be found, None if nowhere. A variable lives for ever.
+_names: dict[ContextVar[object], tuple[str, str] | None] = {}
+
+# Variables that say what a thread is, and must not be believed elsewhere.
+_NOT_SENT = frozenset({("sniffio._impl", "current_async_library_cvar")})
+
+
+def encode_variables(context: Context) -> list[tuple[str, str, object]]:
+    """Return the variables that can cross: found by name, with values that pickle."""
+    found: list[tuple[str, str, object]] = []
+    for variable, value in context.items():
+        try:
+            name = _names[variable]
+        except KeyError:
+            name = _names[variable] = _name_of(variable)
+        if name is not None and _crosses(value):
+            found.append((*name, value))
+    return found
+
+
+def _name_of(variable: ContextVar[object]) -> tuple[str, str] | None:
+    """Return the module and the attribute that a variable is found at."""
+    for module_name, module in list(sys.modules.items()):
+        for attribute, value in _attributes(module):
+            if value is variable:
+                if module_name.startswith(("runtime.", "trio.", "sniffio")):
+                    return None
+                return module_name, attribute
+    return None
+
+
+def _attributes(module: object) -> Iterable[tuple[str, object]]:
+    return list(getattr(module, "__dict__", {}).items())
+
+
+def _crosses(value: object) -> bool:
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return True
+    try:
+        dumps(value)
+    except Exception:
+        return False
+    return True
+
+
+def setup_of(
+    preload: Sequence[str],
+    initializer: Callable[..., object] | None,
+    initargs: tuple[object, ...],
+) -> bytes:
+    """Encode what a worker does before it serves."""
+    call = None
+    if initializer is not None:
+        try:
+            call = dumps((initializer, initargs))[0]
+        except Exception as error:
+            raise blame.call_cannot_cross(initializer, initargs, error) from error
+    return dumps((main_name(), tuple(preload), call))[0]

@@ -1,0 +1,169 @@
+"""Interrupt a job inside a worker's interpreter, from inside.
+
+No other interpreter can raise anything in this one. So a thread in here, the *watch*,
+waits for the alarm that home rings, and registers an interrupt with this
+interpreter's own probe (``runtime/_core/INTERRUPT.md``). Home has set the token before:
+what begins after that ends by itself, and only what runs has to be reached.
+
+The watch begins with the first job that may be interrupted. With it come the modules
+of the core, which no other job needs.
+
+    CROSS-9   home: set the token, ask for the interrupt, ring every worker's alarm
+    CROSS-10  watch: wake up; if what runs is to be interrupted, register a probe
+    CROSS-11  worker: say what runs, then look whether the alarm came too early
+
+Layer: backends, worker side. Imports: `runtime._core`, once it is needed.
+"""
+
+import sys
+from _thread import RLock, get_ident
+
+from .._errors import JobCancelled
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from contextvars import Context
+    from typing import Any, NoReturn
+
+    from .transport import EncodedJob, QueueEnd
+
+__all__ = ("end_watch", "raise_cancelled", "run", "uninterruptible")
+
+# Seconds until the watch gets the GIL of its interpreter from a job in a loop.
+# Nobody else wants it, so a short interval costs nothing.
+SWITCH_INTERVAL = 0.0005
+
+# As in _core/job.py.
+RUNNING = 1
+DONE = 2
+
+_watch: "_Watch | None" = None
+
+
+class _Running:
+    """What runs, as a probe sees a job."""
+
+    __slots__ = ("handle", "is_asked", "outcome", "phase", "token")
+
+    def __init__(self, handle: "EncodedJob") -> None:
+        self.handle = handle  # immutable
+        self.phase = RUNNING  # owner: the worker
+        self.outcome = None  # immutable: where there is one, nothing runs any more
+        self.token = object()  # immutable
+        self.is_asked = False  # guarded by: the watch's lock
+
+    def is_over(self) -> bool:
+        return self.phase != RUNNING
+
+
+class _Watch:
+    """The thread that waits for the alarm, and what it sees of the worker."""
+
+    index = 0  # as a probe sees the worker
+
+    def __init__(self, worker: "QueueEnd") -> None:
+        # Here, and not when there is an interrupt: beside a job that keeps the GIL an
+        # import takes seconds.
+        from .._core import interrupt, probe, safe_points, sync  # noqa: F401
+
+        self.interrupt: Any = interrupt  # immutable: the module
+        self.running: _Running | None = None  # owner: the worker
+        self._worker = worker  # immutable
+        self._thread_id = get_ident()  # immutable: of the thread that runs jobs
+        self._is_over = False  # atomic: a single store; never cleared
+        self._lock = RLock()  # atomic: acquire, release; no user code under it
+        probe.find_worker = self._find_worker  # type: ignore[assignment]
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self._thread = sync.start_thread(self._wait, "runtime-watch")  # immutable
+
+    def _find_worker(self) -> "_Watch | None":
+        return self if get_ident() == self._thread_id else None
+
+    @property
+    def job(self) -> _Running | None:
+        """What a probe takes for the worker's job."""
+        running = self.running
+        if running is not None and running.handle.is_interrupted:
+            self._register(running)  # the alarm may not have been heard yet
+        return running
+
+    def _register(self, running: _Running) -> None:
+        # Reentrant: the probe's events come within here, too.
+        with self._lock:
+            if running.is_asked:
+                return
+            running.is_asked = True
+            self.interrupt.interrupt(  # CROSS-10 register
+                running.token, running.is_over, running.handle.note_met
+            )
+
+    def end(self) -> None:
+        """Have the thread end, and wait for it."""
+        self._is_over = True
+        self._worker.ring_alarm()
+        self._thread.join()
+        del self._worker  # the interpreter may go on without its pool
+
+    def _wait(self) -> None:
+        while not self._is_over:
+            self._worker.wait_alarm()
+            # RACE: it may not run yet, then CROSS-11 rings again, or not any more.
+            running = self.running
+            if running is not None and running.handle.is_interrupted:
+                self._register(running)
+
+
+def run(
+    worker: "QueueEnd",
+    handle: "EncodedJob",
+    context: "Context",
+    call: "Callable[..., object]",
+    *args: object,
+) -> object:
+    """Return ``context.run(call, *args)``, which may be interrupted."""
+    global _watch
+    if _watch is None:
+        _watch = _Watch(worker)
+    _watch.running = running = _Running(handle)
+    if handle.is_interrupted:  # CROSS-11 the alarm came too early
+        worker.ring_alarm()
+    try:
+        return context.run(call, *args)
+    finally:
+        running.phase = DONE
+        _watch.running = None
+        _watch.interrupt.nudge()
+
+
+def raise_cancelled() -> "NoReturn":
+    """Raise `JobCancelled` in the job that runs, in place of an interrupt."""
+    if _watch is not None:
+        _watch.interrupt.raise_cancelled()
+    raise JobCancelled
+
+
+def end_watch() -> None:
+    """Have nothing of this left in the interpreter."""
+    if _watch is not None:
+        _watch.end()
+
+
+class _Nothing:
+    """A block that does nothing."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+
+def uninterruptible() -> "AbstractContextManager[None]":
+    """Take the place of `runtime.uninterruptible`."""
+    # Without a watch there is nothing to be shielded from.
+    shield = _Nothing() if _watch is None else _watch.interrupt.uninterruptible()
+    return shield  # type: ignore[no-any-return]

@@ -1,0 +1,55 @@
+"""What runs inside a job on behalf of the pool, on either side of the border.
+
+Layer: backends, both sides. Imports: `runtime._errors`.
+"""
+
+import time
+
+from .._errors import JobCancelled
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .transport import Token
+
+__all__ = ("call_chunk", "current_token", "run_block")
+
+
+def current_token() -> "Token":
+    """Return the token of the job that runs in this interpreter of a pool."""
+    from .child import current_token
+
+    return current_token()
+
+
+def run_block[T, R](
+    call: "Callable[[T], R]", items: list[T], token: "Token"
+) -> tuple[list[R], BaseException | None, int]:
+    """Call the function for each item of a map's block.
+
+    Returns:
+      The results up to the first error, the error, and the time taken.
+    """
+    results: list[R] = []
+    begin_ns = time.perf_counter_ns()
+    try:
+        for item in items:
+            if token.is_set:
+                raise JobCancelled
+            results.append(call(item))
+    except BaseException as error:
+        return results, error, time.perf_counter_ns() - begin_ns
+    return results, None, time.perf_counter_ns() - begin_ns
+
+
+def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> list[R]:
+    """Call the function for one chunk and check what it returned."""
+    results = list(fn(chunk))
+    if len(results) != len(chunk):
+        name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        raise ValueError(
+            f"{name} returned {len(results)} results for a chunk of "
+            f"{len(chunk)} items; it must return one for each"
+        )
+    return results

@@ -1,0 +1,63 @@
+"""The ``__main__`` of a worker's interpreter: the program's, run when it is needed.
+
+A function of the script is sent as "``f`` of ``__main__``". Inside, ``__main__`` is
+empty; the first look for something in it runs the script again, as `multiprocessing`
+does, under another name, so that what follows ``if __name__ == "__main__"`` does not.
+
+Layer: backends, both sides. Imports: nothing of ours.
+"""
+
+import sys
+
+__all__ = ("install", "main_name")
+
+INSIDE = "__mp_main__"  # the name that scripts already know from multiprocessing
+
+
+def main_name() -> tuple[str, str] | None:
+    """Return how the program's ``__main__`` can be run again; None if it cannot."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return "module", spec.name
+    path = getattr(main, "__file__", None)
+    return None if path is None else ("path", path)
+
+
+def install(program: tuple[str, str] | None) -> None:
+    """Make this interpreter's ``__main__`` fill itself at the first look.
+
+    By a function of the module, for 3.14 refuses a ``__main__`` of another class.
+    """
+    names = sys.modules["__main__"].__dict__
+    to_run = [program] if program is not None else []
+    failures: list[BaseException] = []
+
+    def look_up(attribute: str) -> object:
+        if to_run and not attribute.startswith("__"):
+            try:
+                names.update(_run(*to_run.pop()))
+            except BaseException as error:  # later looks fail for the same reason
+                failures.append(error)
+            if attribute in names:
+                return names[attribute]
+        if failures:
+            raise failures[0]
+        raise AttributeError(f"module '__main__' has no attribute {attribute!r}")
+
+    names["__getattr__"] = look_up
+
+
+def _run(kind: str, name: str) -> dict[str, object]:
+    import runpy  # only where it is needed: every worker would pay for it
+
+    run = runpy.run_module if kind == "module" else runpy.run_path
+    names: dict[str, object] = run(name, run_name=INSIDE)
+    # What the script defined says so, and is sent back under that name.
+    for value in list(names.values()):
+        if getattr(value, "__module__", None) == INSIDE:
+            try:
+                value.__module__ = "__main__"
+            except (AttributeError, TypeError):
+                pass
+    return names

@@ -1,0 +1,129 @@
+"""A registry of interpreters, tied to the Trio run it works for.
+
+The workers ring a bell, a descriptor, when there is news; a task of the pool, the
+*pump*, waits for it and lets the jobs leave, all in one step of the Trio loop.
+
+Layer: frontend. Imports: `runtime._backends`, `port`, trio.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast, override
+
+import trio
+
+from .. import _core
+from .._backends.batch import EncodedBatch
+from .._backends.host import Plan
+from .._backends.interpreters import InterpreterRegistry, setup_of
+from .._backends.transport import EncodedJob, HomeQueues
+from .._core import Job, Registry
+from .batch import BatchState
+from .intake import MakeRegistry
+from .port import CompletionPort
+from .token import WorkToken
+
+__all__ = ("interpreters",)
+
+# As in `pool`, but here nobody is held up by a worker that searches.
+SPIN_ROUNDS = 60
+
+
+def interpreters(
+    worker_count: int,
+    *,
+    name: str,
+    preload: Sequence[str],
+    initializer: Callable[..., object] | None,
+    initargs: tuple[object, ...],
+) -> MakeRegistry:
+    """Return what makes the registry of a pool of interpreters."""
+    setup = setup_of(preload, initializer, initargs)
+
+    def make_registry(
+        nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
+    ) -> Registry:
+        queues, kind, handle = _queues(worker_count)
+        plan = Plan(tuple(sys.path), kind, handle, setup)
+        registry = _TrioRegistry(
+            nursery, worker_count, queues, plan, name=name, on_failure=on_failure
+        )
+        return cast("Registry", registry)
+
+    return make_registry
+
+
+def _queues(worker_count: int) -> tuple[HomeQueues, str, int]:
+    """Return the queues that the core in use has, their kind and their handle."""
+    assert _core.core == "native"
+    from .._native.scheduler import SharedQueues
+
+    queues = SharedQueues(worker_count, spin_rounds=SPIN_ROUNDS)
+    return queues, "native", queues.handle
+
+
+class _TrioRegistry(InterpreterRegistry):
+    """An `InterpreterRegistry` whose news is taken by a Trio task."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        worker_count: int,
+        queues: HomeQueues,
+        plan: Plan,
+        *,
+        name: str,
+        on_failure: Callable[[BaseException], object],
+    ) -> None:
+        super().__init__(worker_count, queues, plan, name=name, on_failure=on_failure)
+        self._nursery = nursery  # immutable
+        self._port: CompletionPort | None = None  # immutable once bound
+        self._pump_scope = trio.CancelScope(shield=True)  # owner: the Trio thread
+        self.make_batch: Callable[..., BatchState] = partial(
+            EncodedBatch, worker_count=worker_count
+        )  # immutable
+
+    def bind(self, port: CompletionPort) -> None:
+        """Say where what the jobs post is delivered; before `start`."""
+        self._port = port
+
+    @override
+    def start(self) -> None:
+        super().start()
+        self._nursery.start_soon(self._pump)
+
+    @override
+    def stop(self) -> None:
+        super().stop()
+        self._pump_scope.cancel()
+
+    @override
+    def watch(self, job: Job, handle: EncodedJob) -> None:
+        token = job.token
+        if isinstance(token, WorkToken):
+            token.handles = handles = token.handles or set()
+            handles.add(handle)
+            if token.is_set:
+                handle.request_stop()
+
+    @override
+    def unwatch(self, job: Job, handle: EncodedJob) -> None:
+        token = job.token
+        if isinstance(token, WorkToken) and token.handles is not None:
+            token.handles.discard(handle)
+
+    def look(self) -> None:
+        """Take the news now; the pump would a little later."""
+        assert self._port is not None
+        try:
+            self._port.deliver_after(self.drain)
+        except Exception as error:  # a bug of ours
+            self._on_failure(error)
+            self._pump_scope.cancel()
+
+    async def _pump(self) -> None:
+        with self._pump_scope:
+            while True:
+                await trio.lowlevel.wait_readable(self.fileno())
+                self.look()

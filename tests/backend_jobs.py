@@ -1,0 +1,372 @@
+"""Jobs that any worker can import, whatever interpreter it runs in."""
+
+import contextvars
+import os
+import select
+import time
+
+import runtime
+
+REQUEST = contextvars.ContextVar("REQUEST", default="none")
+counter = 0
+
+
+def add(a, b=0):
+    return a + b
+
+
+def square(x):
+    return x * x
+
+
+def same(x):
+    return x
+
+
+def fail(message):
+    raise ValueError(message)
+
+
+def fail_on(bad, x):
+    if x == bad:
+        raise ValueError(x)
+    return x
+
+
+def raise_error(error):
+    raise error
+
+
+class Unpicklable(Exception):
+    def __reduce__(self):
+        raise TypeError("not me")
+
+
+class Evil(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def raise_odd(kind):
+    if kind == "evil":
+        raise Evil
+    if kind == "surrogate":
+        raise ValueError("\ud800")
+    if kind == "nul":
+        raise ValueError("a\0b")
+    if kind == "recursion":
+        return raise_odd(kind)
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "memory": MemoryError}[
+        kind
+    ]
+
+
+def raise_unpicklable():
+    raise Unpicklable("hidden")
+
+
+def chunk_squares(chunk):
+    return [x * x for x in chunk]
+
+
+def too_few(chunk):
+    return chunk[1:]
+
+
+def read_request():
+    return REQUEST.get()
+
+
+def bump():
+    global counter
+    counter += 1
+    return counter
+
+
+def set_counter(value):
+    global counter
+    counter = value
+
+
+def interpreter_id():
+    import _interpreters
+
+    return int(_interpreters.get_current()[0])
+
+
+def hold(entered, opened):
+    """Say that it runs, and go on when the other end says so."""
+    os.write(entered, b"x")
+    ready, _, _ = select.select([opened], [], [], 10)
+    assert ready, "nobody opened"
+    return os.read(opened, 1)
+
+
+def spin(entered):
+    """Say that it runs, and go on until it is cancelled."""
+    os.write(entered, b"x")
+    while True:
+        runtime.check_cancelled()
+        time.sleep(0)
+
+
+def spin_item(entered, item):
+    if item == 0:
+        spin(entered)
+    return item
+
+
+def fail_or_spin(entered, item):
+    """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
+    if item == 0:
+        spin(entered)
+    raise ValueError(item)
+
+
+def cancel_myself():
+    raise runtime.JobCancelled
+
+
+async def nothing():
+    pass
+
+
+def make_coroutine():
+    return nothing()
+
+
+class Accumulator:
+    def __init__(self, start):
+        self.total = start
+
+    def plus(self, x):
+        return self.total + x
+
+
+def fill(view, value):
+    for i in range(len(view)):
+        view[i] = value
+    return len(view)
+
+
+def describe_view(view):
+    return view.format, view.shape, view.readonly, view.nbytes
+
+
+def keep_view(view):
+    global counter
+    counter = view
+
+
+def read_kept():
+    return bytes(counter)
+
+
+notes = []
+
+
+def note(what):
+    notes.append(what)
+
+
+def take_notes():
+    taken = notes.copy()
+    notes.clear()
+    return taken
+
+
+def unsendable():
+    return lambda: 0
+
+
+def import_numpy(array):
+    return array
+
+
+def end_interpreter():
+    """Do to the worker's loop what only a bug or a lack of memory does."""
+    import sys
+
+    child = sys.modules["runtime._backends.child"]
+    child._encode = None
+    child._error_answer = None
+
+
+def fail_to_start():
+    raise RuntimeError("not today")
+
+
+def cancel_chunk(chunk):
+    raise runtime.JobCancelled
+
+
+COMMON = [
+    "_datetime",
+    "_zoneinfo",
+    "abc",
+    "argparse",
+    "array",
+    "ast",
+    "asyncio",
+    "base64",
+    "bisect",
+    "bz2",
+    "calendar",
+    "collections",
+    "concurrent.futures",
+    "configparser",
+    "contextlib",
+    "copy",
+    "csv",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "difflib",
+    "email.message",
+    "enum",
+    "fractions",
+    "functools",
+    "glob",
+    "gzip",
+    "hashlib",
+    "heapq",
+    "html",
+    "http.client",
+    "inspect",
+    "io",
+    "itertools",
+    "json",
+    "logging",
+    "lzma",
+    "math",
+    "mimetypes",
+    "numbers",
+    "operator",
+    "os",
+    "pathlib",
+    "pickle",
+    "platform",
+    "pprint",
+    "queue",
+    "random",
+    "re",
+    "secrets",
+    "select",
+    "shutil",
+    "signal",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "statistics",
+    "string",
+    "struct",
+    "subprocess",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "time",
+    "timeit",
+    "tomllib",
+    "traceback",
+    "types",
+    "typing",
+    "unicodedata",
+    "urllib.request",
+    "uuid",
+    "weakref",
+    "xml.etree.ElementTree",
+    "zipfile",
+    "zlib",
+    "zoneinfo",
+]
+
+
+def import_all(names):
+    import importlib
+
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError:  # an installation without it
+            pass
+    return len(names)
+
+
+def ask_trio():
+    return runtime.from_worker.run(nothing)
+
+
+def is_even(x):
+    return x % 2 == 0
+
+
+def is_large(x):
+    return x > 5000
+
+
+def use_scratch(scratch, x):
+    scratch.append(x)
+    return scratch.pop()
+
+
+def failing_source():
+    yield 1
+    raise OSError("source")
+
+
+def loop(entered, ended):
+    """Go on for ever without asking; write down what ends it."""
+    os.write(entered, b"x")
+    try:
+        while True:
+            pass
+    except BaseException as error:
+        os.write(ended, type(error).__name__[-1:].encode())
+        raise
+
+
+def loop_item(entered, ended, _item):
+    loop(entered, ended)
+
+
+def stubborn(entered, ended):
+    try:
+        loop(entered, ended)
+    except runtime.JobInterrupted:
+        return "my answer"
+
+
+def go_on(entered, ended, opened):
+    """Survive an interrupt and go on."""
+    stubborn(entered, ended)
+    hold(entered, opened)
+
+
+def shielded(entered, opened, written):
+    """Write after a section that is waited in, and after it."""
+    with runtime.uninterruptible():
+        hold(entered, opened)
+        os.write(written, b"s")
+    os.write(written, b"r")
+
+
+def finish(written):
+    """Run Python code in a finalizer after the call has returned."""
+
+    class Noisy:
+        def __del__(self):
+            for _ in range(100):
+                pass
+            os.write(written, b"d")
+
+    return Holder(Noisy())
+
+
+class Holder:
+    """Crosses, and what it holds does not."""
+
+    def __init__(self, held):
+        self.held = held
+
+    def __reduce__(self):
+        return int, (7,)

@@ -1,0 +1,72 @@
+"""Which backend "auto" is, and what is said of those that are not there."""
+
+import subprocess
+import sys
+
+import pytest
+
+import runtime
+from runtime import _backends
+
+
+@pytest.fixture
+def unset(monkeypatch):
+    monkeypatch.delenv("RUNTIME_BACKEND")
+
+
+def test_auto_is_threads_without_a_gil(unset, monkeypatch):
+    monkeypatch.setattr(_backends, "_has_gil", lambda: False)
+    assert _backends.choose_backend("auto") == "threads"
+
+
+def test_auto_is_interpreters_with_a_gil(unset, monkeypatch, interpreters):
+    monkeypatch.setattr(_backends, "_has_gil", lambda: True)
+    assert _backends.choose_backend("auto") == "interpreters"
+
+
+def test_auto_is_threads_where_there_are_no_interpreters(unset, monkeypatch):
+    monkeypatch.setattr(_backends, "_has_gil", lambda: True)
+    monkeypatch.setattr(_backends, "why_unavailable", {"interpreters": "no"}.get)
+    assert _backends.choose_backend("auto") == "threads"
+
+
+def test_the_environment_says_what_auto_is(monkeypatch, interpreters):
+    monkeypatch.setenv("RUNTIME_BACKEND", "interpreters")
+    assert _backends.choose_backend("auto") == "interpreters"
+    assert _backends.choose_backend("threads") == "threads"
+    monkeypatch.setenv("RUNTIME_BACKEND", "fibres")
+    with pytest.raises(ValueError, match="fibres"):
+        _backends.choose_backend("auto")
+
+
+def test_a_backend_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(_backends, "why_unavailable", lambda name: "it is gone")
+    with pytest.raises(runtime.BackendUnavailableError, match="it is gone"):
+        _backends.choose_backend("interpreters")
+
+
+UNGUARDED = """
+import trio, runtime
+
+def double(x):
+    return 2 * x
+
+async def main():
+    async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+        await pool.spawn_cpu_work(double, 1)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told(interpreters, tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "put 'if __name__ == \"__main__\":' before" in done.stderr

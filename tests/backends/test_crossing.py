@@ -1,0 +1,274 @@
+"""What crosses to another interpreter, and what the error says where it cannot."""
+
+import array
+import collections
+import functools
+import gc
+import os
+import select
+import subprocess
+import sys
+import weakref
+
+import backend_jobs as jobs
+import hypothesis
+import pytest
+import trio
+import trio.lowlevel
+from helpers import TIMEOUT
+from hypothesis import strategies as st
+
+import runtime
+from runtime._backends.encoding import LARGE, dumps, dumps_whole, loads
+from runtime._backends.errors import describe, rebuild
+
+pytestmark = pytest.mark.usefixtures("interpreters")
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    | st.text() | st.binary() | st.complex_numbers(allow_nan=False),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    | st.lists(inner).map(tuple) | st.frozensets(st.integers()),
+)  # fmt: skip
+
+
+@pytest.fixture
+async def pool():
+    async with runtime.open_worker_pool(2, backend="interpreters") as pool:
+        yield pool
+
+
+@pytest.fixture
+async def single():
+    async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+        yield pool
+
+
+async def test_jobs_run_in_interpreters_of_their_own(pool):
+    assert await pool.spawn_cpu_work(jobs.interpreter_id) != jobs.interpreter_id()
+
+
+async def test_workers_have_globals_of_their_own(single):
+    assert [await single.spawn_cpu_work(jobs.bump) for _ in range(3)] == [1, 2, 3]
+    assert jobs.counter == 0
+
+
+async def test_an_initializer_runs_in_each_worker():
+    async with runtime.open_worker_pool(
+        2, backend="interpreters", initializer=jobs.set_counter, initargs=(40,)
+    ) as pool:
+        assert await pool.spawn_cpu_work(jobs.bump) == 41
+
+
+@hypothesis.given(value=PLAIN)
+@hypothesis.settings(deadline=None)
+def test_plain_data_comes_back_equal(value):
+    data, buffers = dumps(value)
+    assert loads(data, buffers) == value
+    assert loads(dumps_whole(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"x" * (2 * LARGE),
+        bytearray(b"abc"),
+        array.array("d", [1.0, 2.5]),
+        2**70,
+        "\ud800",
+        Ellipsis,
+        range(5),
+        collections.Counter("aab"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_values_cross_both_ways(single, value):
+    result = await single.spawn_cpu_work(jobs.same, value)
+    assert result == value
+    assert type(result) is type(value)
+
+
+async def test_a_view_is_shared_not_copied(single):
+    memory = bytearray(1000)
+    assert await single.spawn_cpu_work(jobs.fill, memoryview(memory), 7) == 1000
+    assert memory == b"\7" * 1000
+
+
+async def test_a_view_keeps_its_shape(single):
+    numbers = memoryview(array.array("i", range(6))).cast("B").cast("i", (2, 3))
+    assert await single.spawn_cpu_work(jobs.describe_view, numbers) == (
+        "i",
+        (2, 3),
+        False,
+        24,
+    )
+    assert (await single.spawn_cpu_work(jobs.describe_view, memoryview(b"ab")))[2]
+
+
+async def test_a_view_as_a_result_is_a_copy(single):
+    memory = bytearray(b"abc")
+    result = await single.spawn_cpu_work(jobs.same, memoryview(memory))
+    memory[0] = 0
+    assert bytes(result) == b"abc"
+
+
+class Owner(bytearray):
+    """Memory whose end can be watched."""
+
+
+async def test_lent_memory_is_let_go_of_after_the_job(single):
+    owner = Owner(100)
+    seen = weakref.ref(owner)
+    await single.spawn_cpu_work(jobs.fill, memoryview(owner), 1)
+    owner.append(1)  # can be resized again
+    del owner
+    gc.collect()
+    assert seen() is None
+
+
+async def test_a_view_that_outlives_its_job_stays_readable(single):
+    owner = Owner(b"abc")
+    seen = weakref.ref(owner)
+    await single.spawn_cpu_work(jobs.keep_view, memoryview(owner))
+    del owner
+    gc.collect()
+    assert seen() is not None
+    assert await single.spawn_cpu_work(jobs.read_kept) == b"abc"
+    await single.spawn_cpu_work(jobs.keep_view, None)
+    with trio.fail_after(10):
+        while seen() is not None:
+            await trio.lowlevel.checkpoint()
+            gc.collect()
+
+
+def local_function():
+    def inner():
+        pass
+
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("fn", "args", "message"),
+    [
+        (lambda: 0, (), "fn cannot cross .*<lambda>.*top level"),
+        (local_function(), (), "fn cannot cross .*inner.*backend='threads'"),
+        (functools.partial(jobs.add, lambda: 0), (), r"fn\.args\[0\] cannot cross"),
+        (jobs.same, ({"k": [1, lambda: 0]},), r"args\[0\]\['k'\]\[1\] cannot cross"),
+        (jobs.same, (sys.stdout,), r"args\[0\] cannot cross"),
+        (jobs.same, (memoryview(b"abcd")[::2],), "contiguous"),
+    ],
+    ids=["lambda", "local", "partial", "nested", "file", "strided"],
+)
+async def test_what_cannot_cross_is_named(single, fn, args, message):
+    with pytest.raises(runtime.CrossingError, match=message):
+        await single.spawn_cpu_work(fn, *args)
+
+
+async def test_a_result_that_cannot_cross_is_named(single):
+    with pytest.raises(runtime.CrossingError, match="result cannot cross"):
+        await single.spawn_cpu_work(jobs.unsendable)
+
+
+async def test_batch_says_what_cannot_cross(single):
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(runtime.CrossingError, match=r"items\[1\] cannot cross")
+    ):
+        await single.spawn_parallel_batch([1, lambda: 0], jobs.same)
+    with pytest.RaisesGroup(pytest.RaisesExc(runtime.CrossingError, match="fn cannot")):
+        await single.spawn_parallel_batch([1], lambda x: x)
+
+
+async def test_an_error_that_cannot_be_rebuilt_is_shown(single):
+    with pytest.raises(runtime.TaskFailed, match="Unpicklable: hidden") as caught:
+        await single.spawn_cpu_work(jobs.raise_unpicklable)
+    assert "in raise_unpicklable" in str(caught.value)
+
+
+def test_an_error_keeps_what_it_has():
+    error = KeyError("a", 1)
+    error.add_note("beside")
+    again = rebuild(*describe(error))
+    assert (type(again), again.args, again.__notes__) == (
+        KeyError,
+        ("a", 1),
+        ["beside"],
+    )
+
+
+async def test_from_worker_says_that_it_is_not_there(single):
+    with pytest.raises(RuntimeError, match="works in threads only"):
+        await single.spawn_cpu_work(jobs.ask_trio)
+
+
+async def test_many_jobs_leave_nothing(single):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        await single.spawn_parallel_batch(range(100), jobs.square)
+        for i in range(200):
+            await single.spawn_cpu_work(jobs.add, i)
+    registry = single._intake.registry
+    assert (registry._out, registry._handles, registry._queues.drain()) == ({}, {}, [])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_a_look_takes_the_news_before_the_pump_does(single):
+    registry = single._intake.registry
+    job = single.submit_nowait(jobs.add, 1, 2)
+    select.select([registry.fileno()], [], [], TIMEOUT)
+    assert job.state is runtime.JobState.RUNNING  # done, and not at home yet
+    registry.look()
+    assert job.state is runtime.JobState.DONE
+    assert await job.wait() == 3
+
+
+async def test_a_broken_interpreter_is_reported_and_replaced(single):
+    before = await single.spawn_cpu_work(jobs.interpreter_id)
+    with pytest.raises(runtime.BrokenWorkerError, match="worker 0"):
+        await single.spawn_cpu_work(jobs.end_interpreter)
+    assert await single.spawn_cpu_work(jobs.interpreter_id) != before
+
+
+async def test_a_worker_that_never_starts_takes_the_pool_down():
+    with pytest.raises(runtime.BrokenWorkerError, match="not today"):
+        async with runtime.open_worker_pool(
+            1, backend="interpreters", initializer=jobs.fail_to_start
+        ) as pool:
+            await pool.spawn_cpu_work(jobs.add, 1, 1)
+
+
+SCRIPT = """
+import trio, runtime
+
+def double(x):
+    return Box(2 * x)
+
+class Box:
+    def __init__(self, value):
+        self.value = value
+
+async def main():
+    async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+        box = await pool.spawn_cpu_work(double, 21)
+        assert type(box) is Box
+        print(box.value)
+
+if __name__ == "__main__":
+    trio.run(main)
+else:
+    assert __name__ == "__mp_main__"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["script.py"], ["-m", "script"]])
+def test_functions_of_the_script_run(arguments, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert done.stdout == "42\n", done.stderr
