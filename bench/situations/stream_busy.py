@@ -32,7 +32,7 @@ VARIANTS = 7  # arbitrary; loop counts differ by a few so that a wrong order sho
 
 def run(settings: Settings) -> Report:
     """Measure the situation."""
-    count = 80 if settings.is_quick else 800
+    count = 160 if settings.is_quick else 1_600
     samples, utilization, efficiency = trio.run(_measure, settings, count)
     ceiling = partial(ratio_target, "requests of 0.5 ms", samples)
     return Report(
