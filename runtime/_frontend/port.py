@@ -61,10 +61,18 @@ class CompletionPort:
     Thread safety: `post` from any thread; `drain` belongs to the Trio thread.
     """
 
-    __slots__ = ("_asked_ns", "_on_failure", "_pending", "_signal", "_trio_token")
+    __slots__ = (
+        "_asked_ns",
+        "_on_failure",
+        "_pending",
+        "_signal",
+        "_trio_thread",
+        "_trio_token",
+    )
 
     def __init__(self, on_failure: Callable[[BaseException], BaseException]) -> None:
         self._on_failure = on_failure  # immutable
+        self._trio_thread = sync.get_ident()  # immutable
         self._trio_token = trio.lowlevel.current_trio_token()  # immutable
         self._pending: sync.Deque[Delivery] = sync.Deque()  # atomic: append, popleft
         # Locked means "a drain is on its way", free means "nobody asked for one".
@@ -97,7 +105,6 @@ class CompletionPort:
         """Let something post and deliver it at once; in the Trio thread."""
         # ATOMIC(lock-acquire): if it fails, a drain is on its way already.
         is_ours = self._signal.acquire(blocking=False)
-        self._asked_ns = sync.clock_ns()  # else our own posts might make way
         try:
             post_all()
         finally:
@@ -106,6 +113,8 @@ class CompletionPort:
 
     def _make_way(self) -> None:
         """Pause if Trio was asked for a drain and is late."""
+        if sync.get_ident() == self._trio_thread:
+            return  # withdrawals post here, too, and it cannot make way for itself
         now_ns = sync.clock_ns()
         # RACE: a stale time costs a pause too many or too few.
         if now_ns - self._asked_ns >= PATIENCE_NS:

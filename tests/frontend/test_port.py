@@ -144,16 +144,22 @@ async def test_port_poster_pauses_while_trio_is_kept_out(monkeypatch):
     monkeypatch.setattr(port_module.sync, "clock_ns", lambda: now_ns)
     port = make_port()
     port._trio_token = FakeToken()
+
+    def post_elsewhere(name):
+        run_threaded(lambda: port.post(Note([], name)))
+
     port.post(Note([], "asks for a drain"))
     now_ns += port_module.PATIENCE_NS - 1
-    port.post(Note([], "while Trio may still be on its way"))
+    post_elsewhere("while Trio may still be on its way")
     assert pauses == []
     now_ns += 1
-    port.post(Note([], "while Trio is late"))
+    port.post(Note([], "in the Trio thread itself, by a withdrawal"))
+    assert pauses == []
+    post_elsewhere("while Trio is late")
     assert pauses == [port_module.PAUSE]
-    port.post(Note([], "just after the pause"))
+    post_elsewhere("just after the pause")
     assert len(pauses) == 1
     port.drain()
     now_ns += port_module.PATIENCE_NS
-    port.post(Note([], "asks for the next drain"))
+    post_elsewhere("asks for the next drain")
     assert len(pauses) == 1
