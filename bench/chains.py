@@ -7,11 +7,14 @@ hand-cut thread would run it, and over a `ParIter`.
 import json
 import math
 import operator
+import sysconfig
 from array import array
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import cycle, islice
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -65,13 +68,13 @@ def cheap(x: int) -> int:
 
 def tenth(x: float) -> float:
     """About 0.1 us."""
-    return x * 0.5 + 1.0 - x * 0.25
+    return (x * 0.5 + 1.0 - x * 0.25) * 1.5 - x * 0.125
 
 
 def unit(x: float) -> float:
     """About 1 us."""
     y = x
-    for _ in range(20):
+    for _ in range(28):
         y = y * 0.5 + 1.0
     return y
 
@@ -80,7 +83,7 @@ def mandelbrot_row(row: int) -> int:
     """Steps of one row of the picture; rows in the middle cost most."""
     total = 0
     for column in range(60):
-        c = complex(column / 30 - 1.5, row / 30 - 1)
+        c = complex(column / 30 - 1.5, row / 120 - 1)
         z = 0j
         for _ in range(60):
             if abs(z) > 2:
@@ -120,11 +123,10 @@ def _json_lines(count: int) -> list[str]:
 
 
 def _text(line_count: int) -> list[str]:
-    """Lines of words whose frequencies follow Zipf's law, as those of real text do."""
-    random = Random(1)
-    words = [f"word{rank}" for rank in range(2000)]
-    weights = [1 / (rank + 2) for rank in range(2000)]
-    return [" ".join(random.choices(words, weights, k=12)) for _ in range(line_count)]
+    """Lines of the standard library's modules, by name: text that is everywhere."""
+    modules = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    lines = (line for path in modules for line in path.open(encoding="utf-8"))
+    return list(islice(cycle(lines), line_count))
 
 
 def _word_counts(line_count: int) -> Workload:
@@ -161,23 +163,23 @@ def _matrix_product(size: int) -> Workload:
 
 def chain_workloads(scale: float) -> list[Workload]:
     """Return the workloads, as large as `scale` says; 1.0 is for claims."""
-    count = int(400_000 * scale)
+    count = int(1_000_000 * scale)
     floats = [i * 0.37 for i in range(count)]
     both = {"speed_up": 1.8, "of_ceiling": 0.97}
     return [
-        summed("range, map + sum", range(2 * count), cheap, **both),
+        summed("range, map + sum", range(count), cheap, **both),
         summed("array, map + sum", array("d", floats), tenth, **both),
-        summed("Mandelbrot rows", range(int(60 * scale) + 1), mandelbrot_row, **both),
+        summed("Mandelbrot rows", range(int(240 * scale)), mandelbrot_row, **both),
         summed(
-            "collatz lengths", range(1, int(8000 * scale) + 1), collatz_length, **both
+            "collatz lengths", range(1, int(12_000 * scale)), collatz_length, **both
         ),
         summed("JSON lines", _json_lines(count // 40), parsed_value, of_ceiling=0.97),
         _word_counts(count // 16),
-        _matrix_product(int(110 * scale**0.5) + 1),
+        _matrix_product(int(130 * scale**0.5)),
         summed("floats of main, 0.1 us", floats, tenth, of_ceiling=1.0),
-        summed("floats of main, 1 us", floats[: count // 5], unit, speed_up=1.4),
-        summed("lambda", range(2 * count), lambda x: (x * 209 + 11) % 251),
-        summed("closure", range(2 * count), make_closure()),
+        summed("floats of main, 1 us", floats[: count // 10], unit, speed_up=1.4),
+        summed("lambda", range(count), lambda x: (x * 209 + 11) % 251),
+        summed("closure", range(count), make_closure()),
     ]
 
 

@@ -19,8 +19,13 @@ from itertools import accumulate, count
 from math import log2
 from random import Random
 
-from runtime._core.leaf import CHECK_NS, LEAF_NS
-from runtime._iter.drive import FEW_PER_WORKER, FIRST_LEAF_NS
+from runtime._core.leaf import CHECK_NS
+from runtime._iter.drive import (
+    FEW_PER_WORKER,
+    FIRST_LEAF_NS,
+    LONG_LEAF_NS,
+    SHORT_LEAF_NS,
+)
 from runtime._iter.run import SPLIT_NS
 
 __all__ = ("Prices", "Replay", "greedy_bounds", "replay")
@@ -154,7 +159,7 @@ class _Scheduler:
         """Work through a piece: `runtime._iter.drive`."""
         if piece.home != worker.index:
             piece.splits = len(self.workers)
-        budget = LEAF_NS if piece.item_ns else FIRST_LEAF_NS
+        budget = SHORT_LEAF_NS if piece.item_ns else FIRST_LEAF_NS
         while piece.start < piece.stop:
             if self.wants_split(worker, piece):
                 yield from self.halves(worker, piece)
@@ -166,12 +171,17 @@ class _Scheduler:
             elapsed = self.now - at
             taken = piece.start - begin
             piece.item_ns = max(elapsed / taken, piece.item_ns / 2, 1.0)
-            budget = LEAF_NS
+            is_long = self.watches(piece) or len(self.workers) == 1
+            budget = LONG_LEAF_NS if is_long else SHORT_LEAF_NS
+
+    def watches(self, piece: _Piece) -> bool:
+        """Whether a leaf ends when there is demand."""
+        rest = piece.stop - piece.start
+        return len(self.workers) > 1 and rest * piece.item_ns >= 2 * SPLIT_NS
 
     def leaf(self, worker: _Worker, piece: _Piece, budget: float) -> _Steps:
         """Run items until the time is over or there is demand."""
-        rest = piece.stop - piece.start
-        watches = len(self.workers) > 1 and rest * piece.item_ns >= 2 * SPLIT_NS
+        watches = self.watches(piece)
         left = budget
         while left > 0 and piece.start < piece.stop:
             stretch = self.stretch(piece, min(left, CHECK_NS))

@@ -296,6 +296,24 @@ def ask_trio():
     return runtime.from_worker.run(nothing)
 
 
+def is_even(x):
+    return x % 2 == 0
+
+
+def is_large(x):
+    return x > 5000
+
+
+def use_scratch(scratch, x):
+    scratch.append(x)
+    return scratch.pop()
+
+
+def failing_source():
+    yield 1
+    raise OSError("source")
+
+
 def loop(entered, ended):
     """Go on for ever without asking; write down what ends it."""
     os.write(entered, b"x")

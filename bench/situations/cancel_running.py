@@ -75,7 +75,9 @@ async def _measure(settings: Settings) -> dict[str, list[float]]:
     job_count = 1_000 if settings.is_quick else 10_000
     loops = 2_000 if settings.is_quick else 1_000_000
     samples: dict[str, list[float]] = {}
-    async with runtime.open_worker_pool(settings.worker_count) as pool:
+    async with runtime.open_worker_pool(
+        settings.worker_count, backend="threads"
+    ) as pool:
         others = settings.worker_count - 1
         for job, alone, busy in (
             (_asking, TOKEN_ALONE, TOKEN_BUSY),
@@ -164,7 +166,9 @@ def _check_cost() -> float:
 
 async def _shutdown(job_count: int) -> float:
     """Return how long a pool with that many queued jobs takes to be shut down."""
-    async with runtime.open_worker_pool(1, queue_capacity=job_count) as pool:
+    async with runtime.open_worker_pool(
+        1, queue_capacity=job_count, backend="threads"
+    ) as pool:
         entered: list[bool] = []
         pool.submit_nowait(_asking, entered)
         await _wait_entered(entered, 1)
@@ -180,7 +184,7 @@ async def _shutdown(job_count: int) -> float:
 
 async def _growth(loops: int) -> float:
     """Return by how many bytes the process grew over cancelled calls."""
-    async with runtime.open_worker_pool(1) as pool:
+    async with runtime.open_worker_pool(1, backend="threads") as pool:
         entered: list[bool] = []
         stuck = pool.submit_nowait(_asking, entered)
         await _wait_entered(entered, 1)

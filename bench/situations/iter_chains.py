@@ -37,7 +37,7 @@ MODULE_S = "range, map + sum"
 
 def run(settings: Settings) -> Report:
     """Measure the situation."""
-    workloads = chain_workloads(0.05 if settings.is_quick else 0.5)
+    workloads = chain_workloads(0.05 if settings.is_quick else 1.0)
     samples = trio.run(_measure, settings, workloads)
     return Report(
         name="iter_chains",

@@ -14,4 +14,5 @@ async def main() -> None:
         print(await chain.filter(is_even).sum())
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

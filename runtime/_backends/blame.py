@@ -3,7 +3,8 @@
 Layer: backends, both sides. Imports: `encoding`, `runtime._errors`.
 """
 
-from types import FunctionType
+from functools import partial
+from types import BuiltinMethodType, FunctionType, MethodType
 
 from .._errors import CrossingError
 from .encoding import dumps
@@ -103,15 +104,19 @@ def _parts(value: object) -> "Iterator[tuple[str, object]]":
     elif isinstance(value, (set, frozenset)):
         for part in value:
             yield "'s item", part
-    elif hasattr(value, "func") and hasattr(value, "keywords"):  # partial
+    elif isinstance(value, partial):
         yield ".func", value.func
-        yield ".args", value.args  # type: ignore[attr-defined]
+        yield ".args", value.args
         yield ".keywords", value.keywords
-    elif hasattr(value, "__self__") and not isinstance(value, type):
+    elif isinstance(value, MethodType | BuiltinMethodType):
         yield ".__self__", value.__self__
     elif not isinstance(value, (type, FunctionType)):
         for attribute, part in getattr(value, "__dict__", {}).items():
             yield f".{attribute}", part
+        for kind in type(value).__mro__:
+            for attribute in kind.__dict__.get("__slots__", ()):
+                if hasattr(value, attribute):
+                    yield f".{attribute}", getattr(value, attribute)
 
 
 def _shown(value: object) -> str:

@@ -33,12 +33,13 @@ def describe(error: BaseException) -> tuple[str, str, bytes | None]:
 def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseException:
     """Return the error that `describe` described."""
     cause = RemoteTraceback(traceback)
+    error: object = None
     if pickled is not None:
         try:
             error = loads(pickled)
         except Exception:
-            pickled = None
-    if pickled is None:
+            error = None
+    if error is None:
         error = TaskFailed(f"{summary}\n\n{traceback}")
     assert isinstance(error, BaseException)
     if error.__cause__ is None:

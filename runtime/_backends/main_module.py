@@ -31,12 +31,18 @@ def install(program: tuple[str, str] | None) -> None:
     """
     names = sys.modules["__main__"].__dict__
     to_run = [program] if program is not None else []
+    failures: list[BaseException] = []
 
     def look_up(attribute: str) -> object:
         if to_run and not attribute.startswith("__"):
-            names.update(_run(*to_run.pop()))
+            try:
+                names.update(_run(*to_run.pop()))
+            except BaseException as error:  # later looks fail for the same reason
+                failures.append(error)
             if attribute in names:
                 return names[attribute]
+        if failures:
+            raise failures[0]
         raise AttributeError(f"module '__main__' has no attribute {attribute!r}")
 
     names["__getattr__"] = look_up

@@ -25,6 +25,7 @@ class Token(Protocol):
     @property
     def is_set(self) -> bool:
         """Whether the job was asked to stop."""
+        raise NotImplementedError
 
 
 class EncodedJob(Protocol):
@@ -37,18 +38,22 @@ class EncodedJob(Protocol):
     @property
     def phase(self) -> int:
         """Where it is, as in ``runtime._core.job``."""
+        raise NotImplementedError
 
     @property
     def start(self) -> int:
         """The first of its frames."""
+        raise NotImplementedError
 
     @property
     def stop(self) -> int:
         """The frame after its last; shrinks when the worker shares."""
+        raise NotImplementedError
 
     @property
     def is_stopped(self) -> bool:
         """The token."""
+        raise NotImplementedError
 
     @property
     def is_interrupted(self) -> bool:
@@ -69,6 +74,7 @@ class EncodedJob(Protocol):
 
     def frames(self, start: int, stop: int = ..., /) -> tuple[object, ...]:
         """Return several frames."""
+        raise NotImplementedError
 
 
 class QueueEnd(Protocol):
@@ -76,9 +82,11 @@ class QueueEnd(Protocol):
 
     def __len__(self) -> int:
         """Return how many pieces wait in the worker's own deque."""
+        raise NotImplementedError
 
     def next(self) -> EncodedJob | None:
         """Wait for a job; None is the order to stop."""
+        raise NotImplementedError
 
     def finish(self, answer: int, frames: tuple[object, ...], /) -> None:
         """Answer the running job."""
@@ -88,6 +96,7 @@ class QueueEnd(Protocol):
 
     def has_work_outside(self) -> bool:
         """Return whether work waits that is not part of what runs."""
+        raise NotImplementedError
 
     def look_outside_next(self) -> None:
         """Take such work next."""
@@ -104,6 +113,7 @@ class HomeQueues(Protocol):
 
     def __len__(self) -> int:
         """Return how many entries wait."""
+        raise NotImplementedError
 
     def inject(
         self,
@@ -116,18 +126,22 @@ class HomeQueues(Protocol):
         /,
     ) -> EncodedJob:
         """Queue a job of these frames; ``lent`` stay where they are and are kept."""
+        raise NotImplementedError
 
     def withdraw(self, job: EncodedJob, /) -> bool:
         """Take a job back; True if it had not begun and now never will."""
+        raise NotImplementedError
 
     def interrupt(self, job: EncodedJob, /) -> None:
         """Have what runs of a job's work interrupted; its token is set already."""
 
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
+        raise NotImplementedError
 
     def running(self) -> list[int]:
         """Return the id of what each worker runs, 0 for nothing."""
+        raise NotImplementedError
 
     def stop(self) -> None:
         """Tell the workers to stop as soon as they find no more work."""
@@ -137,9 +151,12 @@ class HomeQueues(Protocol):
 
     def counters(self, index: int, /) -> Counters:
         """Return a worker's counters, in the order of `WorkerStatistics`."""
+        raise NotImplementedError
 
     def fileno(self) -> int:
         """Return the descriptor that is readable while there is news."""
+        raise NotImplementedError
 
     def is_anyone_idle(self) -> bool:
         """Return whether some worker had nothing to do a moment ago."""
+        raise NotImplementedError

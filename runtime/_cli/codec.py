@@ -63,14 +63,26 @@ class _JsonLines(Codec):
 
     @override
     def text(self, result: object) -> str:
-        """Return the result as JSON, in ASCII."""
-        return json.dumps(result)
+        """Return the result as JSON, in ASCII; an infinity or NaN is not JSON."""
+        return json.dumps(result, allow_nan=False)
+
+
+class _Nul(Codec):
+    __slots__ = ()
+
+    @override
+    def text(self, result: object) -> str:
+        """Return the text, which must not end where the reader would see its end."""
+        text = super().text(result)
+        if "\0" in text:
+            raise ValueError("a result with a NUL byte cannot be written between them")
+        return text
 
 
 LINES = _Lines("lines", separator=b"\n", errors="strict")
 JSON_LINES = _JsonLines("jsonl", separator=b"\n", errors="strict")
 # A file name need not be valid UTF-8; Python carries its bytes as surrogates.
-NUL = Codec("nul", separator=b"\0", errors="surrogateescape")
+NUL = _Nul("nul", separator=b"\0", errors="surrogateescape")
 PATHS = Codec("paths", separator=b"\0", errors="surrogateescape")
 
 CODECS = {codec.name: codec for codec in (LINES, JSON_LINES, NUL, PATHS)}

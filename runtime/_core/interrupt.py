@@ -138,7 +138,8 @@ class Interrupt(probe.Probe):
         points = _points_of(frame.f_code)
         if offset in points.never:  # SAFE-5 handlers
             return False
-        self._looks[thread] = looks = self._looks.get(thread, 0) + 1
+        looks = self._looks[thread] + 1 if thread in self._looks else 1
+        self._looks[thread] = looks
         if looks < LINE_PATIENCE and offset not in points.line_starts:  # SAFE-6
             return False
         may_clean_up = looks >= CLEANUP_PATIENCE
@@ -179,9 +180,12 @@ class Interrupt(probe.Probe):
 
 def _points_of(code: CodeType) -> "SafePoints":
     """Return what is known of a function's bytecode."""
-    known = _points.get(id(code))
-    if known is not None and known[0]() is code:
-        return known[1]
+    try:
+        known, points = _points[id(code)]
+        if known() is code:
+            return points
+    except KeyError:
+        pass
     from .safe_points import SafePoints  # it is loaded; see `interrupt`
 
     if len(_points) >= MAX_POINTS:
@@ -193,7 +197,8 @@ def _points_of(code: CodeType) -> "SafePoints":
 
 def _is_untouched(frame: FrameType) -> bool:
     """Return whether a frame is the runtime's, or the like of it."""
-    module = frame.f_globals.get("__name__")
+    names = frame.f_globals
+    module = names["__name__"] if "__name__" in names else None  # noqa: SIM401
     if isinstance(module, str) and module.partition(".")[0] in _UNTOUCHED:
         return True
     return frame.f_code.co_filename.startswith(_UNTOUCHED_FILES)

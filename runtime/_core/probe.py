@@ -128,7 +128,10 @@ class _Monitor:
 
     def pending(self, token: CancelToken) -> tuple[Probe, ...]:
         """Return the probes for a token."""
-        return self._probes.get(token, ())
+        try:
+            return self._probes[token]
+        except KeyError:
+            return ()
 
     def nudge(self) -> None:
         """Have the watcher look now whether anything is over."""
@@ -181,14 +184,20 @@ class _Monitor:
     # In the worker
 
     def _on_event(self, _code: CodeType, offset: int) -> None:
-        """Let probes meet the job that runs here; before every instruction."""
+        """Let probes meet the job that runs here; before every instruction.
+
+        No `dict.get` in here nor in what is called: threads would wait for each other.
+        """
         worker = find_worker()
         if worker is None:
             return
         job = worker.job
         if job is None:
             return
-        for probe in self._probes.get(job.token, ()):
+        token = job.token
+        if token not in self._probes:  # most workers' way out, and no exception
+            return
+        for probe in self.pending(token):
             # PROBE-2 meet
             frame = sys._getframe(1)  # noqa: SLF001
             if probe.has_met(worker, job) or not probe.may_act(job, frame, offset):

@@ -206,7 +206,8 @@ class Registry:
         """Let another be present for a worker that is about to wait outside.
 
         Returns:
-          False: nobody is needed, as the registry stops or has no threads.
+          Whether somebody does; nobody is needed if the registry stops or has no
+          threads.
         """
         if not self._has_started or self.is_stopping:
             return False

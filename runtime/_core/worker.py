@@ -47,7 +47,9 @@ _workers: "dict[int, Worker]" = {}
 
 def current_worker() -> "Worker | None":
     """Return the worker whose thread this is; None outside of one."""
-    return _workers.get(sync.get_ident())
+    thread = sync.get_ident()
+    # Not `get`, which waits for other threads (INTERRUPT.md).
+    return _workers[thread] if thread in _workers else None  # noqa: SIM401
 
 
 def forget_workers() -> None:

@@ -27,7 +27,7 @@ from .._core import Job, sync
 from .._errors import TaskCancelled
 from .loan import Loan
 from .options import OnCancel, callable_name
-from .token import ENDED, WorkToken
+from .token import WorkToken, is_end
 from .waiting import Waiting
 from .work import Verdict, are_over, verdict_of
 
@@ -205,7 +205,7 @@ class Call(Waiting, Job):
         if self._loan is not None:
             try:
                 self._loan.give_back()
-            except Exception as error:  # the user's limiter; its error is the answer
+            except BaseException as error:  # of the user's limiter: the answer
                 self.outcome: outcome.Maybe[object] | None = outcome.Error(error)
         self._intake.settle(self)
 
@@ -214,7 +214,7 @@ class Call(Waiting, Job):
         answer, self.outcome = self.outcome, None
         raise_cancel, self._raise_cancel = self._raise_cancel, None
         assert answer is not None
-        if type(answer) is outcome.Error and isinstance(answer.error, ENDED):
+        if type(answer) is outcome.Error and is_end(answer.error):
             if raise_cancel is not None:
                 return outcome.capture(raise_cancel)
             return outcome.Error(TaskCancelled(self.name, self.token.cause or "itself"))

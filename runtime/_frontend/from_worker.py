@@ -132,7 +132,7 @@ class Request:
         else:
             self._token.intake.start_child(self)
 
-    def refuse(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Answer with an error: nothing in Trio can run it any more."""
         self._answer(outcome.Error(error))
 

@@ -93,7 +93,7 @@ class Intake:
         queue_capacity: int,
     ) -> None:
         self.name: str = name  # immutable
-        self.port: CompletionPort = CompletionPort()  # immutable
+        self.port: CompletionPort = CompletionPort(self.break_down)  # immutable
         self.registry: Registry = make_registry(
             nursery, self._report_failure
         )  # immutable
@@ -222,7 +222,7 @@ class Intake:
     def start_child(self, request: "Request") -> None:
         """Run a job's request in a task of the pool."""
         if self._has_left:
-            request.refuse(PoolClosedError(self.name))
+            request.fail(PoolClosedError(self.name))
         else:
             self._nursery.start_soon(request.run_in_child_task)
 
@@ -348,13 +348,21 @@ class Intake:
         """Report a bug of ours; on a worker's thread."""
         self.port.post(_Failure(self, error))
 
-    def break_down(self, error: BaseException) -> None:
-        """Close loudly: the scheduler cannot be trusted any more."""
-        self._failure = failure = _failure_of(error, self.name)
+    def break_down(self, error: BaseException) -> Exception:
+        """Close loudly: the scheduler cannot be trusted any more.
+
+        Returns:
+          What everybody is told.
+        """
+        if self._failure is None:
+            self._failure = _failure_of(error, self.name)
         self.is_closing = self._is_cancelled = True
-        for work in list(self.work):
-            self.leave_behind(work, failure)
+        while self.work:  # newest first; an answer may still bring the next
+            work = next(reversed(self.work))
+            self.leave_behind(work, self._failure)
+            work.stop("a failure of the runtime")  # else workers run what is queued
         self._nursery.cancel_scope.cancel()
+        return self._failure
 
     def after_fork(self) -> None:
         """Give up everything in a forked child; not in the Trio thread."""
@@ -404,6 +412,9 @@ class _Adoption:
     def deliver(self) -> None:
         self._intake.track_adopted(self._work)
 
+    def fail(self, error: BaseException) -> None:
+        self._work.fail(error)
+
 
 class _Failure:
     """A worker's last words: the scheduler failed."""
@@ -416,3 +427,6 @@ class _Failure:
 
     def deliver(self) -> None:
         self._intake.break_down(self._error)
+
+    def fail(self, error: BaseException) -> None:
+        pass

@@ -39,7 +39,7 @@ from .._errors import TaskCancelled
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .protected import protected
-from .token import ENDED, WorkToken
+from .token import WorkToken, is_end
 from .waits import waiting_for
 from .work import Verdict, are_over, verdict_of
 
@@ -269,7 +269,7 @@ class MapStream[T, R](AsyncIterator[R]):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        if not isinstance(error, ENDED):
+        if not is_end(error):
             self._errors.append(error)
             self.stop("one of its items")
 

@@ -43,7 +43,10 @@ class Delivery(Protocol):
     """Something to be done in the Trio thread."""
 
     def deliver(self) -> None:
-        """Do it. Runs between two tasks' steps; must not raise."""
+        """Do it. Runs between two tasks' steps; should not raise."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait for it with an error: `deliver` has raised."""
 
 
 class CompletionPort:
@@ -51,12 +54,17 @@ class CompletionPort:
 
     Must be made in the Trio thread.
 
+    Args:
+      on_failure: Called as ``on_failure(error)`` when a delivery has raised; returns
+        what to tell those who wait for it.
+
     Thread safety: `post` from any thread; `drain` belongs to the Trio thread.
     """
 
-    __slots__ = ("_asked_ns", "_pending", "_signal", "_trio_token")
+    __slots__ = ("_asked_ns", "_on_failure", "_pending", "_signal", "_trio_token")
 
-    def __init__(self) -> None:
+    def __init__(self, on_failure: Callable[[BaseException], BaseException]) -> None:
+        self._on_failure = on_failure  # immutable
         self._trio_token = trio.lowlevel.current_trio_token()  # immutable
         self._pending: sync.Deque[Delivery] = sync.Deque()  # atomic: append, popleft
         # Locked means "a drain is on its way", free means "nobody asked for one".
@@ -112,4 +120,7 @@ class CompletionPort:
                 delivery = self._pending.popleft()  # PORT-4 deliver
             except IndexError:
                 return
-            delivery.deliver()
+            try:
+                delivery.deliver()
+            except BaseException as error:  # a bug of ours; the others still come
+                delivery.fail(self._on_failure(error))

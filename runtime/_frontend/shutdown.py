@@ -10,6 +10,7 @@ Layer: frontend. Imports: `intake`, `reports`, `token`, trio.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,25 +38,43 @@ class Shutdown:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_callers", "_grace", "_intake", "_lock", "_report")
+    __slots__ = (
+        "_abandoned",
+        "_at_start",
+        "_by_itself",
+        "_callers",
+        "_grace",
+        "_intake",
+        "_lock",
+        "_report",
+    )
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake  # immutable
         self._lock = trio.Lock()  # owner: the Trio thread
         self._grace = trio.CancelScope()  # owner: ends the grace period
         self._callers: set[WorkToken] = set()  # owner: work that waits for the report
+        # How work had ended when somebody first asked; what was abandoned then; and how
+        # work ended from then until the rest was cancelled.
+        self._at_start: Counter[Verdict] | None = None  # owner
+        self._abandoned = 0  # owner
+        self._by_itself: Counter[Verdict] | None = None  # owner
         self._report: ShutdownReport | None = None  # owner
 
     async def run(self, grace: float) -> ShutdownReport:
         """Close the pool within ``grace`` seconds and a bit; report on its work."""
-        self._intake.is_closing = True  # STOP-1 stop intake
+        intake = self._intake
+        intake.is_closing = True  # STOP-1 stop intake
+        if self._at_start is None:  # before any work can end that it does not count
+            self._at_start = intake.verdicts.copy()
+            self._abandoned = len(intake.abandoned)
         deadline = trio.current_time() + grace
         self._grace.deadline = min(self._grace.deadline, deadline)
         with self._left_out():
             async with self._lock:
                 if self._report is None:
                     self._grace = trio.CancelScope(deadline=deadline)
-                    self._report = await self._close()
+                    self._report = await self._close(self._at_start)
                 return self._report
 
     @contextmanager
@@ -72,13 +91,13 @@ class Shutdown:
         finally:
             self._callers.discard(token)
 
-    async def _close(self) -> ShutdownReport:
+    async def _close(self, at_start: Counter[Verdict]) -> ShutdownReport:
         intake, callers = self._intake, self._callers
-        abandoned = len(intake.abandoned)
-        at_start = intake.verdicts.copy()
         with self._grace:
             await intake.drain(but_not=callers)  # STOP-2 drain
-        by_itself = intake.verdicts - at_start
+        if self._by_itself is None:  # else who asked before was cancelled after this
+            self._by_itself = intake.verdicts - at_start
+        by_itself = self._by_itself
         intake.cancel("shutdown()", but_not=callers)  # STOP-3 cancel
         with trio.move_on_after(TOKEN_GRACE):
             await intake.drain(but_not=callers)
@@ -99,7 +118,7 @@ class Shutdown:
             + cancelled[Verdict.WITHDRAWN]
             + len(withdrawn),
             cancelled=cancelled[Verdict.COMPLETED] + cancelled[Verdict.FAILED],
-            abandoned=abandoned,
+            abandoned=self._abandoned,
             still_running=tuple(_named(intake, work) for work in stuck),
         )
 

@@ -17,7 +17,7 @@ import trio
 from .._core import WITHDRAWN, Job
 from .._errors import JobCancelled, TaskCancelled
 from .options import OnCancelMany, callable_name
-from .token import ENDED, WorkToken
+from .token import WorkToken, is_end
 from .waits import check_wait, waiting_for
 from .work import Verdict, are_over, verdict_of
 
@@ -104,7 +104,7 @@ class Submission(Job):
         if type(result) is outcome.Value:
             return outcome.Value(result.value)
         assert isinstance(result, outcome.Error)
-        if isinstance(result.error, ENDED):
+        if is_end(result.error):
             cause = self.token.cause or "itself"
             return outcome.Error(TaskCancelled(self.name, cause))
         return outcome.Error(result.error.with_traceback(self._traceback))
@@ -114,9 +114,7 @@ class Submission(Job):
         self._intake.settle(self, holds_place=self._holds_place)
         if self._early is not None:
             self.outcome = None
-        elif type(self.outcome) is outcome.Error and not isinstance(
-            self.outcome.error, ENDED
-        ):
+        elif type(self.outcome) is outcome.Error and not is_end(self.outcome.error):
             self._traceback = self.outcome.error.__traceback__
             self._intake.note_unretrieved(self, self.outcome.error)
         self._finish()

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from .call import Call
     from .intake import Intake
 
-__all__ = ("ENDED", "WorkToken", "current_token", "token_within")
+__all__ = ("WorkToken", "current_token", "is_end", "token_within")
 
-# What ends a job that was asked to stop.
-ENDED = (JobCancelled, JobInterrupted)
+
+def is_end(error: BaseException) -> bool:
+    """Return whether the error is what ends a job that was asked to stop."""
+    # Not isinstance: it would ask the error's __class__, which is the user's.
+    return issubclass(type(error), (JobCancelled, JobInterrupted))
 
 
 class WorkToken(CancelToken):

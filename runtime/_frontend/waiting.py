@@ -88,6 +88,9 @@ class Waiting:
         return True
 
     def _end(self, error: BaseException) -> None:
-        """End the wait with an error, now or when the task comes to park."""
-        if not self._resume(outcome.Error(error)):
+        """End the wait with an error, now or when the task comes to park.
+
+        The first error counts.
+        """
+        if not self._resume(outcome.Error(error)) and self._early is None:
             self._early = outcome.Error(error)

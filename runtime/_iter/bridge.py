@@ -5,27 +5,29 @@ order, and works through the block without it. How many items make a block follo
 from what they cost, as for leaves; a slow iterator is not waited for until a block is
 full. Since the puller makes the block's items, they are its thread's own.
 
-A total belongs to one block, and the blocks' numbers put the totals in order.
+A total belongs to blocks in a row, and their positions put the totals in order.
 
 Layer: iter. Imports: `runtime._core`, `drive`, `producers`, `terminals`.
 """
 
 from threading import Lock
-from typing import Any, override
+from typing import Any
 
 from .._core import LEAF_NS, join
 from .._errors import JobCancelled
-from .producers import Bridge, Gauge
+from .producers import Bridge
 from .run import SPLIT_NS, Run
-from .terminals import NOTHING, Position
+from .terminals import NOTHING
 
 __all__ = ("run_bridge",)
 
 _NO_LIMIT = 1 << 62
 
 
-def run_bridge(run: Run, bridge: Bridge) -> Any:
+def run_bridge(run: Run) -> Any:
     """Run a chain over an iterator; return its total."""
+    bridge = run.producer.bridge()
+    assert bridge is not None
     source = _Source(run, bridge)
     parts = _run_puller(_Puller(source, run.worker_count))
     total: Any = NOTHING
@@ -76,7 +78,7 @@ class _Source:
             return position, block
 
 
-class _Puller(Position):
+class _Puller:
     """One worker's part in a chain over an iterator.
 
     Args:
@@ -84,35 +86,33 @@ class _Puller(Position):
       width: How many pullers this one may become.
     """
 
-    __slots__ = ("_gauge", "_start", "source", "width")
+    __slots__ = ("_gauge", "_stop", "source", "width")
 
     def __init__(self, source: _Source, width: int) -> None:
         self.source = source
         self.width = width
-        self._start = 0
-        run = source.run
-        self._gauge = Gauge(_NO_LIMIT, run.stop_token, run.job_token)
+        self._gauge = source.run.gauge(_NO_LIMIT)
+        self._stop: int | None = None  # where its last block ended
 
-    @override
-    def current(self) -> int:
-        leaf = self._gauge.leaf
-        return self._start if leaf is None else self._start + max(leaf.taken - 1, 0)
+    def goes_on(self, start: int) -> bool:
+        """Return whether nobody pulled between its last block and this one."""
+        return start == self._stop
 
-    def run_block(self, start: int, block: list[Any]) -> Any:
-        """Work through a block; return its total."""
+    def run_block(self, start: int, block: list[Any], total: Any) -> Any:
+        """Work through a block; return the total with it."""
         run, gauge = self.source.run, self._gauge
-        self._start = start
+        gauge.start = start
+        self._stop = start + len(block)
         gauge.leaf = None
         gauge.block = block
-        gauge.is_shared = run.has_forked
         try:
             items = run.producer.leaf(start, start + len(block), gauge)
-            return run.terminal.step(NOTHING, items, self)
+            return run.terminal.step(total, items, gauge)
         except JobCancelled:
             run.cancel()
         except BaseException as error:  # an outcome, raised at the chain's end
-            run.fail(self.current(), error)
-        return NOTHING
+            run.fail(gauge.current(), error)
+        return total
 
     def item_ns(self) -> float:
         """What an item of the last block cost."""
@@ -121,13 +121,12 @@ class _Puller(Position):
 
 
 def _run_puller(puller: _Puller) -> list[tuple[int, Any]]:
-    """Pull and work until the iterator ends; return the blocks' totals."""
+    """Pull and work until the iterator ends; return the totals with their positions."""
     source, run = puller.source, puller.source.run
     parts: list[tuple[int, Any]] = []
     count, busy_ns = 1, 0.0
     while not run.should_stop():
         if puller.width > 1 and busy_ns >= SPLIT_NS:
-            run.note_fork()
             half = puller.width // 2
             left, right = join(
                 _run_puller,
@@ -139,11 +138,10 @@ def _run_puller(puller: _Puller) -> list[tuple[int, Any]]:
         start, block = source.pull(count)
         if not block or not run.terminal.wants(start):
             break
-        total = puller.run_block(start, block)
-        if total is not NOTHING:
-            parts.append((start, total))
+        first, total = parts.pop() if puller.goes_on(start) else (start, NOTHING)
+        parts.append((first, puller.run_block(start, block, total)))
         if run.terminal.is_decided:
-            run.stop_token.is_set = True
+            run.stop()
         if run.progress is not None:
             run.progress.advance(len(block))
         item_ns = puller.item_ns()

@@ -9,7 +9,7 @@ two workers that call its functions are then slower than one (0.46 times, measur
 Making a code object again, by ``code.replace()``, makes its constants immortal, those
 of the old code included since they are the same objects. So that is done once for each
 function of a chain, for functions inside of it, and for those of its module that it
-names, as soon as a second worker takes part.
+names, unless the chain ends with its first leaf.
 
 Layer: iter. Imports: `runtime._util`.
 """

@@ -13,26 +13,33 @@ item's cost is known, and a piece splits
 and never for less than `SPLIT_NS` of work. A few items of unknown cost are split at
 once, down to single ones: who hands in eight items does not mean eight cheap ones.
 
-The halves of a split come back as two totals and are combined left to right, so the
-answer's order is the input's. See PLUMBING.md.
+The right half of a split goes on with the left one's total; if it was stolen, the two
+totals are combined, left to right. So the answer's order is the input's. See
+PLUMBING.md.
 
 Layer: iter. Imports: `runtime._core`, `bridge`, `producers`, `run`, `terminals`.
 """
 
-from typing import Any, override
+from typing import Any
 
-from .._core import LEAF_NS, Worker, current_worker, join
+from .._core import Worker, current_worker, join
 from .._errors import JobCancelled
 from .bridge import run_bridge
 from .producers import Gauge, Producer
 from .run import SPLIT_NS, Progress, Run
-from .terminals import NOTHING, Position, Terminal
+from .terminals import NOTHING, Terminal
 
 __all__ = ("run_chain",)
 
 # The first leaf of a chain, on which no other worker is called. Arbitrary: much less
 # than a split is for.
 FIRST_LEAF_NS = 20_000
+
+# How long the others are while somebody might steal, which ends them early, and while
+# nobody should. Arbitrary: long against what it takes to begin a leaf; short against
+# what a piece may lose when an item has become dearer than was known.
+LONG_LEAF_NS = 4_000_000
+SHORT_LEAF_NS = 500_000
 
 # So many items per worker are split before the cost of one is known. Arbitrary.
 FEW_PER_WORKER = 8
@@ -45,23 +52,63 @@ def run_chain(
     progress: Progress | None = None,
 ) -> Any:
     """Run a chain to its answer, beginning on the calling worker."""
-    run = Run(producer, terminal, min_length, progress)
-    bridge = producer.bridge()
+    worker = current_worker()
+    assert worker is not None
+    length = producer.length
+    few = FEW_PER_WORKER * worker.registry.worker_count
+    if length is None or length <= few or progress is not None:
+        return _run_whole(Run(producer, terminal, min_length, progress))
+    # Many chains end with their first leaf: nothing else is made before it.
+    gauge = Gauge()
+    gauge.budget_ns = FIRST_LEAF_NS
+    if worker.job is not None:
+        gauge.job_token = worker.job.token
+    total: Any = NOTHING
     try:
-        if bridge is not None:
-            return run.answer(run_bridge(run, bridge))
-        length = producer.length
-        assert length is not None
+        total = terminal.step(total, producer.leaf(0, length, gauge), gauge)
+    except JobCancelled:
+        raise
+    except BaseException as error:  # an outcome, raised below
+        run = Run(producer, terminal)
+        run.fail(gauge.current(), error)
+    else:
+        assert gauge.leaf is not None
+        if gauge.leaf.taken == length or terminal.is_decided:
+            return terminal.finish(total)
+        run = Run(producer, terminal, min_length)
+        piece = _Piece(run, 0, length)
+        piece.learn(gauge)
+        piece.total = total
+        total = _run_piece(piece)
+    return run.answer(total)
+
+
+def _run_whole(run: Run) -> Any:
+    try:
+        length = run.producer.length
+        if length is None:
+            return run.answer(run_bridge(run))
         return run.answer(_run_piece(_Piece(run, 0, length)))
     finally:
-        if progress is not None:
-            progress.close()
+        if run.progress is not None:
+            run.progress.close()
 
 
-class _Piece(Position):
+class _Piece:
     """A stretch of positions, and what is known of their cost."""
 
-    __slots__ = ("gauge", "home", "item_ns", "run", "splits", "start", "stop")
+    __slots__ = (
+        "home",
+        "is_continued",
+        "is_over",
+        "item_ns",
+        "left",
+        "run",
+        "splits",
+        "start",
+        "stop",
+        "total",
+    )
 
     def __init__(self, run: Run, start: int, stop: int) -> None:
         self.run = run
@@ -73,22 +120,32 @@ class _Piece(Position):
         self.item_ns = 0.0
         # The index of the worker that split the piece off.
         self.home: int | None = None
-        self.gauge: Gauge | None = None
-
-    @override
-    def current(self) -> int:
-        leaf = None if self.gauge is None else self.gauge.leaf
-        return self.start if leaf is None else self.start + max(leaf.taken - 1, 0)
+        # What it goes on with, then what it comes to.
+        self.total: Any = NOTHING
+        # Whether no more is added to that.
+        self.is_over = False  # atomic: a single store
+        # The half before this one, and whether this one's total has that one's in it.
+        self.left: _Piece | None = None
+        self.is_continued = False
 
     def begin(self, worker: Worker) -> Gauge:
         """Be run by a worker."""
-        if self.home is not None and self.home != worker.index:
-            self.splits = self.run.worker_count  # stolen: somebody is hungry
         run = self.run
-        self.gauge = gauge = Gauge(
-            LEAF_NS if self.item_ns else FIRST_LEAF_NS, run.stop_token, run.job_token
-        )
-        return gauge
+        if self.home is not None and self.home != worker.index:
+            self.splits = run.worker_count  # stolen: somebody is hungry
+        elif self.left is not None and self.goes_on(self.left):
+            self.total = self.left.total
+            self.is_continued = True
+        budget_ns = SHORT_LEAF_NS if self.item_ns else FIRST_LEAF_NS
+        return run.gauge(budget_ns, run.terminal.token_for(self.start))
+
+    def goes_on(self, left: "_Piece") -> bool:
+        """Return whether this piece can go on with the total of the one before it.
+
+        Asked only on the worker that split them. That one runs the left half first,
+        unless it blocks in there and a spare thread goes on in its place.
+        """
+        return left.is_over
 
     def wants_split(self, worker: Worker) -> bool:
         """Return whether to offer half of what is left to the other workers."""
@@ -117,18 +174,17 @@ class _Piece(Position):
         assert leaf is not None
         run, taken = self.run, leaf.taken
         self.start += taken
-        if taken == 0 and not run.should_stop():
+        if taken == 0 and not (run.should_stop() or gauge.is_stopped()):
             raise RuntimeError("a source has fewer items than its length says")
         if taken:
             # What was dear a moment ago may be so again.
             self.item_ns = max(leaf.elapsed_ns / taken, self.item_ns / 2, 1.0)
-        gauge.budget_ns = LEAF_NS
+        is_alone = run.worker_count == 1
         gauge.interval = leaf.interval
-        gauge.is_shared = run.has_forked
         gauge.watches = (
-            run.worker_count > 1
-            and (self.stop - self.start) * self.item_ns >= 2 * SPLIT_NS
+            not is_alone and (self.stop - self.start) * self.item_ns >= 2 * SPLIT_NS
         )
+        gauge.budget_ns = LONG_LEAF_NS if gauge.watches or is_alone else SHORT_LEAF_NS
         if run.progress is not None:
             run.progress.advance(taken)
 
@@ -139,38 +195,43 @@ def _run_piece(piece: _Piece) -> Any:
     worker = current_worker()
     assert worker is not None
     gauge = piece.begin(worker)
-    gauge.is_shared = run.has_forked
-    total: Any = NOTHING
     terminal, producer = run.terminal, run.producer
     while piece.start < piece.stop and terminal.wants(piece.start):
         if run.should_stop():
             break
         if piece.wants_split(worker):
-            return run.combined(total, _run_halves(piece, worker))
+            piece.total = _run_halves(piece, worker)
+            break
+        gauge.start = piece.start
         try:
             items = producer.leaf(piece.start, piece.stop, gauge)
-            total = terminal.step(total, items, piece)
+            piece.total = terminal.step(piece.total, items, gauge)
             piece.learn(gauge)
         except JobCancelled:
             run.cancel()
             break
         except BaseException as error:  # an outcome, raised at the chain's end
-            run.fail(piece.current(), error)
+            run.fail(gauge.current(), error)
             break
         if terminal.is_decided:
-            run.stop_token.is_set = True
+            run.stop()
             break
-    return total
+    piece.is_over = True
+    return piece.total
 
 
 def _run_halves(piece: _Piece, worker: Worker) -> Any:
-    run = piece.run
-    run.note_fork()
+    """Run what is left in two halves; return the piece's total.
+
+    The left half goes on with the piece's total, and the right half with the left
+    one's, unless it is stolen: so there is something to combine only for each thief.
+    """
     middle = (piece.start + piece.stop) // 2
-    left, right = join(
-        _run_piece,
-        piece.half(piece.start, middle, worker),
-        _run_piece,
-        piece.half(middle, piece.stop, worker),
-    )
-    return run.combined(left, right)
+    left = piece.half(piece.start, middle, worker)
+    right = piece.half(middle, piece.stop, worker)
+    left.total = piece.total
+    right.left = left
+    join(_run_piece, left, _run_piece, right)
+    if right.is_continued:
+        return right.total
+    return piece.run.combined(left.total, right.total)

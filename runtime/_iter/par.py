@@ -81,23 +81,37 @@ class Runner(Protocol):
     """How the terminal of a chain is brought to run."""
 
     def __call__(
-        self, steps: "Steps", producer: Producer, terminal: Terminal, *options: Any
+        self,
+        steps: Steps,
+        producer: Producer,
+        terminal: Terminal,
+        min_length: int,
+        progress: Bar | None,
     ) -> Any:
-        """Run the chain, or return what does when awaited."""
+        """Run the chain, or return what does when awaited.
+
+        Args:
+          steps: How the chain was written, but for its terminal.
+        """
 
 
 def _run_here(
-    steps: Steps, producer: Producer, terminal: Terminal, *options: Any
+    steps: Steps,
+    producer: Producer,
+    terminal: Terminal,
+    min_length: int,
+    progress: Bar | None,
 ) -> Any:
     if current_worker() is not None:
-        return run_chain(producer, terminal, *options)
+        return run_chain(producer, terminal, min_length, progress)
     return run_on_worker(
-        written("runtime", steps),
-        f"await {written('pool', steps)}",
+        written("runtime", steps, terminal.name),
+        f"await {written('pool', steps, terminal.name)}",
         run_chain,
         producer,
         terminal,
-        *options,
+        min_length,
+        progress,
     )
 
 
@@ -115,21 +129,19 @@ class ParIter[T, M = Blocking]:
     Thread safety: immutable. Over an iterator a chain can run once.
     """
 
-    __slots__ = ("_min_length", "_producer", "_progress", "_runner", "_steps")
+    __slots__ = ("_options", "_producer", "_runner", "_steps")
 
     def __init__(
         self,
         producer: Producer,
         runner: Runner,
         steps: Steps,
-        min_length: int = 1,
-        progress: str | None = None,
+        options: tuple[int, str | None] = (1, None),
     ) -> None:
         self._producer = producer
         self._runner = runner
         self._steps = steps
-        self._min_length = min_length
-        self._progress = progress
+        self._options = options  # of with_min_len() and progress()
 
     def __repr__(self) -> str:
         return f"<{written('runtime', self._steps)}>"
@@ -138,30 +150,30 @@ class ParIter[T, M = Blocking]:
 
     def map[R](self, fn: Callable[[T], R]) -> "ParIter[R, M]":
         """Replace each item by ``fn(item)``."""
-        return self._staged("map", map, fn, is_exact=True)
+        return self._staged("map", map, fn, True)
 
     def starmap[R](self, fn: Callable[..., R]) -> "ParIter[R, M]":
         """Replace each item by ``fn(*item)``."""
-        return self._staged("starmap", star_mapped, fn, is_exact=True)
+        return self._staged("starmap", star_mapped, fn, True)
 
     def filter(self, predicate: Callable[[T], object] | None) -> "ParIter[T, M]":
         """Keep the items for which ``predicate(item)`` is true.
 
         With None, keep the true items, as the builtin does.
         """
-        return self._staged("filter", filter, predicate, is_exact=False)
+        return self._staged("filter", filter, predicate, False)
 
     def filter_map[R](self, fn: Callable[[T], R | None]) -> "ParIter[R, M]":
         """Replace each item by ``fn(item)`` and drop what is None."""
-        return self._staged("filter_map", filter_mapped, fn, is_exact=False)
+        return self._staged("filter_map", filter_mapped, fn, False)
 
     def flat_map[R](self, fn: Callable[[T], Iterable[R]]) -> "ParIter[R, M]":
         """Replace each item by the items of ``fn(item)``."""
-        return self._staged("flat_map", flat_mapped, fn, is_exact=False)
+        return self._staged("flat_map", flat_mapped, fn, False)
 
     def inspect(self, fn: Callable[[T], object]) -> "ParIter[T, M]":
         """Call ``fn(item)`` for each item that passes, and pass it on."""
-        return self._staged("inspect", inspected, fn, is_exact=True)
+        return self._staged("inspect", inspected, fn, True)
 
     def map_init[S, R](
         self, make: Callable[[], S], fn: Callable[[S, T], R]
@@ -244,16 +256,18 @@ class ParIter[T, M = Blocking]:
         """
         if length < 1:
             raise ValueError(f"length must be at least 1, not {length!r}")
-        steps = (*self._steps, ("with_min_len", length))
-        return ParIter(self._producer, self._runner, steps, length, self._progress)
+        steps = (self._steps, "with_min_len", length)
+        options = length, self._options[1]
+        return ParIter(self._producer, self._runner, steps, options)
 
     def progress(self, label: str) -> "ParIter[T, M]":
         """Show one bar on the terminal while the chain runs.
 
         On standard error, and only if that is a terminal.
         """
-        steps = (*self._steps, ("progress", label))
-        return ParIter(self._producer, self._runner, steps, self._min_length, label)
+        steps = (self._steps, "progress", label)
+        options = self._options[0], label
+        return ParIter(self._producer, self._runner, steps, options)
 
     # Terminals
 
@@ -533,39 +547,38 @@ class ParIter[T, M = Blocking]:
     # What these share
 
     def _run(self, terminal: Terminal, producer: Producer | None = None) -> Any:
-        steps = (*self._steps, (terminal.name, None))
-        producer = producer or self._producer
-        progress = None
-        if self._progress is not None:
-            progress = Bar(self._progress, producer.length)
-        return self._runner(steps, producer, terminal, self._min_length, progress)
+        if producer is None:
+            producer = self._producer
+        min_length, label = self._options
+        progress = None if label is None else Bar(label, producer.length)
+        return self._runner(self._steps, producer, terminal, min_length, progress)
 
     def _on(self, producer: Producer, name: str, argument: object) -> "ParIter[Any, M]":
-        return ParIter(
-            producer,
-            self._runner,
-            (*self._steps, (name, argument)),
-            self._min_length,
-            self._progress,
-        )
-
-    def _stage(
-        self, name: str, apply: Any, fn: Any, *, is_exact: bool = True
-    ) -> Producer:
-        if not callable(fn) and not (fn is None and name == "filter"):
-            raise TypeError(f"{name}() takes a function, not {fn!r}")
-        return Staged(self._producer, apply, fn, is_exact=is_exact)
+        steps = (self._steps, name, argument)
+        return ParIter(producer, self._runner, steps, self._options)
 
     def _staged(
-        self, name: str, apply: Any, fn: Any, *, is_exact: bool
+        self, name: str, apply: Any, fn: Any, is_exact: bool
     ) -> "ParIter[Any, M]":
-        staged = self._stage(name, apply, fn, is_exact=is_exact)
-        return self._on(staged, name, fn)
+        # `_stage` and `_on` in one, for short chains.
+        if not callable(fn):
+            _check_callable(name, fn)
+        staged = Staged(self._producer, apply, fn, is_exact)
+        return ParIter(staged, self._runner, (self._steps, name, fn), self._options)
+
+    def _stage(self, name: str, apply: Any, fn: Any) -> Producer:
+        _check_callable(name, fn)
+        return Staged(self._producer, apply, fn, True)
 
     def _tested(self, name: str, predicate: Callable[[T], object] | None) -> Producer:
         if predicate is None:
             return self._producer
         return self._stage(name, map, predicate)
+
+
+def _check_callable(name: str, fn: Any) -> None:
+    if not callable(fn) and not (fn is None and name == "filter"):
+        raise TypeError(f"{name}() takes a function, not {fn!r}")
 
 
 _CONTAINERS: dict[type, type[Terminal]] = {list: Collect, set: ToSet, dict: ToDict}

@@ -25,6 +25,7 @@ __all__ = (
     "current_sync_pool",
     "enter_sync_pool",
     "leave_sync_pool",
+    "not_on_worker",
     "run_on_worker",
 )
 
@@ -62,7 +63,7 @@ def run_on_worker[*Ts, R](
 
     Args:
       verb: What the user called, for the error.
-      instead: The corrected line, for the error.
+      instead: The line to write in Trio, for the error.
 
     Raises:
       NotOnWorkerError: neither a worker nor inside a sync pool's block.
@@ -71,5 +72,11 @@ def run_on_worker[*Ts, R](
         return fn(*args)
     pool = current_sync_pool()
     if pool is None:
-        raise NotOnWorkerError(verb, instead)
+        raise not_on_worker(verb, instead, f"with runtime.open_sync_pool(): {verb}")
     return pool.run(fn, *args)
+
+
+def not_on_worker(verb: str, in_trio: str, in_thread: str) -> NotOnWorkerError:
+    """Return the error with the corrected line for where the caller is."""
+    is_trio = trio.lowlevel.in_trio_run()
+    return NotOnWorkerError(verb, in_trio if is_trio else in_thread)

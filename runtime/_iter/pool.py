@@ -3,7 +3,7 @@
 The front end knows nothing of this layer, so the pool that it opens is given a second
 handle here, which has the async twins.
 
-Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, trio.
+Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`, trio.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -16,9 +16,11 @@ from .._errors import BackendUnavailableError
 from .._frontend import inline, opening, pool
 from .._frontend.protected import protected
 from .broadcast import broadcast_here
+from .crossing import run_crossed
 from .drive import run_chain
 from .par import Awaiting, ParIter, awaited_chain
 from .producers import Producer
+from .progress import Bar
 from .sources import producer_of, producer_of_async
 from .terminals import Terminal
 from .written import Steps, written
@@ -81,13 +83,16 @@ class WorkerPool(pool.WorkerPool):
 
         The async twin of `runtime.par_iter`, with the same adaptors and terminals.
 
+        On a pool of interpreters the chain's functions have to be importable, and its
+        items cross in stretches. ``combine`` of a `fold`, and the function of a
+        `reduce`, are then called in the Trio thread, too, once for each stretch.
+
         Args:
           data: What `runtime.par_iter` takes, or an async iterable, which is pulled
             from in Trio.
 
         Cancellation: as for `spawn_cpu_work`; the chain stops at its next leaf.
         """
-        self._check_threads("pool.par_iter()")
         if isinstance(data, AsyncIterable):
             producer = producer_of_async(data)
         else:
@@ -95,11 +100,18 @@ class WorkerPool(pool.WorkerPool):
         return awaited_chain(producer, self._run_chain)
 
     def _run_chain(
-        self, steps: Steps, producer: Producer, terminal: Terminal, *options: Any
+        self,
+        steps: Steps,
+        producer: Producer,
+        terminal: Terminal,
+        min_length: int,
+        progress: Bar | None,
     ) -> Any:
-        return self.spawn_cpu_work(
-            run_chain, producer, terminal, *options, name=written("pool", steps)
-        )
+        name = written("pool", steps, terminal.name)
+        chain = producer, terminal, min_length, progress
+        if self._backend == "interpreters":
+            return run_crossed(self, *chain, name=name)
+        return self.spawn_cpu_work(run_chain, *chain, name=name)
 
 
 type _Opener[**P, Pool] = Callable[P, AbstractAsyncContextManager[Pool]]

@@ -2,8 +2,8 @@
 
 On free-threaded builds a function made at run time (a lambda, a closure, a partial, a
 bound method) counts its references like any object, and each call takes one. Two
-workers calling the same one are slower than one worker. So each leaf calls a copy
-that its thread has made: same code, same globals, same defaults.
+workers calling the same one are slower than one worker. So each leaf but a chain's
+first calls a copy that its thread has made: same code, same globals, same defaults.
 
 The variables of a closure live in cells. Reading one takes the cell's lock and a
 reference to its content, which is worse still, so cells are copied too, but only

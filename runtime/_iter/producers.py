@@ -10,7 +10,7 @@ A stage is ordinary Python: the iterator of a leaf of ``range(10).map(f).filter(
 it is time (`runtime._core.leaf`); it is made by the `Gauge` of the piece of work that
 runs, or, for a second source in a `zip`, without a gauge.
 
-Layer: iter. Imports: `runtime._core`, `constants`, `private`.
+Layer: iter. Imports: `runtime._core`, `constants`, `private`, `terminals`.
 """
 
 from abc import ABC, abstractmethod
@@ -23,6 +23,7 @@ from typing import Any, override
 from .._core import LEAF_NS, CancelToken, Leaf
 from .constants import settle_constants
 from .private import private
+from .terminals import Position
 
 __all__ = (
     "Blocked",
@@ -44,52 +45,58 @@ __all__ = (
 _UNGAUGED = (1 << 62, 1 << 30, None, None, False)
 
 
-class Gauge:
+class Gauge(Position):
     """Measures one piece's leaves and ends them.
+
+    As it is made, it is for a chain's first leaf, which may be its only one: so nothing
+    is set that need not be, and nothing prepared for other leaves.
 
     Thread safety: thread-local.
     """
 
-    __slots__ = (
-        "block",
-        "budget_ns",
-        "interval",
-        "is_shared",
-        "leaf",
-        "tokens",
-        "watches",
-    )
+    # The leaf's first position.
+    start: int = 0
+    # When a leaf has taken this long it ends.
+    budget_ns: int = 0
+    # They end it too.
+    run_token: CancelToken | None = None
+    job_token: CancelToken | None = None
+    # Items until the second look at the clock.
+    interval: int = 1
+    # Whether to end a leaf when the worker's deque is empty.
+    watches: bool = False
+    # Whether other leaves, on any worker, call the same functions.
+    is_one_of_many: bool = False
+    leaf: "Leaf[Any] | None" = None
+    # The items that were pulled for this piece; for `Bridge`.
+    block: list[Any]
 
-    def __init__(
-        self, budget_ns: int, run_token: CancelToken, job_token: CancelToken | None
-    ) -> None:
-        self.budget_ns: int = budget_ns
-        self.tokens: tuple[CancelToken, CancelToken | None] = run_token, job_token
-        self.interval: int = 1
-        # Whether to end a leaf when the worker's deque is empty.
-        self.watches: bool = False
-        # Whether other workers run pieces of the same chain.
-        self.is_shared: bool = False
-        self.leaf: Leaf[Any] | None = None
-        # The items that were pulled for this piece; for `Bridge`.
-        self.block: list[Any] = []
+    @override
+    def current(self) -> int:
+        leaf = self.leaf
+        return self.start if leaf is None else self.start + max(leaf.taken - 1, 0)
+
+    def is_stopped(self) -> bool:
+        """Return whether the token is set that stops this piece."""
+        return self.run_token is not None and self.run_token.is_set
 
     def over(self, source: Any, start: int, stop: int) -> Iterator[Any]:
         """Make the leaf: items ``start`` to ``stop`` of the source, or fewer."""
-        self.leaf = Leaf(
+        self.leaf = leaf = Leaf(
             source,
             start,
             stop,
             self.budget_ns,
             self.interval,
-            *self.tokens,
+            self.run_token,
+            self.job_token,
             self.watches,
         )
-        return self.leaf
+        return leaf
 
     def own[F](self, fn: F) -> F:
         """Return the function, or a copy that only this thread knows."""
-        if not self.is_shared:
+        if not self.is_one_of_many:
             return fn
         settle_constants(fn)
         return private(fn)
@@ -108,6 +115,13 @@ class Producer(ABC):
     @abstractmethod
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         """Return the items of some positions; with a gauge they may end early."""
+
+    @abstractmethod
+    def cut(self, start: int, stop: int) -> "Producer":
+        """Return a producer of these positions alone, with nothing of the others.
+
+        Over an iterator: of the next ``stop - start`` items, or as many as there are.
+        """
 
     def bridge(self) -> "Bridge | None":
         """Return the iterator at the bottom, if that is what it is."""
@@ -130,6 +144,10 @@ class Indexed(Producer):
             return Leaf(self._items, start, stop, *_UNGAUGED)
         return gauge.over(self._items, start, stop)
 
+    @override
+    def cut(self, start: int, stop: int) -> "Indexed":
+        return Indexed(self._items[start:stop])
+
 
 class Slices(Producer):
     """An array that is best iterated over by slices, which are views: NumPy's."""
@@ -145,6 +163,10 @@ class Slices(Producer):
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         items = iter(self._array[start:stop])
         return items if gauge is None else gauge.over(items, start, stop)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Slices":
+        return Slices(self._array[start:stop])
 
 
 class Bridge(Producer):
@@ -178,6 +200,10 @@ class Bridge(Producer):
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         assert gauge is not None, "an iterator has no positions to go back to"
         return gauge.over(gauge.block, 0, stop - start)
+
+    @override
+    def cut(self, start: int, stop: int) -> Indexed:
+        return Indexed(self.pull(stop - start))
 
     @override
     def bridge(self) -> "Bridge":
@@ -215,17 +241,23 @@ class Staged(_Stage):
     __slots__ = ("_apply", "_fn")
 
     def __init__(
-        self, base: Producer, apply: StageFunction, fn: Any, *, is_exact: bool
+        self, base: Producer, apply: StageFunction, fn: Any, is_exact: bool
     ) -> None:
-        super().__init__(base)
+        self._base = base  # no super() here: most chains have one of these at least
         self._apply = apply
         self._fn = fn
-        self.is_exact = base.is_exact and is_exact
+        self.length = base.length
+        self.is_exact = is_exact and base.is_exact
 
     @override
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         fn = self._fn if gauge is None else gauge.own(self._fn)
         return self._apply(fn, self._base.leaf(start, stop, gauge))
+
+    @override
+    def cut(self, start: int, stop: int) -> "Staged":
+        base = self._base.cut(start, stop)
+        return Staged(base, self._apply, self._fn, self.is_exact)
 
 
 class MappedWithScratch(_Stage):
@@ -263,6 +295,10 @@ class MappedWithScratch(_Stage):
         finally:
             free.append(scratch)
 
+    @override
+    def cut(self, start: int, stop: int) -> "MappedWithScratch":
+        return MappedWithScratch(self._base.cut(start, stop), self._make, self._fn)
+
 
 class Enumerated(_Stage):
     """Pairs of number and item."""
@@ -276,6 +312,10 @@ class Enumerated(_Stage):
     @override
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         return enumerate(self._base.leaf(start, stop, gauge), self._first + start)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Enumerated":
+        return Enumerated(self._base.cut(start, stop), self._first + start)
 
 
 class Sliced(_Stage):
@@ -291,6 +331,10 @@ class Sliced(_Stage):
     @override
     def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
         return self._base.leaf(start + self._offset, stop + self._offset, gauge)
+
+    @override
+    def cut(self, start: int, stop: int) -> Producer:
+        return self._base.cut(start + self._offset, stop + self._offset)
 
 
 class Chunked(_Stage):
@@ -311,6 +355,11 @@ class Chunked(_Stage):
         items = self._base.leaf(first, last, None)
         chunks = map(list, batched(items, self._size, strict=False))
         return chunks if gauge is None else gauge.over(chunks, start, stop)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Chunked":
+        first, last = start * self._size, min(stop * self._size, self._base_length)
+        return Chunked(self._base.cut(first, last), self._size)
 
 
 class Zipped(Producer):
@@ -334,6 +383,11 @@ class Zipped(Producer):
             *(other.leaf(start, stop, None) for other in self._others),
             strict=False,
         )
+
+    @override
+    def cut(self, start: int, stop: int) -> "Zipped":
+        others = [other.cut(start, stop) for other in self._others]
+        return Zipped(self._first.cut(start, stop), others)
 
 
 class Chained(Producer):
@@ -366,6 +420,18 @@ class Chained(Producer):
             for part, begin, end in inside
         )
 
+    @override
+    def cut(self, start: int, stop: int) -> "Chained":
+        return Chained(
+            [
+                part.cut(max(start, begin) - begin, min(stop, end) - begin)
+                for part, (begin, end) in zip(
+                    self._parts, pairwise(self._edges), strict=True
+                )
+                if begin < stop and end > start
+            ]
+        )
+
 
 class Blocked(_Stage):
     """Fixed blocks of positions, each reduced to a list of at most one item.
@@ -390,6 +456,15 @@ class Blocked(_Stage):
             return iter([self._reduced(self._base.leaf(start, stop, gauge))])
         blocks = map(self._reduced_block, range(start, stop))
         return blocks if gauge is None else gauge.over(blocks, start, stop)
+
+    @override
+    def cut(self, start: int, stop: int) -> "Blocked":
+        first, last = start * self.BLOCK, stop * self.BLOCK
+        if self._base_length is not None:
+            last = min(last, self._base_length)
+        elif (bridge := self._base.bridge()) is not None:
+            bridge.block_length = last - first  # whole blocks, however slow it is
+        return Blocked(self._base.cut(first, last), self._fn)
 
     @override
     def bridge(self) -> Bridge | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from .._core import CancelToken, current_worker
 from .._errors import JobCancelled
 from .constants import settle_constants
-from .producers import Producer
+from .producers import Gauge, Producer
 from .terminals import NOTHING, Terminal
 
 __all__ = ("SPLIT_NS", "Progress", "Run")
@@ -46,7 +46,6 @@ class Run:
     __slots__ = (
         "_errors",
         "_lock",
-        "has_forked",
         "is_cancelled",
         "job_token",
         "min_length",
@@ -76,28 +75,41 @@ class Run:
             None if worker.job is None else worker.job.token
         )
         self.stop_token = CancelToken()  # immutable
-        self.has_forked = False  # atomic: a single store; never cleared
         self.is_cancelled = False  # atomic: a single store; never cleared
         self._lock = Lock()  # atomic: acquire, release; no user code under it
         self._errors: list[tuple[int, BaseException]] = []  # guarded by: self._lock
+        for fn in terminal.functions:
+            settle_constants(fn)
 
     def fail(self, position: int, error: BaseException) -> None:
         """Keep an item's error and stop the rest."""
         with self._lock:
             self._errors.append((position, error))
-        self.stop_token.is_set = True
+        self.stop()
 
     def cancel(self) -> None:
         """Stop: something in the chain was told that the job should."""
         self.is_cancelled = True
-        self.stop_token.is_set = True
+        self.stop()
 
-    def note_fork(self) -> None:
-        """Take note that a second worker may take part from now on."""
-        if not self.has_forked:
-            for fn in self.terminal.functions:
-                settle_constants(fn)
-            self.has_forked = True
+    def stop(self) -> None:
+        """Have all leaves end and no more begin."""
+        self.stop_token.is_set = True
+        self.terminal.stop()
+
+    def gauge(self, budget_ns: int, own_token: CancelToken | None = None) -> Gauge:
+        """Make the gauge of a piece.
+
+        Args:
+          budget_ns: When its first leaf has taken this long it ends.
+          own_token: Set when the piece should stop, or the run.
+        """
+        gauge = Gauge()
+        gauge.is_one_of_many = True
+        gauge.budget_ns = budget_ns
+        gauge.run_token = self.stop_token if own_token is None else own_token
+        gauge.job_token = self.job_token
+        return gauge
 
     def should_stop(self) -> bool:
         """Return whether no more leaf should begin."""
@@ -109,7 +121,8 @@ class Run:
     def answer(self, total: Any) -> Any:
         """Return the chain's answer or raise its errors."""
         if self._errors:
-            errors = [error for _, error in sorted(self._errors, key=_position)]
+            indexed, self._errors = self._errors, []  # they refer to us
+            errors = [error for _, error in sorted(indexed, key=_position)]
             count = "1 item" if len(errors) == 1 else f"{len(errors)} items"
             raise BaseExceptionGroup(
                 f"in {self.terminal.name}(): {count} failed", errors

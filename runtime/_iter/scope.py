@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker
-from .._errors import JobCancelled, NotOnWorkerError
-from .place import SIGNAL_STEP, current_sync_pool
+from .._errors import JobCancelled
+from .place import SIGNAL_STEP, current_sync_pool, not_on_worker
 
 __all__ = ("Scope", "scope")
 
@@ -53,10 +53,11 @@ def scope() -> "Scope":
         return Scope(worker.registry, token or CancelToken())
     pool = current_sync_pool()
     if pool is None:
-        raise NotOnWorkerError(
+        raise not_on_worker(
             "runtime.scope()",
             "async with trio.open_nursery() as nursery: "
             "nursery.start_soon(pool.spawn_cpu_work, fn)",
+            "with runtime.open_sync_pool(), runtime.scope() as scope: scope.spawn(fn)",
         )
     return Scope(pool.registry, CancelToken())
 

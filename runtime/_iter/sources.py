@@ -1,6 +1,6 @@
 """From what a user hands in to a producer.
 
-Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `producers`.
+Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `producers`, trio.
 """
 
 import time
@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
-from .._core import LEAF_NS
+import trio
+
+from .._core import LEAF_NS, current_worker
 from .._frontend import from_worker
 from .producers import Bridge, Indexed, Producer, Slices
 
@@ -61,7 +63,10 @@ class _PulledInTrio(Iterator[Any]):
 
     def __next__(self) -> Any:
         if not self._pulled and not self._is_exhausted:
-            self._pulled = from_worker.run(self._pull)
+            # Over interpreters it is pulled from in a thread of Trio's.
+            in_job = current_worker() is not None
+            run = from_worker.run if in_job else trio.from_thread.run
+            self._pulled = run(self._pull)
             self._pulled.reverse()
         if not self._pulled:
             raise StopIteration

@@ -8,7 +8,7 @@ earlier positions. ``finish(total)`` makes the answer.
 Some need not see every item: they set ``is_decided`` or say from which position on
 items matter no more.
 
-Layer: iter. Imports: nothing of ours.
+Layer: iter. Imports: `runtime._core`.
 """
 
 from collections import Counter, deque
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
 from typing import Any, Literal, override
+
+from .._core import CancelToken
 
 __all__ = (
     "NOTHING",
@@ -29,7 +31,9 @@ __all__ = (
     "Fold",
     "ForEach",
     "Partition",
+    "Position",
     "Reduce",
+    "ReduceBlocks",
     "Sum",
     "Terminal",
     "ToDict",
@@ -74,6 +78,23 @@ class Terminal:
     def wants(self, _start: int) -> bool:
         """Return whether items from this position on can still matter."""
         return True
+
+    def token_for(self, _start: int) -> CancelToken | None:
+        """Return what is set when items from this position on matter no more.
+
+        None where that never happens before the whole chain is stopped.
+        """
+        return None
+
+    def stop(self) -> None:
+        """Set all those tokens: the chain is stopped."""
+
+    def is_decided_by(self, _total: Any) -> bool:
+        """Take note of a total from elsewhere; return whether the answer is known.
+
+        Totals come in the order of their positions.
+        """
+        return False
 
 
 class Position:
@@ -356,6 +377,11 @@ class Any_(Terminal):
         return left or right
 
     @override
+    def is_decided_by(self, total: Any) -> bool:
+        self.is_decided = total is True
+        return self.is_decided
+
+    @override
     def finish(self, total: Any) -> bool:
         return self.is_decided
 
@@ -376,6 +402,11 @@ class All(Terminal):
         return left and right
 
     @override
+    def is_decided_by(self, total: Any) -> bool:
+        self.is_decided = total is False
+        return self.is_decided
+
+    @override
     def finish(self, total: Any) -> bool:
         return not self.is_decided
 
@@ -394,6 +425,8 @@ class Find(Terminal):
         # RACE: two pieces may write one after the other, and the later of the two
         # positions stay; then more is looked at than must be.
         self._best = float("inf")
+        # Where pieces begin, and what stops them.
+        self._tokens: list[tuple[int, CancelToken]] = []  # atomic: append, copy
 
     @override
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
@@ -403,8 +436,9 @@ class Find(Terminal):
                 self.is_decided = True
             if found < self._best:
                 self._best = found
+                self._stop_from(found + 1)
             return found, item
-        return NOTHING
+        return total
 
     @override
     def combine(self, left: tuple[int, Any], right: tuple[int, Any]) -> Any:
@@ -413,6 +447,29 @@ class Find(Terminal):
     @override
     def wants(self, start: int) -> bool:
         return start < self._best
+
+    @override
+    def token_for(self, start: int) -> CancelToken | None:
+        if self._is_any:
+            return None
+        token = CancelToken()
+        # ORDER: in the list before the look, as `step` writes before it reads the list.
+        self._tokens.append((start, token))
+        token.is_set = not self.wants(start)
+        return token
+
+    @override
+    def stop(self) -> None:
+        self._stop_from(0)
+
+    def _stop_from(self, position: int) -> None:
+        for start, token in self._tokens.copy():
+            if start >= position:
+                token.is_set = True
+
+    @override
+    def is_decided_by(self, total: Any) -> bool:
+        return total is not NOTHING
 
     @override
     def finish(self, total: Any) -> Any:

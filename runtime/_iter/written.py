@@ -5,16 +5,21 @@ Layer: iter. Imports: nothing of ours.
 
 __all__ = ("BEGINNING", "Steps", "written")
 
-# Names, each with its argument. Kept so until somebody wants to read it, because
-# writing takes longer than a short chain.
-type Steps = tuple[tuple[str, object], ...]
+# The steps before, the name of the last one, and its argument. Kept so until somebody
+# wants to read it, because writing takes longer than a short chain.
+type Steps = tuple[Steps | None, str, object]
 
-BEGINNING: Steps = (("par_iter", ...),)
+BEGINNING: Steps = (None, "par_iter", ...)
 
 
-def written(owner: str, steps: Steps) -> str:
+def written(owner: str, steps: Steps, *terminal: str) -> str:
     """Return the source of a chain: ``runtime.par_iter(...).map(f).sum()``."""
-    return ".".join([owner, *(f"{name}({_written(arg)})" for name, arg in steps)])
+    calls = [f"{name}()" for name in terminal]
+    before: Steps | None = steps
+    while before is not None:
+        before, name, argument = before
+        calls.append(f"{name}({_written(argument)})")
+    return ".".join([owner, *reversed(calls)])
 
 
 def _written(argument: object) -> str:

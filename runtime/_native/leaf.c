@@ -21,20 +21,22 @@
 /* As in _core/leaf.py. */
 #define CHECK_NS 25000
 
-enum { SOURCE_RANGE, SOURCE_LIST, SOURCE_TUPLE, SOURCE_SEQUENCE, SOURCE_ITERATOR };
+typedef struct leaf LeafObject;
 
-typedef struct {
+struct leaf {
     PyObject_HEAD
+    /* Makes the item at a position; one of the functions below, by the source's type. */
+    PyObject *(*item_at)(LeafObject *, Py_ssize_t position);
     PyObject *source;
     WorkerObject *worker;            /* NULL: nobody's demand matters */
     CancelTokenObject *tokens[2];    /* of the run and of the job; either may be NULL */
-    int kind;
     Py_ssize_t first, position, stop; /* positions in the source */
     Py_ssize_t look_at;              /* where to look at the clock next */
     Py_ssize_t interval;             /* items between two looks */
     long long value, step;           /* of a range: at `position` */
+    ssizeargfunc getter;             /* of another sequence: its own */
     int64_t begin_ns, last_ns, budget_ns;
-} LeafObject;
+};
 
 /* Whether an item is a number that nobody can tell from a copy. */
 static inline bool
@@ -69,10 +71,20 @@ raise_changed(void)
                     "the items must not change while they are iterated over");
 }
 
+/* What a leaf's next item is, one function for each kind of source. */
+
 static PyObject *
-list_item(PyObject *list, Py_ssize_t position)
+range_item(LeafObject *self, Py_ssize_t Py_UNUSED(position))
 {
-    PyObject *item = PyList_GetItemRef(list, position);
+    long long value = self->value;
+    self->value = (long long)((unsigned long long)value + (unsigned long long)self->step);
+    return PyLong_FromLongLong(value);
+}
+
+static PyObject *
+list_item(LeafObject *self, Py_ssize_t position)
+{
+    PyObject *item = PyList_GetItemRef(self->source, position);
     if (item == NULL) {
         raise_changed();
         return NULL;
@@ -86,10 +98,30 @@ list_item(PyObject *list, Py_ssize_t position)
 }
 
 static PyObject *
-tuple_item(PyObject *tuple, Py_ssize_t position)
+tuple_item(LeafObject *self, Py_ssize_t position)
 {
-    PyObject *item = PyTuple_GET_ITEM(tuple, position);
+    PyObject *item = PyTuple_GET_ITEM(self->source, position);
     return is_copied(item) ? copy_number(item) : Py_NewRef(item);
+}
+
+static PyObject *
+sequence_item(LeafObject *self, Py_ssize_t position)
+{
+    PyObject *item = self->getter(self->source, position);
+    if (item == NULL && PyErr_ExceptionMatches(PyExc_IndexError)) {
+        raise_changed();
+    }
+    return item;
+}
+
+static PyObject *
+iterator_item(LeafObject *self, Py_ssize_t position)
+{
+    PyObject *item = Py_TYPE(self->source)->tp_iternext(self->source);
+    if (item == NULL) {
+        self->position = position; /* its end is no item that came out */
+    }
+    return item;
 }
 
 static bool
@@ -137,106 +169,86 @@ leaf_look(LeafObject *self)
 }
 
 static PyObject *
-leaf_item(LeafObject *self)
+leaf_next_after_look(LeafObject *self)
 {
-    switch (self->kind) {
-    case SOURCE_RANGE: {
-        PyObject *item = PyLong_FromLongLong(self->value);
-        self->value = (long long)((unsigned long long)self->value
-                                  + (unsigned long long)self->step);
-        return item;
-    }
-    case SOURCE_LIST:
-        return list_item(self->source, self->position);
-    case SOURCE_TUPLE:
-        return tuple_item(self->source, self->position);
-    case SOURCE_SEQUENCE: {
-        PyObject *item = PySequence_GetItem(self->source, self->position);
-        if (item == NULL && PyErr_ExceptionMatches(PyExc_IndexError)) {
-            raise_changed();
-        }
-        return item;
-    }
-    default:
-        return Py_TYPE(self->source)->tp_iternext(self->source);
-    }
+    return leaf_look(self) ? self->item_at(self, self->position++) : NULL;
 }
 
+/* Between two looks nothing but a comparison and a jump. */
 static PyObject *
 leaf_next(PyObject *op)
 {
     LeafObject *self = (LeafObject *)op;
-    if (self->position == self->look_at && !leaf_look(self)) {
-        return NULL;
+    if (self->position == self->look_at) {
+        return leaf_next_after_look(self);
     }
-    PyObject *item = leaf_item(self);
-    if (item != NULL) {
-        self->position += 1;
-    }
-    return item;
+    return self->item_at(self, self->position++);
 }
 
-/* Read start and step of a range; false with an exception set if they do not fit. */
+/* Read an item of a range; false with an exception set if it does not fit. */
+static bool
+read_range_item(PyObject *range, Py_ssize_t position, long long *value)
+{
+    PyObject *item = PySequence_GetItem(range, position);
+    if (item == NULL) {
+        return false;
+    }
+    *value = PyLong_AsLongLong(item);
+    Py_DECREF(item);
+    return *value != -1 || !PyErr_Occurred();
+}
+
+/* Read where a range begins and its step; false with an exception set if an item does
+ * not fit. */
 static bool
 leaf_read_range(LeafObject *self)
 {
-    PyObject *start = PyObject_GetAttrString(self->source, "start");
-    PyObject *step = PyObject_GetAttrString(self->source, "step");
-    bool is_read = false;
-    if (start != NULL && step != NULL) {
-        long long first = PyLong_AsLongLong(start);
-        self->step = first == -1 && PyErr_Occurred() ? -1 : PyLong_AsLongLong(step);
-        is_read = !PyErr_Occurred();
-        /* Cannot overflow where an item is: the range's items fit, or `stop` does not
-         * come from its length. */
-        self->value = (long long)((unsigned long long)first
-                                  + (unsigned long long)self->step
-                                        * (unsigned long long)self->first);
-    }
-    Py_XDECREF(start);
-    Py_XDECREF(step);
-    return is_read;
-}
-
-/* Whether the last item of a range, and so each, fits into a long long. */
-static bool
-range_fits(PyObject *range)
-{
-    PyObject *last = PyObject_GetAttrString(range, "stop");
-    if (last != NULL) {
-        (void)PyLong_AsLongLong(last);
-        Py_DECREF(last);
-    }
-    if (!PyErr_Occurred()) {
+    Py_ssize_t count = self->stop - self->first;
+    if (count == 0) {
         return true;
     }
-    PyErr_Clear();
-    return false;
+    long long last;
+    if (!read_range_item(self->source, self->first, &self->value)
+        || !read_range_item(self->source, self->stop - 1, &last)) {
+        return false;
+    }
+    /* Both fit, but their distance may be twice as large as what fits. */
+    long long distance;
+    if (__builtin_sub_overflow(last, self->value, &distance)) {
+        PyErr_SetString(PyExc_OverflowError, "the range is too wide");
+        return false;
+    }
+    self->step = count == 1 ? 0 : distance / (count - 1);
+    return true;
 }
 
 static bool
-leaf_choose_kind(LeafObject *self)
+leaf_choose_item(LeafObject *self)
 {
     PyObject *source = self->source;
     if (PyList_CheckExact(source)) {
-        self->kind = SOURCE_LIST;
+        self->item_at = list_item;
     }
     else if (PyTuple_CheckExact(source)) {
-        self->kind = SOURCE_TUPLE;
+        self->item_at = tuple_item;
         if (self->stop > PyTuple_GET_SIZE(source)) {
             PyErr_SetString(PyExc_IndexError, "the leaf ends after its source");
             return false;
         }
     }
     else if (PyIter_Check(source)) {
-        self->kind = SOURCE_ITERATOR;
+        self->item_at = iterator_item;
     }
-    else if (PyRange_Check(source) && range_fits(source) && leaf_read_range(self)) {
-        self->kind = SOURCE_RANGE;
+    else if (PyRange_Check(source) && leaf_read_range(self)) {
+        self->item_at = range_item;
     }
     else {
         PyErr_Clear(); /* a range of large numbers is a sequence like any other */
-        self->kind = SOURCE_SEQUENCE;
+        PySequenceMethods *methods = Py_TYPE(source)->tp_as_sequence;
+        /* The latter has an error to raise where there is no other. */
+        self->getter = methods != NULL && methods->sq_item != NULL ? methods->sq_item
+                                                                   : PySequence_GetItem;
+        self->item_at = sequence_item;
     }
     return true;
 }
@@ -288,7 +300,7 @@ leaf_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->worker = (WorkerObject *)Py_XNewRef((PyObject *)worker_current(state));
     }
     if (!leaf_set_token(state, self, 0, run_token)
-        || !leaf_set_token(state, self, 1, job_token) || !leaf_choose_kind(self)) {
+        || !leaf_set_token(state, self, 1, job_token) || !leaf_choose_item(self)) {
         Py_DECREF(self);
         return NULL;
     }

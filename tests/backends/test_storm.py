@@ -36,7 +36,16 @@ trio.run(main, int(sys.argv[1]), int(sys.argv[2]))
 @pytest.mark.stress
 def test_imports_in_many_interpreters_crash_nothing(interpreters):
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", STORM, str(ROUNDS), str(SEED)],
+        [
+            sys.executable,
+            "-P",
+            "-X",
+            "faulthandler",
+            "-c",
+            STORM,
+            str(ROUNDS),
+            str(SEED),
+        ],
         capture_output=True,
         text=True,
         timeout=110,

@@ -58,6 +58,18 @@ def test_json_that_cannot_be_written_is_an_error():
         CODECS["jsonl"].encode(object())
 
 
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")]])
+def test_number_that_is_not_json_is_an_error(value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        CODECS["jsonl"].encode(value)
+
+
+def test_result_that_would_be_read_as_two_is_an_error():
+    with pytest.raises(ValueError, match="NUL byte"):
+        CODECS["nul"].encode("a\0b")
+    assert CODECS["nul"].encode("a\nb") == b"a\nb\0"
+
+
 def test_nul_keeps_line_breaks_and_any_bytes():
     codec = CODECS["nul"]
     raw = b"two\nlines \xff"

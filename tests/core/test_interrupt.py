@@ -11,7 +11,7 @@ from helpers import TIMEOUT
 
 from runtime import JobCancelled, JobInterrupted, check_cancelled, uninterruptible
 from runtime._core import DONE, Job, Registry, current_worker, interrupt, probe
-from runtime.lowlevel import join
+from runtime.lowlevel import core, join
 
 
 class Target:
@@ -434,6 +434,24 @@ def test_job_told_by_its_token_is_not_interrupted_as_well(registry):
     assert told.wait(TIMEOUT)
     go.set()
     assert type(target.end()) is JobCancelled
+
+
+def test_callback_calls_no_dict_get():
+    """It would make the threads wait for each other: INTERRUPT.md."""
+    called = [
+        probe._Monitor._on_event,
+        probe._Monitor.pending,
+        probe.Probe.has_met,
+        probe.Probe.meet,
+        interrupt.Interrupt.may_act,
+        interrupt.Interrupt._may_leave,
+        interrupt._points_of,
+        interrupt._is_untouched,
+    ]
+    if core == "python":
+        called.append(current_worker)
+    for fn in called:
+        assert "get" not in fn.__code__.co_names, fn
 
 
 def test_interrupt_without_a_tool_id_says_so(registry, monkeypatch, caplog):

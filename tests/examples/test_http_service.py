@@ -1,6 +1,7 @@
 """The HTTP service over a real socket: answers, refusals, bad input, its end."""
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -186,3 +187,18 @@ async def test_health_and_unknown_paths_need_no_worker(open_service):
     async with open_service() as service, connect(service.port) as connection:
         assert (await connection.ask(request_bytes("GET", "/health"))).body == b"ok\n"
     assert set(service.closed.values()) == {0}
+
+
+def niceness_of_threads(pid):
+    threads = sorted(int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir())
+    return [os.getpriority(os.PRIO_PROCESS, thread) for thread in threads]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority there")
+async def test_workers_give_way_to_the_trio_thread(open_service):
+    async with open_service() as service:
+        of_trio, *others = niceness_of_threads(service.process.pid)
+        async with connect(service.port) as connection:
+            page = (await connection.ask(request_bytes("GET", "/metrics"))).body
+    lower = [niceness for niceness in others if niceness > of_trio]
+    assert len(lower) == page.count(b"worker_utilization_ratio{")

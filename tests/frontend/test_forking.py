@@ -150,19 +150,28 @@ def test_job_that_returns_in_the_child_runs_no_queued_job_there():
 
 
 def test_block_left_in_the_child_does_not_hang():
+    # The child uses no lock that a thread may have held, and the parent no Trio before
+    # the child has gone: both wait on one epoll, and what one takes the other misses.
     story = """
         async def main():
             try:
                 async with runtime.open_worker_pool(1) as pool:
-                    gate = threading.Event()
-                    pool.submit_nowait(gate.wait)
+                    entered, leave = threading.Event(), threading.Event()
+
+                    def hold():
+                        entered.set()
+                        leave.wait()
+
+                    job = pool.submit_nowait(hold)
+                    entered.wait()
                     pid = os.fork()
-                    gate.set()
+                    if pid != 0:
+                        os.waitpid(pid, 0)
+                        leave.set()
             except runtime.BrokenWorkerError as error:
                 assert pid == 0, error
                 print("child", flush=True)
                 os._exit(0)
-            os.waitpid(pid, 0)
             print("parent")
 
         trio.run(main)

@@ -20,6 +20,15 @@ class Note:
         self.notes.append(self.name)
 
 
+def make_port():
+    """Make a port; it is an error if a delivery fails."""
+
+    def refuse(error):
+        raise error
+
+    return CompletionPort(refuse)
+
+
 class FakeToken:
     """A Trio token that only counts; the test drains."""
 
@@ -32,7 +41,7 @@ class FakeToken:
 
 async def test_port_delivers_in_the_trio_thread_in_the_order_of_posts():
     notes = []
-    port = CompletionPort()
+    port = make_port()
     for number in range(5):
         assert port.post(Note(notes, number))
     assert notes == []
@@ -41,7 +50,7 @@ async def test_port_delivers_in_the_trio_thread_in_the_order_of_posts():
 
 
 async def test_port_burst_costs_one_wake_up():
-    port = CompletionPort()
+    port = make_port()
     port._trio_token = FakeToken()
     notes = []
     for number in range(100):
@@ -55,7 +64,7 @@ async def test_port_burst_costs_one_wake_up():
 
 async def test_port_post_during_the_drain_asks_for_another():
     """PORT-3 comes before PORT-4, so what comes late is not left behind."""
-    port = CompletionPort()
+    port = make_port()
     port._trio_token = FakeToken()
     notes = []
 
@@ -71,9 +80,31 @@ async def test_port_post_during_the_drain_asks_for_another():
     assert notes == ["first", "late"]
 
 
+@pytest.mark.parametrize("error", [LookupError("a bug of ours"), SystemExit()])
+async def test_port_delivery_that_raises_is_told_and_the_others_come(error):
+    notes = []
+
+    class Raises(Note):
+        def deliver(self):
+            raise error
+
+        def fail(self, failure):
+            self.notes.append((self.name, failure))
+
+    def report(error):
+        notes.append(error)
+        return "what everybody is told"
+
+    port = CompletionPort(report)
+    port.post(Raises(notes, "raises"))
+    port.post(Note(notes, "next"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert notes == [error, ("raises", "what everybody is told"), "next"]
+
+
 async def test_port_many_posters_lose_nothing():
     notes = []
-    port = CompletionPort()
+    port = make_port()
 
     def post(poster):
         for number in range(500):
@@ -91,7 +122,7 @@ def test_port_after_the_run_says_so_and_keeps_nothing():
     ports = []
 
     async def main():
-        ports.append(CompletionPort())
+        ports.append(make_port())
 
     trio.run(main)
     (port,) = ports
@@ -103,7 +134,7 @@ def test_port_after_the_run_says_so_and_keeps_nothing():
 def test_port_is_made_in_the_trio_thread():
     assert threading.current_thread() is threading.main_thread()
     with pytest.raises(RuntimeError):
-        CompletionPort()
+        make_port()
 
 
 async def test_port_poster_pauses_while_trio_is_kept_out(monkeypatch):
@@ -111,7 +142,7 @@ async def test_port_poster_pauses_while_trio_is_kept_out(monkeypatch):
     now_ns = 1_000_000_000
     monkeypatch.setattr(port_module.sync, "pause", pauses.append)
     monkeypatch.setattr(port_module.sync, "clock_ns", lambda: now_ns)
-    port = CompletionPort()
+    port = make_port()
     port._trio_token = FakeToken()
     port.post(Note([], "asks for a drain"))
     now_ns += port_module.PATIENCE_NS - 1

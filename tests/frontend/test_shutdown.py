@@ -4,7 +4,7 @@ import math
 import pytest
 import trio
 import trio.testing
-from helpers import TIMEOUT, wait_until
+from helpers import TIMEOUT, cancelled_after, wait_until
 
 import runtime
 
@@ -192,6 +192,41 @@ async def test_shutdown_counts_abandoned_jobs(single, gate):
         nursery.start_soon(open_gate)
         report = await single.shutdown()
     assert report == runtime.ShutdownReport(1, 0, 0, 1, ())
+
+
+async def test_shutdown_counts_what_ends_as_it_begins(single, gate):
+    """Work ends while the call is at its first checkpoint, the one at the lock."""
+
+    class Lock:
+        async def __aenter__(self):
+            gate.open()
+            await wait_until(lambda: single.statistics().in_flight == 0)
+
+        async def __aexit__(self, *error):
+            pass
+
+    single.submit_nowait(gate.hold)
+    single._shutdown._lock = Lock()
+    report = await single.shutdown()
+    assert report == runtime.ShutdownReport(1, 0, 0, 0, ())
+
+
+async def test_shutdown_called_again_reports_from_the_first_call_on(
+    single, gate, monkeypatch
+):
+    """What the first call has cancelled has not completed by itself."""
+    monkeypatch.setattr("runtime._frontend.shutdown.TOKEN_GRACE", TIMEOUT)
+    single.submit_nowait(gate.hold)
+    single.submit_nowait(double, 1)
+    await gate.wait_entered()
+    async with cancelled_after(trio.testing.wait_all_tasks_blocked):
+        await single.shutdown(0)
+    gate.open()
+    await wait_until(lambda: single.statistics().in_flight == 0)
+    report = await single.shutdown()
+    assert report == runtime.ShutdownReport(
+        completed=0, withdrawn=1, cancelled=1, abandoned=0, still_running=()
+    )
 
 
 async def test_shutdown_twice_gives_the_same_report(single):

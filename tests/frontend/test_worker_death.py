@@ -5,10 +5,11 @@ import threading
 import pytest
 import trio
 import trio.testing
-from helpers import Gate
+from helpers import Gate, wait_until
 
 import runtime
 from runtime._core import sync
+from runtime._frontend.call import Call
 
 
 def refuse_threads(monkeypatch, after):
@@ -58,7 +59,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "kind", "message"), FAILURES)
 async def test_error_out_of_the_machinery_reaches_all_who_wait(error, kind, message):
-    gate, caught = Gate(), []
+    gate, caught, ran = Gate(), [], []
 
     async def wait_for_job(job):
         with pytest.raises(kind, match=message) as info:
@@ -68,7 +69,7 @@ async def test_error_out_of_the_machinery_reaches_all_who_wait(error, kind, mess
     with pytest.raises(kind, match=message) as info:
         async with runtime.open_worker_pool(1) as pool:
             running = await pool.submit(gate.hold)
-            queued = await pool.submit(int)
+            queued = await pool.submit(ran.append, 1)
             await gate.wait_entered()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait_for_job, running)
@@ -79,9 +80,11 @@ async def test_error_out_of_the_machinery_reaches_all_who_wait(error, kind, mess
                     thread = threading.Thread(target=registry.fail, args=[error])
                     thread.start()
                     thread.join()
+                    await wait_until(lambda: len(caught) == 2)
                     gate.open()
     assert info.value.__cause__ is error
     assert caught == [info.value] * 2
+    assert ran == []
 
 
 async def test_error_out_of_the_machinery_is_said_once_with_what_the_body_raised():
@@ -107,3 +110,66 @@ async def test_error_out_of_the_machinery_that_the_body_lets_pass_is_not_doubled
                     await job.wait()
                 finally:
                     gate.open()
+
+
+async def test_delivery_that_fails_reaches_all_who_wait(monkeypatch):
+    """A bug of ours in the Trio thread: also who was to get the delivery goes on."""
+    gate, caught = Gate(), []
+    bug = LookupError("a bug of ours")
+
+    def take_answer(_call):
+        raise bug
+
+    async def wait_for(wait, *args):
+        with pytest.raises(runtime.InternalError, match="report this") as info:
+            await wait(*args)
+        caught.append(info.value)
+
+    with pytest.raises(runtime.InternalError) as info:
+        async with runtime.open_worker_pool(2) as pool:
+            running = await pool.submit(gate.hold)
+            await gate.wait_entered()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait_for, running.wait)
+                await trio.testing.wait_all_tasks_blocked()
+                other = Gate()
+                nursery.start_soon(wait_for, pool.spawn_cpu_work, other.hold)
+                await other.wait_entered()
+                with trio.CancelScope(shield=True):  # the pool's block is cancelled
+                    await trio.testing.wait_all_tasks_blocked()
+                    monkeypatch.setattr(Call, "_take_answer", take_answer)
+                    other.open()
+                    await wait_until(lambda: len(caught) == 2)
+                    gate.open()
+    assert info.value.__cause__ is bug
+    assert caught == [info.value] * 2
+
+
+async def test_errors_of_the_limiter_are_the_answer(single):
+    class Limiter:
+        async def acquire_on_behalf_of(self, borrower):
+            await trio.lowlevel.checkpoint()
+
+        def release_on_behalf_of(self, borrower):
+            raise SystemExit("from the limiter")
+
+    with pytest.raises(SystemExit, match="from the limiter"):
+        await single.spawn_cpu_work(int, limiter=Limiter())
+    assert await single.spawn_cpu_work(int) == 0
+
+
+async def test_error_that_lies_about_its_class_reaches_who_waits(single):
+    class LiarError(Exception):
+        @property
+        def __class__(self):
+            raise ZeroDivisionError
+
+    def fail(_item=None):
+        raise LiarError
+
+    with pytest.raises(LiarError):
+        await single.spawn_cpu_work(fail)
+    job = await single.submit(fail)
+    with pytest.raises(LiarError):
+        await job.wait()
+    assert await single.spawn_cpu_work(int) == 0

@@ -82,9 +82,16 @@ class Method:
         return 0.25
 
 
-def test_nothing_is_done_for_a_chain_on_one_worker(monkeypatch):
+def test_nothing_is_done_for_a_chain_of_one_leaf(monkeypatch, pair, eager):
     monkeypatch.setattr(constants, "_settled", settled := {})
-    with runtime.open_sync_pool(1):
-        assert runtime.par_iter(range(9000)).map(ping(0).__add__).count() == 9000
-        assert runtime.par_iter(range(9000)).map(lambda x: x + 0.5).count() == 9000
+    with eager(leaf_ns=1 << 60):
+        assert runtime.par_iter(range(90)).map(lambda x: x + 0.5).count() == 90
     assert settled == {}
+
+
+def test_one_worker_too_counts_no_constants(monkeypatch, eager):
+    monkeypatch.setattr(constants, "is_gil_enabled", lambda: False)
+    monkeypatch.setattr(constants, "_settled", settled := {})
+    with runtime.open_sync_pool(1), eager():
+        assert runtime.par_iter(range(90)).map(lambda x: x + 0.5).count() == 90
+    assert "<lambda>" in {code.co_name for code in settled.values()}

@@ -90,8 +90,9 @@ def test_interrupt_of_an_item_leaves_in_a_base_group(pair):
     def stop(_item):
         raise KeyboardInterrupt
 
-    with pytest.RaisesGroup(KeyboardInterrupt):
+    with pytest.raises(BaseExceptionGroup) as caught:
         runtime.par_iter(range(10)).for_each(stop)
+    assert {type(e) for e in caught.value.exceptions} == {KeyboardInterrupt}
 
 
 def test_list_that_shrinks_is_an_error(pair):
@@ -141,14 +142,14 @@ def test_chain_without_workers_says_what_to_write():
     chain = runtime.par_iter(range(3)).map(str).filter(bool)
     with pytest.raises(runtime.NotOnWorkerError) as caught:
         chain.count()
-    assert str(caught.value).endswith(
-        "await pool.par_iter(...).map(str).filter(bool).count()"
-    )
+    line = "runtime.par_iter(...).map(str).filter(bool).count()"
+    assert str(caught.value).endswith(f"with runtime.open_sync_pool(): {line}")
 
 
 async def test_chain_on_a_trio_thread_says_what_to_write():
-    with pytest.raises(runtime.NotOnWorkerError, match=r"await pool\.par_iter"):
-        runtime.par_iter(range(3)).sum()
+    with pytest.raises(runtime.NotOnWorkerError) as caught:
+        runtime.par_iter(range(3)).map(str).sum()
+    assert caught.value.instead == "await pool.par_iter(...).map(str).sum()"
 
 
 def test_endless_iterator_ends_when_the_answer_is_known(sync_pool):

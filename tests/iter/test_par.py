@@ -11,16 +11,23 @@ import threading
 from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
-from functools import reduce
+from contextlib import aclosing, asynccontextmanager
+from copy import copy
+from functools import partial, reduce
 from types import SimpleNamespace
 from zlib import crc32
 
 import hypothesis
 import hypothesis.strategies as st
 import pytest
+import trio
 
 import runtime
+from runtime._iter.crossing import run_crossed
+from runtime._iter.par import ParIter
 from runtime._iter.producers import Blocked
+from runtime._iter.sources import producer_of
+from runtime._iter.written import BEGINNING
 
 
 def code(item):
@@ -297,9 +304,9 @@ SOURCES = {
 ITERATORS = {"generator", "iterator", "iterable"}
 
 
-def run_both(source, steps, terminal, numbers):
+def run_both(source, steps, terminal, numbers, begin=runtime.par_iter):
     """Return what a chain gives and what plain Python gives."""
-    chain = runtime.par_iter(SOURCES[source](numbers))
+    chain = begin(SOURCES[source](numbers))
     items = list(SOURCES[source](numbers))
     is_exact, is_bare = True, True
     is_iterator = source in ITERATORS
@@ -328,14 +335,64 @@ def test_chain_means_what_plain_python_means(workers, terminal, eager):
             st.lists(adaptors(), max_size=4),
             st.lists(st.integers(-1000, 1000), max_size=60),
             st.sampled_from([0, 1000, 100_000]),
+            st.booleans(),
         )
         @hypothesis.settings(max_examples=12)
-        def check(source, steps, numbers, split_ns):
-            with eager(split_ns):
+        def check(source, steps, numbers, split_ns, combines):
+            with eager(split_ns, combines=combines):
                 ours, plain = run_both(source, steps, terminal, numbers)
             assert ours == plain
 
         check()
+
+
+class Crossing:
+    """What stands for a pool of interpreters: nothing is shared but what is sent."""
+
+    def __init__(self, worker_count):
+        self.worker_count = worker_count
+
+    def par_iter(self, data):
+        return ParIter(producer_of(data), self._run, BEGINNING)
+
+    def _run(self, steps, *chain):
+        return trio.run(partial(run_crossed, self, *chain, name="chain"))
+
+    @asynccontextmanager
+    async def map(self, fn, source, *, max_in_flight):
+        assert max_in_flight == 2 * self.worker_count
+        async with aclosing(self._results(fn, source)) as results:
+            yield results
+
+    async def _results(self, fn, source):
+        async for stretch in source:
+            terminal, *nothing = fn.args
+            assert not nothing
+            yield fn.func(copy(terminal), stretch)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_chain_in_stretches_means_what_plain_python_means(workers, terminal):
+    @hypothesis.given(
+        st.sampled_from(sorted(SOURCES)),
+        st.lists(adaptors(), max_size=4),
+        st.lists(st.integers(-1000, 1000), max_size=60),
+    )
+    @hypothesis.settings(max_examples=12)
+    def check(source, steps, numbers):
+        begin = Crossing(workers).par_iter
+        ours, plain = run_both(source, steps, terminal, numbers, begin)
+        assert ours == plain
+
+    check()
+
+
+@pytest.mark.parametrize("source", ["list", "iterator"])
+def test_reduce_deterministic_in_stretches_gives_the_same_bits(source):
+    numbers = [math.sin(i) * 10 ** (i % 17) for i in range(50_000)]
+    chain = Crossing(2).par_iter(SOURCES[source](numbers))
+    assert chain.reduce_deterministic(operator.add, 0.5) == blockwise_sum(numbers)
 
 
 @pytest.mark.parametrize("source", sorted(SOURCES))
@@ -393,6 +450,11 @@ def test_numpy_arrays_are_cut_without_copying(sync_pool, splitting):
     ]
     seen = runtime.par_iter(rows).map(lambda row: numpy.shares_memory(row, rows))
     assert seen.all()
+    column = rows[:, 1]
+    assert runtime.par_iter(column).zip(range(20)).collect() == [
+        (3 * i + 1, i) for i in range(20)
+    ]
+    assert runtime.par_iter(column).chunks(7).map(len).collect() == [7, 7, 6]
 
 
 @pytest.mark.parametrize(

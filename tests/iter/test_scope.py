@@ -1,14 +1,12 @@
 """runtime.scope: many calls, one end."""
 
 import contextvars
-import signal
 import threading
 
 import pytest
 from helpers import TIMEOUT, held
 
 import runtime
-from runtime._iter.scope import Scope
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -185,34 +183,20 @@ async def test_scope_on_a_trio_thread_says_what_to_write():
         runtime.scope()
 
 
-def is_waiting(frame):
-    """Return whether a frame belongs to the wait at the end of a scope."""
-    while frame is not None and frame.f_code is not Scope._wait_finished.__code__:
-        frame = frame.f_back
-    return frame is not None
+def test_scope_in_a_plain_thread_says_what_to_write():
+    with pytest.raises(runtime.NotOnWorkerError, match="open_sync_pool"):
+        runtime.scope()
 
 
-def test_scope_in_a_thread_that_is_interrupted_waits_for_what_runs(pair):
+def test_scope_in_a_thread_that_is_interrupted_waits_for_what_runs(pair, interrupt):
     """Ctrl-C at the end of a block: nothing new begins, and what runs is waited for."""
     ended = []
-    main = threading.main_thread().ident
-    interrupted = threading.Event()
-
-    def handler(_number, frame):
-        if not interrupted.is_set() and is_waiting(frame):
-            interrupted.set()
-            raise KeyboardInterrupt
 
     def work():
-        while not interrupted.wait(0.001):  # until a signal comes in the block's end
-            signal.pthread_kill(main, signal.SIGUSR1)
+        interrupt.send()
         ended.append(True)
 
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        with pytest.raises(BaseExceptionGroup) as caught, runtime.scope() as scope:
-            scope.spawn(work)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(BaseExceptionGroup) as caught, runtime.scope() as scope:
+        scope.spawn(work)
     assert ended == [True]
     assert caught.group_contains(KeyboardInterrupt)

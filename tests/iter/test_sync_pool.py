@@ -1,7 +1,6 @@
 """runtime.open_sync_pool: workers for a plain thread."""
 
 import contextvars
-import signal
 import threading
 
 import pytest
@@ -74,7 +73,7 @@ async def test_sync_pool_in_trio_says_what_to_write():
         pass
 
 
-def test_interrupted_wait_asks_the_job_to_stop_and_waits(pair):
+def test_interrupted_wait_asks_the_job_to_stop_and_waits(pair, interrupt):
     """Ctrl-C reaches the thread that waits; the job is over when it leaves.
 
     1. the job runs until it is asked to stop, and says so;
@@ -82,25 +81,17 @@ def test_interrupted_wait_asks_the_job_to_stop_and_waits(pair):
     3. the token is set, the job ends, and then the error leaves `run`.
     """
     ended = []
-    main = threading.main_thread().ident
 
     def work():
         with held() as gate:
             try:
-                signal.pthread_kill(main, signal.SIGUSR1)
+                interrupt.send()
                 gate.hold_while(runtime.check_cancelled)
             finally:
                 ended.append(True)
 
-    def handler(_number, _frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            pair.run(work)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(KeyboardInterrupt):
+        pair.run(work)
     assert ended == [True]
 
 

@@ -48,7 +48,7 @@ class PlayedDelivery:
 def port_on(monkeypatch):
     def make(loop):
         monkeypatch.setattr(trio.lowlevel, "current_trio_token", lambda: loop)
-        return CompletionPort()
+        return CompletionPort(on_failure=lambda error: error)
 
     return make
 

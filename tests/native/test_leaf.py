@@ -41,6 +41,7 @@ SOURCES = {
     "range_of_large": range(10**30, 10**30 + 1000),
     "range_at_the_edge": range(2**63 - 1001, 2**63 - 1),
     "range_over_the_edge": range(2**63 - 500, 2**63 + 500),
+    "range_wider_than_a_step": range(-(2**63), 2**63 - 1, 2**64 // 1000)[:1000],
     "str": "x" * 999 + "y",
     "bytes": bytes(i % 256 for i in range(1000)),
     "array": array("i", range(1000)),

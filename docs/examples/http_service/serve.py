@@ -5,7 +5,10 @@ and the process ends with code 0.
 """
 
 import argparse
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +20,9 @@ from hypercorn.config import Config
 from scoring import score
 
 import runtime
+
+# How much lower the priority of a worker is than that of the Trio thread.
+WORKER_NICENESS = 3
 
 
 def main() -> None:
@@ -37,7 +43,11 @@ def main() -> None:
 
 async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:
     """Serve until a signal comes, then say what was done."""
-    async with runtime.ParallelProcessor(score, limits) as processor:
+    async with (
+        runtime.open_worker_pool(name=limits.thread_name_prefix) as pool,
+        runtime.ParallelProcessor(score, limits, pool=pool) as processor,
+    ):
+        await pool.broadcast(give_way)
         await serve_until_signal(Service(processor), host, port)
     statistics = processor.statistics()
     print(
@@ -46,6 +56,18 @@ async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:
         f"{statistics.refused} refused",
         flush=True,
     )
+
+
+def give_way() -> None:
+    """Have the system prefer other threads to the worker that calls this.
+
+    Where all cores are busy with texts, the Trio thread then still gets one at once,
+    and everything that needs no worker is answered without delay.
+    """
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, niceness + WORKER_NICENESS)
 
 
 async def serve_until_signal(service: Service, host: str, port: int) -> None:
