@@ -131,9 +131,9 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
     try:
         call, variables, may_interrupt = _decode(job.frame(0), ())
         context = _context(variables)
-        run = partial(interrupting.run, worker, job, context)
-        if not may_interrupt:
-            run = context.run
+        run: Callable[..., object] = context.run
+        if may_interrupt:
+            run = partial(interrupting.run, worker, job, context)
         position, leaf_frames = job.start, 1
         while position < job.stop and not job.is_stopped:
             if not len(worker):

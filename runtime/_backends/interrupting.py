@@ -166,4 +166,4 @@ def uninterruptible() -> "AbstractContextManager[None]":
     """Take the place of `runtime.uninterruptible`."""
     # Without a watch there is nothing to be shielded from.
     shield = _Nothing() if _watch is None else _watch.interrupt.uninterruptible()
-    return shield  # type: ignore[no-any-return]
+    return shield
