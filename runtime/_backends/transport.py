@@ -58,10 +58,12 @@ class EncodedJob(Protocol):
     @property
     def is_interrupted(self) -> bool:
         """Whether what runs of the piece of work is to be interrupted."""
+        raise NotImplementedError
 
     @property
     def was_met(self) -> bool:
         """Whether an interrupt was raised in it."""
+        raise NotImplementedError
 
     def request_stop(self) -> None:
         """Set the token."""
