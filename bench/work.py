@@ -7,7 +7,9 @@ took longer than one (0.35 to 0.7 times the speed on 3.13t and 3.14t, where cons
 up to 256 gave 1.9 times). So the constants here are small.
 """
 
-__all__ = ("echo", "spin", "tiny", "tiny_range")
+import gc
+
+__all__ = ("collect", "count_ends", "echo", "spin", "sum_range", "tiny", "tiny_range")
 
 
 def echo(item: int) -> int:
@@ -34,3 +36,20 @@ def tiny(item: int) -> int:
 def tiny_range(piece: range) -> list[int]:
     """Run `tiny` over a piece of the items: a batch cut by hand."""
     return [tiny(item) for item in piece]
+
+
+def sum_range(stop: int) -> int:
+    """Spend a while in one call of C."""
+    return sum(range(stop))
+
+
+def collect(size: int) -> int:
+    """Make many objects and have the collector look at all of them."""
+    kept: list[list[int]] = [[] for _ in range(size)]
+    gc.collect()
+    return len(kept)
+
+
+def count_ends(view: memoryview) -> int:
+    """Look at both ends of some memory."""
+    return len(view) + view[0] + view[-1]

@@ -39,6 +39,8 @@ NAMES = (
     "interpreters_call",
     "interpreters_batch",
     "interpreters_shared",
+    "interpreters_lag",
+    "interpreters_costs",
 )
 
 

@@ -8,10 +8,8 @@ of 64 tasks, which come back for every job of 0.6 ms, and as a stream of request
 batches of ten. The worst of the three must show.
 """
 
-import gc
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,25 +21,17 @@ from ..compare.peer import Peer
 from ..harness import Settings, check_equal, interleave
 from ..quantiles import paired_differences, quantile, spread
 from ..report import Report, Target
+from ..ticker import Lag, lag_during
 from ..work import spin
 
 __all__ = ("run",)
 
-TICK = 0.001
 JOB_SECONDS = 0.0006
 CALLERS = 64  # arbitrary; as many as `map` keeps in flight by default
 LIMIT = 0.001
 QUIET = "nobody busy"
 THREADS = "bare threads"
 OUR_CALLS = f"{ours.NAME}, {CALLERS} tasks"
-
-
-@dataclass(frozen=True, slots=True)
-class _Lag:
-    """How late the ticks of one measurement were, in seconds."""
-
-    p50: float
-    p99: float
 
 
 def run(settings: Settings) -> Report:
@@ -65,7 +55,7 @@ def run(settings: Settings) -> Report:
     )
 
 
-def _row(name: str, lags: list[_Lag], reference: list[float]) -> list[str]:
+def _row(name: str, lags: list[Lag], reference: list[float]) -> list[str]:
     p50 = spread([lag.p50 * 1e3 for lag in lags])
     p99 = spread([lag.p99 * 1e3 for lag in lags])
     more = spread(
@@ -94,7 +84,7 @@ def _target(p99: dict[str, list[float]]) -> Target:
     )
 
 
-async def _measure(settings: Settings, busy_seconds: float) -> dict[str, list[_Lag]]:
+async def _measure(settings: Settings, busy_seconds: float) -> dict[str, list[Lag]]:
     job_count = round(settings.worker_count * busy_seconds / JOB_SECONDS)
     items = [loops_for(JOB_SECONDS)] * job_count
     expected = [spin(items[0])] * job_count
@@ -121,35 +111,11 @@ async def _measure(settings: Settings, busy_seconds: float) -> dict[str, list[_L
         }
         contenders = {
             name: partial(
-                _lag_during, run, check_equal(name, None if name == QUIET else expected)
+                lag_during, run, check_equal(name, None if name == QUIET else expected)
             )
             for name, run in busy.items()
         }
         return await interleave(contenders, settings, rounds=7)
-
-
-async def _lag_during[R](
-    busy: Callable[[], Awaitable[R]], check: Callable[[R], None]
-) -> _Lag:
-    gc.collect()
-    lateness: list[float] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_tick, lateness)
-        answer = await busy()
-        nursery.cancel_scope.cancel()
-    check(answer)
-    return _Lag(quantile(lateness, 0.5), quantile(lateness, 0.99))
-
-
-async def _tick(lateness: list[float]) -> None:
-    """Note how late each tick is; ticks that were missed are not made up for."""
-    deadline = trio.current_time()
-    while True:
-        deadline += TICK
-        await trio.sleep_until(deadline)
-        late = trio.current_time() - deadline
-        lateness.append(late)
-        deadline += late // TICK * TICK
 
 
 async def _run_in_threads(

@@ -67,10 +67,17 @@ def set_up(setup: bytes) -> None:
         function(*args)
 
 
-def serve(kind: str, handle: int, index: int) -> None:
-    """Serve the pool until it stops; the body of the worker's thread."""
+def serve(kind: str, handle: int, index: int, max_jobs: int) -> None:
+    """Serve the pool until it stops, or for some jobs; the body of the worker's thread.
+
+    Args:
+      kind: Which queues.
+      handle: The number by which they are found.
+      index: The worker's index.
+      max_jobs: How many jobs at most; 0 for any number.
+    """
     try:
-        _serve(_attach(kind, handle, index))
+        _serve(_attach(kind, handle, index), max_jobs)
     finally:
         interrupting.end_watch()
 
@@ -83,9 +90,11 @@ def _attach(kind: str, handle: int, index: int) -> "QueueEnd":
     return worker
 
 
-def _serve(worker: "QueueEnd") -> None:
+def _serve(worker: "QueueEnd", max_jobs: int) -> None:
     global _current
-    while (job := worker.next()) is not None:  # CROSS-1 wait
+    left = max_jobs or -1
+    while left and (job := worker.next()) is not None:  # CROSS-1 wait
+        left -= 1
         _current = job
         run = _run_batch if job.start else _run_call
         answer, frames = run(worker, job)

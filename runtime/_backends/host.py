@@ -7,7 +7,8 @@ left by one thread and destroyed by another is how a process crashes.
     HOST-1  create and set up, one at a time in the process
     HOST-2  enter; the loop of `child` runs until the pool stops
     HOST-3  bury what it left behind, destroy
-    HOST-4  it broke, and the pool goes on: begin again, a few times
+    HOST-4  it has run as many jobs as it may, or it broke a few times at most, and the
+            pool goes on: begin again
 
 Layer: backends, main side. Imports: `crossinterp`.
 """
@@ -20,7 +21,7 @@ from . import crossinterp
 
 __all__ = ("Host", "Plan")
 
-# So often a worker may break without having answered a job. Arbitrary.
+# So often in a row a worker may break in its first job, or before. Arbitrary.
 MAX_FAILURES = 3
 
 # The names are odd because they stay in a ``__main__`` that gets the script's, too.
@@ -31,7 +32,7 @@ SET_UP = (
 )
 SERVE = (
     "from runtime._backends.child import serve as _runtime_serve; "
-    "_runtime_serve(_runtime_kind, _runtime_handle, _runtime_index)"
+    "_runtime_serve(_runtime_kind, _runtime_handle, _runtime_index, _runtime_max_jobs)"
 )
 
 
@@ -44,12 +45,14 @@ class Plan:
       kind: Which queues, for `child.serve`.
       handle: The number by which a worker finds them.
       setup: Encoded: what a worker does before it serves.
+      max_jobs: After so many an interpreter gives way to a fresh one; 0 for never.
     """
 
     path: tuple[str, ...]
     kind: str
     handle: int
     setup: bytes
+    max_jobs: int
 
 
 class Host:
@@ -61,6 +64,7 @@ class Host:
       name: The thread's name.
       is_stopping: Asked when the loop has ended.
       bury: Called with the index when the loop has ended.
+      count_jobs: Called with the index; returns how many jobs the worker has run.
       on_broken: Called with a text when the worker has broken too often.
 
     Thread safety: `start` and `join` by the pool's owner.
@@ -74,14 +78,15 @@ class Host:
         *,
         is_stopping: Callable[[], bool],
         bury: Callable[[int], None],
+        count_jobs: Callable[[int], int],
         on_broken: Callable[[int, str], None],
     ) -> None:
         self._plan = plan  # immutable
         self._index = index  # immutable
         self._is_stopping = is_stopping  # immutable
         self._bury = bury  # immutable
+        self._count_jobs = count_jobs  # immutable
         self._on_broken = on_broken  # immutable
-        self.restart_count = 0  # owner: the host's thread
         # Set before the loop ends: the interpreter must not be destroyed.
         self.keeps_interpreter = False  # atomic: a single store; never cleared
         # A daemon, for the process must be able to end beside a job that does not.
@@ -98,17 +103,19 @@ class Host:
         self.thread.join()
 
     def _run(self) -> None:
-        text = "it could not start"
-        for _ in range(MAX_FAILURES):
+        failures, broke = 0, None
+        while failures < MAX_FAILURES:
+            before = self._count_jobs(self._index)
             try:
-                ended = self._live()
+                broke = self._live()
             except Exception as error:  # of the creation: no memory, say
-                ended = f"{type(error).__name__}: {error}"
+                broke = f"{type(error).__name__}: {error}"
             if self._is_stopping():
                 return
-            text = ended or "its loop ended"
-            self.restart_count += 1  # HOST-4 begin again
-        self._on_broken(self._index, text)
+            # HOST-4 begin again. The job that a worker broke in counts as run.
+            has_worked = self._count_jobs(self._index) - before > (broke is not None)
+            failures = (0 if has_worked else failures) + (broke is not None)
+        self._on_broken(self._index, str(broke))
 
     def _live(self) -> str | None:
         """Create, serve, destroy; return the text of what broke the loop."""
@@ -125,6 +132,7 @@ class Host:
             "_runtime_kind": plan.kind,
             "_runtime_handle": plan.handle,
             "_runtime_index": self._index,
+            "_runtime_max_jobs": plan.max_jobs,
         }
         try:
             if failure is None:

@@ -107,6 +107,7 @@ class InterpreterRegistry:
                 f"runtime-{name}-{index}",
                 is_stopping=self._is_stopping,
                 bury=queues.bury,
+                count_jobs=self._count_jobs,
                 on_broken=self._on_broken,
             )
             for index in range(worker_count)
@@ -267,6 +268,9 @@ class InterpreterRegistry:
             _statistics(index, self._queues.counters(index))
             for index in range(self.worker_count)
         )
+
+    def _count_jobs(self, index: int) -> int:
+        return self._queues.counters(index)[0]
 
     def _is_stopping(self) -> bool:
         return self.is_stopping

@@ -37,6 +37,7 @@ def interpreters(
     preload: Sequence[str],
     initializer: Callable[..., object] | None,
     initargs: tuple[object, ...],
+    max_jobs: int | None,
 ) -> MakeRegistry:
     """Return what makes the registry of a pool of interpreters."""
     setup = setup_of(preload, initializer, initargs)
@@ -45,7 +46,7 @@ def interpreters(
         nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> Registry:
         queues, kind, handle = _queues(worker_count)
-        plan = Plan(tuple(sys.path), kind, handle, setup)
+        plan = Plan(tuple(sys.path), kind, handle, setup, max_jobs or 0)
         registry = _TrioRegistry(
             nursery, worker_count, queues, plan, name=name, on_failure=on_failure
         )

@@ -35,6 +35,7 @@ async def open_worker_pool(
     preload: Sequence[str] = (),
     initializer: Callable[..., object] | None = None,
     initargs: tuple[object, ...] = (),
+    max_jobs_per_worker: int | None = None,
     spare_limit: int = SPARE_LIMIT,
     stuck_after: float | None = None,
 ) -> AsyncIterator[WorkerPool]:
@@ -59,6 +60,10 @@ async def open_worker_pool(
         job; only where each worker has globals of its own, that is with
         ``"interpreters"``.
       initargs: Its arguments.
+      max_jobs_per_worker: After so many jobs, pieces of batches included, a worker gets
+        a fresh interpreter, for jobs that leave something behind; at least 1, only with
+        ``"interpreters"``. Each interpreter that ends leaves some memory behind, too.
+        None for never.
       spare_limit: How many jobs may wait at a time in `blocking` or
         `runtime.from_worker`; each has a spare thread work in its place. One more
         gets a `DeadlockError`.
@@ -77,6 +82,8 @@ async def open_worker_pool(
     check_count(worker_count, 1, "worker_count")
     check_count(queue_capacity, 1, "queue_capacity")
     check_count(spare_limit, 0, "spare_limit")
+    if max_jobs_per_worker is not None:
+        check_count(max_jobs_per_worker, 1, "max_jobs_per_worker")
     if stuck_after is not None and not stuck_after > 0:
         raise ValueError(
             f"stuck_after must be more than 0 seconds, not {stuck_after!r}"
@@ -91,6 +98,7 @@ async def open_worker_pool(
         preload=preload,
         initializer=initializer,
         initargs=initargs,
+        max_jobs=max_jobs_per_worker,
         spare_limit=spare_limit,
     )
     async with run_pool(

@@ -29,6 +29,7 @@ def registry_maker(
     preload: Sequence[str],
     initializer: Callable[..., object] | None,
     initargs: tuple[object, ...],
+    max_jobs: int | None,
     spare_limit: int,
 ) -> MakeRegistry:
     """Return what makes the registry of a pool; see `open_worker_pool`."""
@@ -41,11 +42,17 @@ def registry_maker(
             preload=preload,
             initializer=initializer,
             initargs=initargs,
+            max_jobs=max_jobs,
         )
     if initializer is not None:
         raise ValueError(
             "an initializer needs backend='interpreters': threads share their "
             "globals, so call it once, before the pool is opened"
+        )
+    if max_jobs is not None:
+        raise ValueError(
+            "max_jobs_per_worker needs backend='interpreters': a thread has nothing of "
+            "its own that could be made afresh"
         )
     for module in preload:
         import_module(module)

@@ -229,6 +229,43 @@ async def test_a_broken_interpreter_is_reported_and_replaced(single):
     assert await single.spawn_cpu_work(jobs.interpreter_id) != before
 
 
+async def test_a_worker_gets_a_fresh_interpreter_after_so_many_jobs():
+    async with runtime.open_worker_pool(
+        1, backend="interpreters", max_jobs_per_worker=2
+    ) as pool:
+        found = [await pool.spawn_cpu_work(jobs.interpreter_id) for _ in range(6)]
+        assert found == [found[i // 2 * 2] for i in range(6)]
+        assert len(set(found)) == 3
+        squares = await pool.spawn_parallel_batch(range(100), jobs.square)
+        assert squares == [i * i for i in range(100)]
+        assert pool.statistics().jobs_completed == 7
+
+
+async def test_a_worker_that_breaks_now_and_then_goes_on(single):
+    for _ in range(5):  # more often than a worker may in a row
+        assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
+        with pytest.raises(runtime.BrokenWorkerError, match="worker 0"):
+            await single.spawn_cpu_work(jobs.end_interpreter)
+    assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
+
+
+async def test_a_worker_that_breaks_in_every_job_takes_the_pool_down():
+    with pytest.raises(runtime.BrokenWorkerError, match="several times"):
+        async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+            for _ in range(3):
+                with pytest.raises(runtime.BrokenWorkerError):
+                    await pool.spawn_cpu_work(jobs.end_interpreter)
+            await trio.sleep_forever()
+
+
+async def test_misuse_max_jobs_of_threads():
+    with pytest.raises(ValueError, match="max_jobs_per_worker needs"):
+        async with runtime.open_worker_pool(
+            1, backend="threads", max_jobs_per_worker=1
+        ):
+            pass
+
+
 async def test_a_worker_that_never_starts_takes_the_pool_down():
     with pytest.raises(runtime.BrokenWorkerError, match="not today"):
         async with runtime.open_worker_pool(
