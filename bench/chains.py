@@ -44,10 +44,12 @@ class Workload:
     """What is asked for against plain Python."""
     of_ceiling: float | None = None
     """What is asked for against the ceiling."""
+    crosses: bool = True
+    """Whether its functions can be imported, and so sent to an interpreter."""
 
 
 def summed(
-    name: str, items: Sequence[Any], fn: Callable[[Any], Any], **asked: float
+    name: str, items: Sequence[Any], fn: Callable[[Any], Any], **options: Any
 ) -> Workload:
     """Make the workload ``sum(map(fn, items))``."""
 
@@ -58,7 +60,7 @@ def summed(
         answer: Awaitable[Any] = par.map(fn).sum()
         return answer
 
-    return Workload(name, items, plain, chain, sum, mapped=fn, **asked)
+    return Workload(name, items, plain, chain, sum, mapped=fn, **options)
 
 
 def cheap(x: int) -> int:
@@ -158,6 +160,7 @@ def _matrix_product(size: int) -> Workload:
         lambda par: par.map(product_row).collect(),
         lambda parts: [value for part in parts for value in part],
         of_ceiling=0.97,
+        crosses=False,
     )
 
 
@@ -178,8 +181,8 @@ def chain_workloads(scale: float) -> list[Workload]:
         _matrix_product(int(130 * scale**0.5)),
         summed("floats of main, 0.1 us", floats, tenth, of_ceiling=1.0),
         summed("floats of main, 1 us", floats[: count // 10], unit, speed_up=1.4),
-        summed("lambda", range(count), lambda x: (x * 209 + 11) % 251),
-        summed("closure", range(count), make_closure()),
+        summed("lambda", range(count), lambda x: (x * 209 + 11) % 251, crosses=False),
+        summed("closure", range(count), make_closure(), crosses=False),
     ]
 
 

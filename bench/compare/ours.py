@@ -35,5 +35,5 @@ class OurPool:
 @asynccontextmanager
 async def open_peer(worker_count: int) -> AsyncIterator[OurPool]:
     """Open a pool of `worker_count` workers."""
-    async with runtime.open_worker_pool(worker_count) as pool:
+    async with runtime.open_worker_pool(worker_count, backend="threads") as pool:
         yield OurPool(pool)

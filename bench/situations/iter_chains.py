@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 import runtime
+from runtime._backends import why_unavailable
 
 from ..chains import Workload, chain_workloads
 from ..compare import bare_threads, fastiter_chain, joblib_threads
@@ -28,6 +29,7 @@ PLAIN = "plain Python"
 CEILING = bare_threads.NAME
 OURS = "ours: par_iter"
 ONE = "ours, 1 worker"
+CROSSED = "interpreters"
 PEERS = (joblib_threads.NAME, fastiter_chain.NAME)
 
 # A row of its own: how near a function made at run time comes to one of a module.
@@ -46,6 +48,8 @@ def run(settings: Settings) -> Report:
             "all but the last columns: times faster than plain Python",
             "workers and bare threads stay on cores of their own",
             "one worker: on a pool of one, where nothing can be gained",
+            "interpreters: the chain on a pool of those, not pinned; functions made at "
+            "run time cannot cross",
         ],
         table=_table(workloads, samples),
         samples=samples,
@@ -66,7 +70,7 @@ def _median(samples: Samples, workload: str, than: str, who: str) -> float | Non
 
 
 def _table(workloads: list[Workload], samples: Samples) -> list[list[str]]:
-    shown = [who for who in PEERS if any(who in name for name in samples)]
+    shown = [who for who in (CROSSED, *PEERS) if any(who in name for name in samples)]
     rows = [["", "ms", OURS, "ceiling", *shown, "one worker", "of ceiling", "p10-p90"]]
     for workload in workloads:
         name = workload.name
@@ -140,8 +144,14 @@ async def _measure(settings: Settings, workloads: list[Workload]) -> Samples:
     count = settings.worker_count
     samples: Samples = {}
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(runtime.open_worker_pool(count))
-        one = await stack.enter_async_context(runtime.open_worker_pool(1))
+        enter = stack.enter_async_context
+        pool = await enter(runtime.open_worker_pool(count, backend="threads"))
+        one = await enter(runtime.open_worker_pool(1, backend="threads"))
+        crossed = None
+        if why_unavailable("interpreters") is None:
+            crossed = await enter(
+                runtime.open_worker_pool(count, backend="interpreters")
+            )
         threads = await stack.enter_async_context(bare_threads.open_peer(count))
         await pin_workers(pool)
         await pin_workers(one)
@@ -154,6 +164,8 @@ async def _measure(settings: Settings, workloads: list[Workload]) -> Samples:
                 OURS: partial(_ours, workload, pool),
                 ONE: partial(_ours, workload, one),
             }
+            if crossed is not None and workload.crosses:
+                runs[CROSSED] = partial(_ours, workload, crossed)
             if joblib_threads.IS_THERE:
                 pieces = even_cut(
                     workload.items, count * joblib_threads.PIECES_PER_WORKER

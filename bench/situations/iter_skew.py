@@ -77,7 +77,7 @@ async def _measure(settings: Settings, items: list[int]) -> Samples:
         )
         plain = await stack.enter_async_context(serial.open_peer(1))
         pool = await stack.enter_async_context(
-            runtime.open_worker_pool(settings.worker_count)
+            runtime.open_worker_pool(settings.worker_count, backend="threads")
         )
         await pin_workers(pool)
         await threads.each(pin_thread, range(settings.worker_count))

@@ -75,7 +75,9 @@ def run(settings: Settings) -> Report:
 
 
 async def _measure(settings: Settings) -> Samples:
-    async with runtime.open_worker_pool(settings.worker_count) as pool:
+    async with runtime.open_worker_pool(
+        settings.worker_count, backend="threads"
+    ) as pool:
         contenders: dict[str, Callable[[], Any]] = {}
         for name, count, fn, times in SMALL:
             items = range(count)

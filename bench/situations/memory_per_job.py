@@ -141,7 +141,9 @@ def _queue_on_ours(worker_count: int, job_count: int) -> float:
 
 async def _submit_to_ours(worker_count: int, job_count: int) -> float:
     capacity = 2 * job_count + worker_count
-    async with runtime.open_worker_pool(worker_count, queue_capacity=capacity) as pool:
+    async with runtime.open_worker_pool(
+        worker_count, queue_capacity=capacity, backend="threads"
+    ) as pool:
         with _Blockade() as blockade:
             held = [
                 pool.submit_nowait(_hold, *blockade.ends) for _ in range(worker_count)
@@ -162,7 +164,9 @@ def _queue_calls_on_ours(worker_count: int, job_count: int) -> float:
 
 async def _call_ours(worker_count: int, job_count: int) -> float:
     capacity = 2 * job_count + worker_count
-    async with runtime.open_worker_pool(worker_count, queue_capacity=capacity) as pool:
+    async with runtime.open_worker_pool(
+        worker_count, queue_capacity=capacity, backend="threads"
+    ) as pool:
         return await _growth_per_call(pool.spawn_cpu_work, worker_count, job_count)
 
 
