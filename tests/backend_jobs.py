@@ -370,3 +370,19 @@ class Holder:
 
     def __reduce__(self):
         return int, (7,)
+
+
+def identity(value):
+    return value
+
+
+def put(queue, value):
+    queue.put(value)
+
+
+def get(queue):
+    return queue.get(timeout=10)
+
+
+def id_of(handle):
+    return handle.id
