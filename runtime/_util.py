@@ -7,8 +7,10 @@ import math
 import os
 import sys
 from pathlib import Path
+from types import TracebackType
+from typing import cast
 
-__all__ = ("available_cores", "is_gil_enabled", "set_public_module")
+__all__ = ("available_cores", "is_gil_enabled", "set_public_module", "traceback_of")
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
@@ -55,3 +57,11 @@ def set_public_module(*objects: type) -> None:
     """Make classes print and pickle under ``runtime``, where users find them."""
     for obj in objects:
         obj.__module__ = "runtime"
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return an error's traceback, whatever its class makes of that attribute."""
+    return cast("TracebackType | None", _traceback.__get__(error))
+
+
+_traceback = vars(BaseException)["__traceback__"]

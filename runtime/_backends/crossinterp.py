@@ -20,6 +20,8 @@ Layer: backends, main side. Imports: nothing of ours.
 
 import _interpreters
 import importlib
+import logging
+import os
 import threading
 
 __all__ = ("SETUP_LOCK", "create", "destroy", "execute", "import_single_modules")
@@ -27,6 +29,10 @@ __all__ = ("SETUP_LOCK", "create", "destroy", "execute", "import_single_modules"
 # Held while an interpreter is created, set up or destroyed. No other lock is taken
 # under it but those of the imports.
 SETUP_LOCK = threading.Lock()
+
+# The numbers of those that were not destroyed.
+_alive: set[int] = set()  # atomic: add, discard
+_logger = logging.getLogger("runtime")
 
 # Modules whose C part two interpreters must not set up at once; what imports them (the
 # network modules, sqlite3) is safe with them. tests/backends/test_storm.py watches.
@@ -45,6 +51,7 @@ def import_single_modules() -> None:
 def create() -> int:
     """Make an isolated interpreter and return its number."""
     number: int = _interpreters.create("isolated", reqrefs=False)
+    _alive.add(number)
     return number
 
 
@@ -57,3 +64,19 @@ def execute(number: int, code: str, names: dict[str, object]) -> str | None:
 def destroy(number: int) -> None:
     """End an interpreter that runs nothing."""
     _interpreters.destroy(number)
+    _alive.discard(number)
+
+
+def _warn_of_fork() -> None:
+    """Say what CPython will do to the child, since nothing can keep it from that."""
+    if _alive:
+        _logger.warning(
+            "fork() beside %d interpreter(s) of a pool: the child crashes or hangs in "
+            "CPython; start a process without preexec_fn, or with multiprocessing's "
+            "'spawn'",
+            len(_alive),
+        )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_warn_of_fork)

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 
-__all__ = ("remember",)
+__all__ = ("are_others_left", "remember")
 
 EXIT_STATUS = 1
 
@@ -25,6 +25,11 @@ _logger = logging.getLogger("runtime")
 def remember(thread: threading.Thread) -> None:
     """Note that a worker's thread was left behind inside a job."""
     _stragglers[:] = [*filter(threading.Thread.is_alive, _stragglers), thread]
+
+
+def are_others_left(thread: threading.Thread) -> bool:
+    """Return whether other threads than this are left behind inside a job."""
+    return any(other is not thread and other.is_alive() for other in _stragglers)
 
 
 def _say_farewell() -> None:

@@ -10,14 +10,15 @@ left by one thread and destroyed by another is how a process crashes.
     HOST-4  it has run as many jobs as it may, or it broke a few times at most, and the
             pool goes on: begin again
 
-Layer: backends, main side. Imports: `crossinterp`.
+Layer: backends, main side. Imports: `crossinterp`, `farewell`.
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import crossinterp
+from .._util import is_gil_enabled
+from . import crossinterp, farewell
 
 __all__ = ("Host", "Plan")
 
@@ -140,6 +141,10 @@ class Host:
             return failure
         finally:
             self._bury(self._index)  # HOST-3 bury, destroy
-            if not self.keeps_interpreter:
+            if not self.keeps_interpreter and not self._is_beside_a_straggler():
                 with crossinterp.SETUP_LOCK:
                     crossinterp.destroy(number)
+
+    def _is_beside_a_straggler(self) -> bool:
+        """Return whether the end of an interpreter could have to wait for another."""
+        return not is_gil_enabled() and farewell.are_others_left(self.thread)

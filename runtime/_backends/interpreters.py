@@ -228,11 +228,12 @@ class InterpreterRegistry:
         self.is_stopping = True
         if self.is_forked:
             return
-        if any(self._queues.running()) and not is_gil_enabled():
+        running = self._queues.running()
+        if any(running) and not is_gil_enabled():
             # Without a GIL the end of an interpreter stops all threads of the process,
             # and would wait for the call that a straggler is in.
-            for host in self._hosts:
-                host.keeps_interpreter = True
+            for host, number in zip(self._hosts, running, strict=True):
+                host.keeps_interpreter = not number
         self._queues.stop()
 
     def join(self, *, but_not: Collection[int] = ()) -> None:

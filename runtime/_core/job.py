@@ -22,6 +22,7 @@ from types import CoroutineType
 
 import outcome
 
+from .._util import traceback_of
 from . import sync
 
 __all__ = ("DONE", "QUEUED", "RUNNING", "WITHDRAWN", "CancelToken", "Job")
@@ -161,7 +162,7 @@ class Job:
 
 def _without_our_frame(error: BaseException) -> BaseException:
     """Cut `Job.run` from the top of a traceback: the user's call is what failed."""
-    traceback = error.__traceback__
+    traceback = traceback_of(error)
     if traceback is not None:
-        error.__traceback__ = traceback.tb_next
+        BaseException.with_traceback(error, traceback.tb_next)
     return error

@@ -16,6 +16,7 @@ import trio
 
 from .._core import WITHDRAWN, Job
 from .._errors import JobCancelled, TaskCancelled
+from .._util import traceback_of
 from .options import OnCancelMany, callable_name
 from .token import WorkToken, is_end
 from .waits import check_wait, waiting_for
@@ -107,7 +108,8 @@ class Submission(Job):
         if is_end(result.error):
             cause = self.token.cause or "itself"
             return outcome.Error(TaskCancelled(self.name, cause))
-        return outcome.Error(result.error.with_traceback(self._traceback))
+        error = BaseException.with_traceback(result.error, self._traceback)
+        return outcome.Error(error)
 
     def deliver(self) -> None:
         """Let the waiting tasks go on; in the Trio thread."""
@@ -115,7 +117,7 @@ class Submission(Job):
         if self._early is not None:
             self.outcome = None
         elif type(self.outcome) is outcome.Error and not is_end(self.outcome.error):
-            self._traceback = self.outcome.error.__traceback__
+            self._traceback = traceback_of(self.outcome.error)
             self._intake.note_unretrieved(self, self.outcome.error)
         self._finish()
 

@@ -61,6 +61,24 @@ async def test_call_error_shows_no_frame_of_ours_in_the_worker(pool):
     assert not [frame for frame in frames if "runtime/_core" in frame.filename]
 
 
+class HidesItsTraceback(Exception):
+    @property
+    def __traceback__(self):
+        raise RuntimeError("nobody's business")
+
+
+async def test_error_that_hides_its_traceback_arrives():
+    def fail():
+        raise HidesItsTraceback
+
+    async with runtime.open_worker_pool(1, backend="threads") as pool:
+        with pytest.raises(HidesItsTraceback):
+            await pool.spawn_cpu_work(fail)
+        job = await pool.submit(fail)
+        with pytest.raises(HidesItsTraceback):
+            await job.wait()
+
+
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, RecursionError])
 async def test_call_control_flow_error_is_the_answer_and_the_worker_lives_on(
     single, kind
