@@ -84,8 +84,8 @@ class WorkerPool(pool.WorkerPool):
         The async twin of `runtime.par_iter`, with the same adaptors and terminals.
 
         On a pool of interpreters the chain's functions have to be importable, and its
-        items cross in stretches. ``combine`` of a `fold`, and the function of a
-        `reduce`, are then called in the Trio thread, too, once for each stretch.
+        items cross in stretches. What puts two totals together (``combine`` of a fold,
+        the function of a reduce) is then called in the Trio thread, too.
 
         Args:
           data: What `runtime.par_iter` takes, or an async iterable, which is pulled
