@@ -20,6 +20,7 @@ import runtime
 pytestmark = [pytest.mark.stress, pytest.mark.slow]
 
 JOBS = int(os.environ.get("RUNTIME_STORM_JOBS", "2000"))
+INTERRUPTS = int(os.environ.get("RUNTIME_STORM_INTERRUPTS", "200"))
 JOBS_PER_POOL = 100
 DRIVERS = 4
 
@@ -342,3 +343,41 @@ def test_stress_cancel_storm_accounts_for_every_job(restless):
         )
     print(f"{total} jobs, {interrupted} interrupted")  # noqa: T201
     assert interrupted > total // 50
+
+
+async def interrupt_in_turn(pool, dice, count):
+    """Have endless jobs interrupted one after the other."""
+    for _ in range(count):
+        witness = Witness(dice.choice(ENDLESS), may_interrupt=True)
+        with trio.fail_after(TIMEOUT):
+            job = await pool.submit(witness.run, on_cancel="interrupt")
+            while not witness.begun:
+                await trio.lowlevel.checkpoint()
+            for _ in range(dice.choice([0, 1, 10])):
+                await trio.lowlevel.checkpoint()
+            witness.was_cancelled = True
+            job.cancel()
+            with pytest.raises(runtime.TaskCancelled):
+                await job.wait()
+        witness.check(may_have_been_cancelled=False)
+        assert witness.errors == [runtime.JobInterrupted]
+
+
+async def interrupt_two_at_a_time(seed):
+    dice = random.Random(seed)
+    async with runtime.open_worker_pool(2) as pool:
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(interrupt_in_turn, pool, dice, INTERRUPTS // 2)
+        assert await pool.spawn_cpu_work(sum, [1, 2]) == 3
+
+
+def test_stress_interrupts_reach_each_its_job():
+    """Two workers, each with a job that is interrupted while the other's goes on.
+
+    No interrupt goes astray: each job has its own, not before it was asked for, and
+    leaves no lock held. ``RUNTIME_STORM_INTERRUPTS`` sets how many there are.
+    """
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed: {seed}")  # noqa: T201
+    trio.run(interrupt_two_at_a_time, seed)
