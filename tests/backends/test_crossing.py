@@ -202,6 +202,7 @@ async def test_from_worker_says_that_it_is_not_there(single):
 
 
 async def test_many_jobs_leave_nothing(single):
+    await single.spawn_parallel_batch(range(100), jobs.square)  # what opens for good
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         await single.spawn_parallel_batch(range(100), jobs.square)
