@@ -185,42 +185,25 @@ async def test_cancel_queued_call_is_withdrawn(held, gate):
     assert held.statistics().jobs_withdrawn == 1
 
 
-class Ticks(trio.abc.Instrument):
-    """Counts scheduling ticks: a task that is always ready runs once in each."""
-
-    def __init__(self):
-        self.count = 0
-
-    def before_task_step(self, task):
-        if task is self.watcher:
-            self.count += 1
-
-    async def watch(self):
-        self.watcher = trio.lowlevel.current_task()
-        while True:
-            await trio.lowlevel.checkpoint()
-
-
 async def test_cancel_queued_call_resumes_its_waiter_within_two_ticks(held, gate):
-    ticks = Ticks()
-    trio.lowlevel.add_instrument(ticks)
+    ticks = 0
+
+    async def count_and_cancel():
+        nonlocal ticks
+        await wait_all_tasks_blocked()
+        scope.cancel()
+        while True:  # a task that is always ready runs once in each tick
+            await trio.lowlevel.checkpoint()
+            ticks += 1
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(ticks.watch)
         with trio.CancelScope() as scope:
-            nursery.start_soon(cancel_when_blocked, scope, ticks)
+            nursery.start_soon(count_and_cancel)
             await held.spawn_cpu_work(int)
         assert scope.cancelled_caught
-        assert ticks.count <= 2
+        assert ticks <= 2
         gate.open()
         nursery.cancel_scope.cancel()
-    trio.lowlevel.remove_instrument(ticks)
-
-
-async def cancel_when_blocked(scope, ticks):
-    for _ in range(20):  # long after the call was parked
-        await trio.lowlevel.checkpoint()
-    ticks.count = 0
-    scope.cancel()
 
 
 async def test_cancel_running_call_waits_and_returns_the_value(pool, gate):
