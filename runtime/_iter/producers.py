@@ -145,7 +145,7 @@ class Indexed(Producer):
         return gauge.over(self._items, start, stop)
 
     @override
-    def cut(self, start: int, stop: int) -> "Indexed":
+    def cut(self, start: int, stop: int) -> Producer:
         return Indexed(self._items[start:stop])
 
 
@@ -165,7 +165,7 @@ class Slices(Producer):
         return items if gauge is None else gauge.over(items, start, stop)
 
     @override
-    def cut(self, start: int, stop: int) -> "Slices":
+    def cut(self, start: int, stop: int) -> Producer:
         return Slices(self._array[start:stop])
 
 
@@ -202,7 +202,7 @@ class Bridge(Producer):
         return gauge.over(gauge.block, 0, stop - start)
 
     @override
-    def cut(self, start: int, stop: int) -> Indexed:
+    def cut(self, start: int, stop: int) -> Producer:
         return Indexed(self.pull(stop - start))
 
     @override
@@ -255,7 +255,7 @@ class Staged(_Stage):
         return self._apply(fn, self._base.leaf(start, stop, gauge))
 
     @override
-    def cut(self, start: int, stop: int) -> "Staged":
+    def cut(self, start: int, stop: int) -> Producer:
         base = self._base.cut(start, stop)
         return Staged(base, self._apply, self._fn, self.is_exact)
 
@@ -296,7 +296,7 @@ class MappedWithScratch(_Stage):
             free.append(scratch)
 
     @override
-    def cut(self, start: int, stop: int) -> "MappedWithScratch":
+    def cut(self, start: int, stop: int) -> Producer:
         return MappedWithScratch(self._base.cut(start, stop), self._make, self._fn)
 
 
@@ -314,7 +314,7 @@ class Enumerated(_Stage):
         return enumerate(self._base.leaf(start, stop, gauge), self._first + start)
 
     @override
-    def cut(self, start: int, stop: int) -> "Enumerated":
+    def cut(self, start: int, stop: int) -> Producer:
         return Enumerated(self._base.cut(start, stop), self._first + start)
 
 
@@ -357,7 +357,7 @@ class Chunked(_Stage):
         return chunks if gauge is None else gauge.over(chunks, start, stop)
 
     @override
-    def cut(self, start: int, stop: int) -> "Chunked":
+    def cut(self, start: int, stop: int) -> Producer:
         first, last = start * self._size, min(stop * self._size, self._base_length)
         return Chunked(self._base.cut(first, last), self._size)
 
@@ -385,7 +385,7 @@ class Zipped(Producer):
         )
 
     @override
-    def cut(self, start: int, stop: int) -> "Zipped":
+    def cut(self, start: int, stop: int) -> Producer:
         others = [other.cut(start, stop) for other in self._others]
         return Zipped(self._first.cut(start, stop), others)
 
@@ -421,7 +421,7 @@ class Chained(Producer):
         )
 
     @override
-    def cut(self, start: int, stop: int) -> "Chained":
+    def cut(self, start: int, stop: int) -> Producer:
         return Chained(
             [
                 part.cut(max(start, begin) - begin, min(stop, end) - begin)
@@ -458,7 +458,7 @@ class Blocked(_Stage):
         return blocks if gauge is None else gauge.over(blocks, start, stop)
 
     @override
-    def cut(self, start: int, stop: int) -> "Blocked":
+    def cut(self, start: int, stop: int) -> Producer:
         first, last = start * self.BLOCK, stop * self.BLOCK
         if self._base_length is not None:
             last = min(last, self._base_length)
