@@ -75,6 +75,16 @@ def test_run_happens_once():
     assert job.phase == DONE
 
 
+def test_complete_stores_the_outcome_of_a_call_made_elsewhere():
+    job = make(fail, ValueError())
+    assert job.complete(outcome.Value(3))
+    assert (job.phase, job.outcome) == (DONE, outcome.Value(3))
+    assert not job.complete(outcome.Value(4))
+    withdrawn = make(int)
+    assert withdrawn.withdraw()
+    assert not withdrawn.complete(outcome.Value(3))
+
+
 def test_withdraw_before_the_run_wins():
     calls = []
     job = make(calls.append, 1)

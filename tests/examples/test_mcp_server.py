@@ -5,6 +5,7 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 import trio
 
@@ -24,12 +25,15 @@ async def open_session():
     parameters = StdioServerParameters(
         command=sys.executable, args=[str(SERVER)], env=dict(os.environ)
     )
-    async with (
-        stdio_client(parameters) as (read, write),
-        ClientSession(read, write) as session,
-    ):
-        await session.initialize()
-        yield session
+    try:
+        async with (
+            stdio_client(parameters) as (read, write),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            yield session
+    except* anyio.BrokenResourceError:
+        pass  # the client breaks at a message that comes while it closes
 
 
 async def test_tools_are_listed_with_their_arguments():

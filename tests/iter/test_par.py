@@ -388,6 +388,33 @@ def test_chain_in_stretches_means_what_plain_python_means(workers, terminal):
     check()
 
 
+def test_failure_in_a_stretch_is_raised_in_a_group():
+    begin = Crossing(2).par_iter
+    with pytest.RaisesGroup(ValueError):
+        begin("12x4").map(int).sum()
+    with pytest.RaisesGroup(TypeError):  # where totals come together
+        begin([1, "a"]).sum()
+    with pytest.RaisesGroup(OSError):
+        begin(failing_source()).sum()
+    with pytest.raises(runtime.JobCancelled):
+        begin([1]).map(cancel).sum()
+
+
+def failing_source():
+    yield 1
+    raise OSError("source")
+
+
+def cancel(_item):
+    raise runtime.JobCancelled
+
+
+def test_chain_in_stretches_shows_its_progress(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert Crossing(2).par_iter(range(500)).progress("stretches").count() == 500
+    assert "stretches: [" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("source", ["list", "iterator"])
 def test_reduce_deterministic_in_stretches_gives_the_same_bits(source):
     numbers = [math.sin(i) * 10 ** (i % 17) for i in range(50_000)]

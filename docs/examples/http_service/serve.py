@@ -14,9 +14,11 @@ from dataclasses import replace
 from functools import partial
 
 import hypercorn.trio
+import hypercorn.trio.run
 import trio
 from app import CONFIG, Service
 from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
 from scoring import score
 
 import runtime
@@ -68,6 +70,24 @@ def give_way() -> None:
         thread = threading.get_native_id()
         niceness = os.getpriority(os.PRIO_PROCESS, thread)
         os.setpriority(os.PRIO_PROCESS, thread, niceness + WORKER_NICENESS)
+
+
+class Connection(TCPServer):
+    """A connection whose failure ends no other.
+
+    For a client that vanishes in the middle of its text, Hypercorn may write an answer
+    while it closes the connection. The error of that would end the whole server.
+    """
+
+    async def run(self) -> None:
+        """Serve the connection."""
+        try:
+            await super().run()
+        except* trio.BusyResourceError:
+            await trio.aclose_forcefully(self.stream)
+
+
+hypercorn.trio.run.TCPServer = Connection
 
 
 async def serve_until_signal(service: Service, host: str, port: int) -> None:
