@@ -5,12 +5,12 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
 import pytest
 import trio
 
 pytest.importorskip("mcp")
 
+import anyio
 from mcp import ClientSession, McpError, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 
