@@ -123,16 +123,17 @@ async def soak(open_service):
         stop.set()
         service.terminate()
         closed = await service.wait_closed()
-    print(dict(counts.statuses), counts.vanished, closed)  # noqa: T201  # likewise
+    broken = sum(counts.broken.values())  # by the signal: Hypercorn closes idle ones
+    print(dict(counts.statuses), counts.vanished, broken, closed)  # noqa: T201
     # Before the signal nobody was left without an answer.
     assert broken_before == {}
     assert counts.statuses[503] <= closed["refused"]
     answered = counts.statuses[200] + counts.statuses[422]
     assert answered > 0
-    assert closed["failed"] == counts.statuses[422]
+    assert 0 <= closed["failed"] - counts.statuses[422] <= broken
     # Each request was answered or refused, but for those whose client vanished.
     seen = answered + counts.statuses[503]
     taken = closed["accepted"] + closed["refused"]
-    assert seen <= taken <= seen + counts.vanished
+    assert seen <= taken <= seen + counts.vanished + broken
     ended = closed["answered"] + closed["failed"] + closed["withdrawn"]
     assert closed["accepted"] == ended
