@@ -36,6 +36,7 @@ typedef struct {
     PyTypeObject *registry_type;
     PyTypeObject *frame_type;
     PyTypeObject *encoded_job_type;
+    PyTypeObject *question_type;
     PyTypeObject *shared_queues_type;
     PyTypeObject *shared_worker_type;
     PyTypeObject *leaf_type;
@@ -274,6 +275,7 @@ PyObject *native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 
 extern PyType_Spec frame_spec;
 extern PyType_Spec encoded_job_spec;
+extern PyType_Spec question_spec;
 extern PyType_Spec shared_queues_spec;
 extern PyType_Spec shared_worker_spec;
 

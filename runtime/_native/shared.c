@@ -28,11 +28,12 @@ shared_of(PyObject *op)
 static PyObject *
 shared_queues_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"worker_count", "spin_rounds", NULL};
+    static char *names[] = {"worker_count", "spin_rounds", "spare_limit", NULL};
     unsigned int worker_count;
     long spin_rounds = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|$l", names, &worker_count,
-                                     &spin_rounds)) {
+    unsigned int spare_limit = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|$lI", names, &worker_count,
+                                     &spin_rounds, &spare_limit)) {
         return NULL;
     }
     if (worker_count < 1) {
@@ -44,7 +45,7 @@ shared_queues_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     errno = 0;
-    self->shared = shared_open(worker_count, spin_rounds);
+    self->shared = shared_open(worker_count, spin_rounds, spare_limit);
     if (self->shared == NULL) {
         Py_DECREF(self);
         return errno != 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyErr_NoMemory();
@@ -69,6 +70,19 @@ news_of(native_state_t *state, encoded_t *job)
                          (unsigned int)job->worker_index, (long long)job->run_ns);
 }
 
+/* Make a tuple that says that a job asks; takes over a reference to the question. */
+static PyObject *
+news_of_question(native_state_t *state, shared_t *shared, question_t *question)
+{
+    unsigned long long id = question->work_id;
+    unsigned int index = question->worker_index;
+    PyObject *handle = question_view(state, shared, question);
+    return handle == NULL
+               ? NULL
+               : Py_BuildValue("(Ki(N)IIOIL)", id, (int)ANSWER_ASKED, handle, 0U, 0U,
+                               Py_False, index, 0LL);
+}
+
 /* Empty the outbox: free what comes home, and list the news if `news` is a list. */
 static bool
 take_back(native_state_t *state, shared_t *shared, PyObject *news)
@@ -83,6 +97,17 @@ take_back(native_state_t *state, shared_t *shared, PyObject *news)
             parcel_t *parcel = (parcel_t *)message;
             Py_DECREF((PyObject *)parcel->lender);
             free(parcel);
+        }
+        else if (message->kind == MESSAGE_QUESTION) {
+            question_t *question = (question_t *)message;
+            if (news == NULL || !ok) {
+                shared_reply(shared, question, ANSWER_NONE, NULL);
+                question_release(question);
+                continue;
+            }
+            PyObject *item = news_of_question(state, shared, question);
+            ok = item != NULL && PyList_Append(news, item) == 0;
+            Py_XDECREF(item);
         }
         else {
             encoded_t *job = (encoded_t *)message;
@@ -101,6 +126,7 @@ shared_queues_dealloc(PyObject *op)
     PyTypeObject *type = Py_TYPE(op);
     shared_t *shared = shared_of(op);
     if (shared != NULL) {
+        shared_close(shared);
         /* ORDER: the queued jobs first; their parcels come home through the outbox. */
         encoded_t *job;
         while ((job = shared_take_any(shared)) != NULL) {
@@ -217,6 +243,53 @@ shared_queues_running(PyObject *op, PyObject *Py_UNUSED(ignored))
     return ids;
 }
 
+/* The ids of what a seat's detached jobs are parts of. */
+static PyObject *
+list_detached(shared_t *shared, seat_t *seat)
+{
+    size_t count;
+    /* Copied first: nothing of Python's may happen under the lock. */
+    uint64_t *ids = seat_list_detached(shared, seat, &count);
+    if (ids == NULL) {
+        return PyErr_NoMemory();
+    }
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *id = PyLong_FromUnsignedLongLong(ids[i]);
+        if (id == NULL || PyList_Append(list, id) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(id);
+    }
+    free(ids);
+    return list;
+}
+
+static PyObject *
+shared_queues_detached(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    shared_t *shared = shared_of(op);
+    PyObject *lists = PyList_New(0);
+    for (uint32_t i = 0; lists != NULL && i < shared->seat_count; i++) {
+        PyObject *list = list_detached(shared, &shared->seats[i]);
+        if (list == NULL || PyList_Append(lists, list) < 0) {
+            Py_CLEAR(lists);
+        }
+        Py_XDECREF(list);
+    }
+    return lists;
+}
+
+static PyObject *
+shared_queues_num_waiting(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    shared_t *shared = shared_of(op);
+    pthread_mutex_lock(&shared->lock);
+    uint32_t num_waiting = shared->num_waiting;
+    pthread_mutex_unlock(&shared->lock);
+    return PyLong_FromUnsignedLong(num_waiting);
+}
+
 static PyObject *
 shared_queues_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -253,13 +326,15 @@ shared_queues_bury(PyObject *op, PyObject *number)
     Py_RETURN_NONE;
 }
 
+/* What was counted at the seat and beside it. */
 static PyObject *
-histogram_tuple(histogram_t *histogram)
+histogram_tuple(histogram_t *histogram, histogram_t *detached)
 {
     PyObject *buckets = PyTuple_New(HISTOGRAM_BUCKETS);
     for (Py_ssize_t i = 0; buckets != NULL && i < HISTOGRAM_BUCKETS; i++) {
         PyObject *number =
-            PyLong_FromUnsignedLongLong(counter_read(&histogram->buckets[i]));
+            PyLong_FromUnsignedLongLong(counter_read(&histogram->buckets[i])
+                                        + counter_read(&detached->buckets[i]));
         if (number == NULL) {
             Py_CLEAR(buckets);
             break;
@@ -278,20 +353,24 @@ shared_queues_counters(PyObject *op, PyObject *number)
         return NULL;
     }
     counters_t *counters = &seat->counters;
-    PyObject *queue_latency = histogram_tuple(&counters->queue_latency);
-    PyObject *run_time = histogram_tuple(&counters->run_time);
+    counters_t *detached = &seat->detached_counts;
+    PyObject *queue_latency =
+        histogram_tuple(&counters->queue_latency, &detached->queue_latency);
+    PyObject *run_time = histogram_tuple(&counters->run_time, &detached->run_time);
     if (queue_latency == NULL || run_time == NULL) {
         Py_XDECREF(queue_latency);
         Py_XDECREF(run_time);
         return NULL;
     }
     return Py_BuildValue("(KKKKKKKNN)",
-                         (unsigned long long)counter_read(&counters->jobs_executed),
+                         (unsigned long long)(counter_read(&counters->jobs_executed)
+                                              + counter_read(&detached->jobs_executed)),
                          (unsigned long long)counter_read(&counters->jobs_stolen),
                          (unsigned long long)counter_read(&counters->steal_attempts),
                          (unsigned long long)counter_read(&counters->parks),
                          (unsigned long long)counter_read(&counters->wake_ups),
-                         (unsigned long long)counter_read(&counters->busy_ns),
+                         (unsigned long long)(counter_read(&counters->busy_ns)
+                                              + counter_read(&detached->busy_ns)),
                          (unsigned long long)counter_read(&counters->idle_ns),
                          queue_latency, run_time);
 }
@@ -332,11 +411,17 @@ static PyMethodDef shared_queues_methods[] = {
      PyDoc_STR("Have what runs of a job's work interrupted, once its token is set.")},
     {"drain", shared_queues_drain, METH_NOARGS,
      PyDoc_STR("Return the news of jobs that left the scheduler, the oldest first:\n"
-               "(id, answer, frames, start, stop, is_last, worker_index, run_ns).")},
+               "(id, answer, frames, start, stop, is_last, worker_index, run_ns).\n"
+               "Among them the questions of jobs, each in place of the frames.")},
     {"running", shared_queues_running, METH_NOARGS,
-     PyDoc_STR("Return the id of what each worker runs, 0 for nothing.")},
+     PyDoc_STR("Return the id of what each worker runs at its seat, 0 for nothing.")},
+    {"detached", shared_queues_detached, METH_NOARGS,
+     PyDoc_STR("Return a list for each worker, of the ids of what it runs besides.")},
+    {"num_waiting", shared_queues_num_waiting, METH_NOARGS,
+     PyDoc_STR("Return how many jobs wait for something outside the pool.")},
     {"stop", shared_queues_stop, METH_NOARGS,
-     PyDoc_STR("Tell the workers to stop as soon as they find no more work.")},
+     PyDoc_STR("Tell the workers to stop as soon as they find no more work, and answer\n"
+               "no question any more.")},
     {"bury", shared_queues_bury, METH_O,
      PyDoc_STR("Free the seat of a worker whose thread has left its interpreter.")},
     {"counters", shared_queues_counters, METH_O,
@@ -356,7 +441,7 @@ static PyGetSetDef shared_queues_getset[] = {
 
 static PyType_Slot shared_queues_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR(
-        "SharedQueues(worker_count, *, spin_rounds=1)\n--\n\n"
+        "SharedQueues(worker_count, *, spin_rounds=1, spare_limit=0)\n--\n\n"
         "The queues of a pool of interpreters, as their owner sees them.\n\n"
         "Thread safety: internally synchronized, but drain is for one thread.")},
     {Py_tp_new, shared_queues_new},
@@ -482,6 +567,143 @@ shared_worker_finish(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Return the seat, which must not have been left; NULL with an error set. */
+static seat_t *
+seat_of(PyObject *op)
+{
+    seat_t *seat = ((SharedWorkerObject *)op)->seat;
+    if (seat == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the worker has left its seat");
+    }
+    return seat;
+}
+
+static PyObject *
+shared_worker_recall(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    seat_t *seat = seat_of(op);
+    if (seat == NULL) {
+        return NULL;
+    }
+    seat_recall(((SharedWorkerObject *)op)->shared, seat);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+shared_worker_begin_wait(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    seat_t *seat = seat_of(op);
+    if (seat == NULL) {
+        return NULL;
+    }
+    return PyBool_FromLong(seat_begin_wait(((SharedWorkerObject *)op)->shared, seat));
+}
+
+static PyObject *
+shared_worker_end_wait(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    seat_t *seat = seat_of(op);
+    if (seat == NULL) {
+        return NULL;
+    }
+    seat_end_wait(((SharedWorkerObject *)op)->shared, seat);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+shared_worker_detach(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    SharedWorkerObject *self = (SharedWorkerObject *)op;
+    if (!check_runs(self, true)) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(seat_detach(self->shared, self->seat));
+}
+
+static PyObject *
+shared_worker_attach(PyObject *op, PyObject *number)
+{
+    SharedWorkerObject *self = (SharedWorkerObject *)op;
+    unsigned long long value = PyLong_AsUnsignedLongLong(number);
+    if ((value == (unsigned long long)-1 && PyErr_Occurred())
+        || !check_runs(self, false)) {
+        return NULL;
+    }
+    if (value == 0 || !seat_attach(self->shared, self->seat, value)) {
+        return PyErr_Format(PyExc_LookupError, "no detached job %llu", value);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+shared_worker_finish_detached(PyObject *op, PyObject *args)
+{
+    seat_t *seat = seat_of(op);
+    unsigned long long number;
+    int answer;
+    PyObject *frames;
+    if (seat == NULL
+        || !PyArg_ParseTuple(args, "KiO!", &number, &answer, &PyTuple_Type, &frames)) {
+        return NULL;
+    }
+    parcel_t *reply = parcel_of(frames, NULL);
+    if (reply == NULL) {
+        return NULL;
+    }
+    if (number == 0
+        || !seat_finish_detached(((SharedWorkerObject *)op)->shared, seat, number,
+                                 (answer_t)answer, reply)) {
+        parcel_release(reply);
+        return PyErr_Format(PyExc_LookupError, "no detached job %llu", number);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+shared_worker_ask(PyObject *op, PyObject *args)
+{
+    shared_t *shared = ((SharedWorkerObject *)op)->shared;
+    seat_t *seat = seat_of(op);
+    native_state_t *state = state_of(Py_TYPE(op));
+    PyObject *job, *frames;
+    if (seat == NULL
+        || !PyArg_ParseTuple(args, "O!O!", state->encoded_job_type, &job, &PyTuple_Type,
+                             &frames)) {
+        return NULL;
+    }
+    parcel_t *parcel = parcel_of(frames, NULL);
+    if (parcel == NULL) {
+        return NULL;
+    }
+    question_t *question = question_new(((EncodedJobObject *)job)->job->work->id,
+                                        (uint32_t)(seat - shared->seats), parcel);
+    if (question == NULL) {
+        parcel_release(parcel);
+        return PyErr_NoMemory();
+    }
+    Py_BEGIN_ALLOW_THREADS
+    seat_ask(shared, seat, question);
+    Py_END_ALLOW_THREADS
+    parcel_t *reply = question->reply;
+    PyObject *replied = frames_view(state, reply != NULL ? reply : parcel, 0,
+                                    reply != NULL ? reply->frame_count : 0);
+    PyObject *result =
+        replied == NULL ? NULL : Py_BuildValue("(iN)", (int)question->answer, replied);
+    question_release(question);
+    return result;
+}
+
+static PyObject *
+shared_worker_hang_up(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    seat_t *seat = seat_of(op);
+    if (seat == NULL) {
+        return NULL;
+    }
+    seat_hang_up(((SharedWorkerObject *)op)->shared, seat);
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 shared_worker_share(PyObject *op, PyObject *number)
 {
@@ -557,10 +779,26 @@ shared_worker_length(PyObject *op)
 
 static PyMethodDef shared_worker_methods[] = {
     {"next", shared_worker_next, METH_NOARGS,
-     PyDoc_STR("Return the next job, now running, or None, the order to stop.")},
+     PyDoc_STR("Return the next job, now running, or None: the order to stop, or recall.")},
+    {"recall", shared_worker_recall, METH_NOARGS,
+     PyDoc_STR("Have one next return None, this one or the following.")},
     {"finish", shared_worker_finish, METH_VARARGS,
      PyDoc_STR("finish(answer, frames)\n--\n\nAnswer the running job with a tuple of "
                "buffers, which are copied.")},
+    {"begin_wait", shared_worker_begin_wait, METH_NOARGS,
+     PyDoc_STR("Count one more job that waits outside the pool; False at the bound.")},
+    {"end_wait", shared_worker_end_wait, METH_NOARGS, PyDoc_STR("Count one less.")},
+    {"detach", shared_worker_detach, METH_NOARGS,
+     PyDoc_STR("Take the running job off the seat; return its number.")},
+    {"attach", shared_worker_attach, METH_O,
+     PyDoc_STR("Let a detached job be the one that runs at the seat.")},
+    {"finish_detached", shared_worker_finish_detached, METH_VARARGS,
+     PyDoc_STR("finish_detached(number, answer, frames)\n--\n\nAnswer a detached job.")},
+    {"ask", shared_worker_ask, METH_VARARGS,
+     PyDoc_STR("ask(job, frames)\n--\n\nSend a tuple of buffers home, which are copied,\n"
+               "and wait for the reply: its answer and its frames.")},
+    {"hang_up", shared_worker_hang_up, METH_NOARGS,
+     PyDoc_STR("End every ask of this worker with BROKEN, those to come too.")},
     {"share", shared_worker_share, METH_O,
      PyDoc_STR("Cut the frames from the given one on off the running job, for others.")},
     {"leave", shared_worker_leave, METH_NOARGS,
@@ -582,8 +820,8 @@ static PyType_Slot shared_worker_slots[] = {
         "SharedWorker(handle, index)\n--\n\n"
         "One worker's seat at another interpreter's queues.\n\n"
         "Its length is that of its own deque.\n\n"
-        "Thread safety: externally synchronized; the worker's thread only, but for the "
-        "alarm.")},
+        "Thread safety: externally synchronized, one thread at a time; from any thread "
+        "recall, waits, detached jobs, questions and the alarm.")},
     {Py_tp_new, shared_worker_new},
     {Py_tp_dealloc, shared_worker_dealloc},
     {Py_tp_methods, shared_worker_methods},
