@@ -196,9 +196,9 @@ def test_an_error_keeps_what_it_has():
     )
 
 
-async def test_from_worker_says_that_it_is_not_there(single):
-    with pytest.raises(RuntimeError, match="works in threads only"):
-        await single.spawn_cpu_work(jobs.ask_trio)
+async def test_join_says_that_it_is_not_there(single):
+    with pytest.raises(RuntimeError, match=r"join\(\) works in threads only"):
+        await single.spawn_cpu_work(jobs.join_here)
 
 
 async def test_many_jobs_leave_nothing(single):
