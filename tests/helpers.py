@@ -1,5 +1,6 @@
 """What tests of several layers share."""
 
+import os
 import threading
 from contextlib import asynccontextmanager, contextmanager
 
@@ -117,3 +118,25 @@ async def wait_until(condition):
     with trio.fail_after(TIMEOUT):
         while not condition():
             await trio.lowlevel.checkpoint()
+
+
+class Signals:
+    """Two pipes that reach into any interpreter: ``entered`` and ``opened``."""
+
+    def __init__(self):
+        self._read_entered, self.entered = os.pipe()
+        self.opened, self._write_opened = os.pipe()
+
+    async def wait_entered(self):
+        """Wait until a job says that it runs."""
+        await trio.lowlevel.wait_readable(self._read_entered)
+        os.read(self._read_entered, 1)
+
+    def open(self):
+        """Let one job go on."""
+        os.write(self._write_opened, b"o")
+
+    def close(self):
+        for descriptor in (self._read_entered, self.entered, self._write_opened):
+            os.close(descriptor)
+        os.close(self.opened)

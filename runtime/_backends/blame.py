@@ -12,6 +12,7 @@ from .encoding import dumps
 __all__ = (
     "call_cannot_cross",
     "cannot_cross",
+    "check_crosses",
     "import_failed",
     "item_cannot_cross",
 )
@@ -44,6 +45,13 @@ def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
         f"{name} cannot cross to another interpreter: {_shown(value)}; "
         f"{_advice(value)} ({type(error).__name__}: {error})"
     )
+
+
+def check_crosses(value: object, name: str) -> None:
+    """Raise `CrossingError` unless an object can be sent."""
+    reason = _refusal(value)
+    if reason is not None:
+        raise cannot_cross(value, name, reason) from reason
 
 
 def call_cannot_cross(fn: object, args: object, error: Exception) -> CrossingError:

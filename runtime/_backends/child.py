@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 
     from .transport import EncodedJob, QueueEnd
 
-__all__ = ("check_cancelled", "current_token", "serve", "set_up")
+__all__ = (
+    "check_cancelled",
+    "context_of",
+    "current_token",
+    "serve",
+    "set_up",
+    "worker_index",
+)
 
 # As in _core/batch.py: long against the cost of a leaf's start.
 LEAF_NS = 500_000
@@ -44,6 +51,7 @@ type Answer = tuple[int, tuple[object, ...]]
 
 # The job that runs now; one thread works in an interpreter.
 _current: "EncodedJob | None" = None
+_index = -1  # the worker's
 
 
 def set_up(setup: bytes) -> None:
@@ -76,6 +84,8 @@ def serve(kind: str, handle: int, index: int, max_jobs: int) -> None:
       index: The worker's index.
       max_jobs: How many jobs at most; 0 for any number.
     """
+    global _index
+    _index = index
     try:
         _serve(_attach(kind, handle, index), max_jobs)
     finally:
@@ -114,7 +124,7 @@ def _run_call(worker: "QueueEnd", job: "EncodedJob") -> Answer:
         call = _decode(job.frame(0), buffers)  # CROSS-2 decode
         fn, args, variables, may_interrupt = call
         del buffers, call
-        context = _context(variables)
+        context = context_of(variables)
         if may_interrupt:
             value = interrupting.run(worker, job, context, fn, *args)
         else:
@@ -139,7 +149,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
     error: BaseException | None = None
     try:
         call, variables, may_interrupt = _decode(job.frame(0), ())
-        context = _context(variables)
+        context = context_of(variables)
         run: Callable[..., object] = context.run
         if may_interrupt:
             run = partial(interrupting.run, worker, job, context)
@@ -212,12 +222,17 @@ def _error_answer(error: BaseException) -> Answer:
         return answers.ERROR, (dumps(CrossingError(repr(type(failure))))[0],)
 
 
-def _context(variables: list[tuple[str, str, object]]) -> Context:
+def context_of(variables: list[tuple[str, str, object]]) -> Context:
     """Return a fresh context with the variables that crossed."""
     context = Context()
     for module, name, value in variables:
         context.run(getattr(import_module(module), name).set, value)
     return context
+
+
+def worker_index() -> int:
+    """Return the index of the worker whose interpreter this is."""
+    return _index
 
 
 def _without_our_frames(error: BaseException) -> BaseException:
