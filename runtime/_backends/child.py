@@ -22,6 +22,7 @@ from functools import partial
 from importlib import import_module
 from types import CoroutineType
 
+from .. import _backends
 from .._errors import CrossingError, JobCancelled, JobInterrupted, NotOnWorkerError
 from . import answers, blame, interrupting
 from .encoding import dumps, lend_large, loads
@@ -56,11 +57,12 @@ _index = -1  # the worker's
 
 def set_up(setup: bytes) -> None:
     """Do what comes before the first job; while no other interpreter does."""
+    _backends.is_inside = True
     # The facade looks up its names lazily, and takes what is there already.
     facade = sys.modules[__name__.partition(".")[0]]
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
-    facade.open_worker_pool = _no_pool_here  # type: ignore[attr-defined]
-    facade.spawn_cpu_work = _no_pool_here  # type: ignore[attr-defined]
+    facade.open_worker_pool = _backends.refuse_inside  # type: ignore[attr-defined]
+    facade.spawn_cpu_work = _backends.refuse_inside  # type: ignore[attr-defined]
     facade.from_worker = _ThreadsOnly()  # type: ignore[attr-defined]
     facade.blocking = _Blocking  # type: ignore[attr-defined]
     facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
@@ -259,15 +261,6 @@ class _CurrentToken:
 
 
 _token = _CurrentToken()
-
-
-def _no_pool_here(*_args: object, **_options: object) -> None:
-    """Refuse to open a pool inside a pool's interpreter."""
-    raise RuntimeError(
-        "a worker's interpreter has no pool of its own. If your script opens one where "
-        "it is imported, put 'if __name__ == \"__main__\":' before its last line: a "
-        "worker runs the script once more to find its functions"
-    )
 
 
 class _ThreadsOnly:

@@ -1,5 +1,7 @@
 """A processor's promises, over every backend; handlers are in `handlers`."""
 
+import subprocess
+import sys
 import threading
 
 import handlers
@@ -177,7 +179,7 @@ async def test_a_request_that_cannot_cross_harms_no_other(interpreters):
         statistics = processor.statistics()
     assert outcomes[::2] == [outcome.Value(2), outcome.Value(6), outcome.Value(10)]
     for each in outcomes[1::2]:
-        with pytest.raises(runtime.CrossingError, match="^request cannot cross"):
+        with pytest.raises(runtime.CrossingError, match=r"^request cannot cross"):
             each.unwrap()
     assert (statistics.processed, statistics.failed) == (3, 2)
 
@@ -204,3 +206,35 @@ async def test_a_resent_request_has_all_its_attempts(interpreters):
         outcomes = await processor.execute_chunked_parallel([0, threading.Lock()])
         assert processor.statistics().retried == 1
     assert isinstance(outcomes[0].error, ZeroDivisionError)
+
+
+UNGUARDED = """
+import runtime, trio
+
+def handle(request):
+    return request
+
+async def main():
+    config = runtime.ParallelConfig(backend="interpreters")
+    async with runtime.ParallelProcessor(handle, config) as processor:
+        await processor.execute(1)
+
+trio.run(main)
+"""
+
+
+def test_a_script_without_a_guard_is_told_so(interpreters, tmp_path):
+    """A worker that looks for the handler runs the script, which opens a pool."""
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, "-P", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "no pool of its own" in last
+    assert "__main__" in last
