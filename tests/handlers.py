@@ -1,7 +1,6 @@
 """Handlers that another interpreter can import."""
 
 import contextvars
-import os
 import threading
 
 import runtime
@@ -50,17 +49,17 @@ def leave_at_zero(request):
     return request
 
 
-def hold(request):
-    """Say that it runs, and wait: for (entered, opened), descriptors of two pipes."""
-    entered, opened = request
-    os.write(entered, b"e")
-    return os.read(opened, 1)
+def hold(gate):
+    return gate.hold()
 
 
-def spin(request):
-    """Say that it runs, and run until the token is set, or for ever without a look."""
-    entered, looks = request
-    os.write(entered, b"e")
+def look(gate):
+    """Run until the token is set."""
+    gate.hold_while(runtime.check_cancelled)
+
+
+def spin(gate):
+    """Run for ever, without a look."""
+    gate.enter()
     while True:
-        if looks:
-            runtime.check_cancelled()
+        pass

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import weakref
 
-import backend_jobs as jobs
 import hypothesis
+import jobs
 import pytest
 import trio
 import trio.lowlevel

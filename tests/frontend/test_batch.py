@@ -10,6 +10,8 @@ from helpers import cancelled_after, wait_until
 import runtime
 from runtime._frontend.batch import Chunks
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 variable = contextvars.ContextVar("variable", default="unset")
 
 

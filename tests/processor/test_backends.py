@@ -8,7 +8,6 @@ import handlers
 import outcome
 import pytest
 import trio
-from helpers import Signals
 
 import runtime
 from runtime._backends import BACKENDS, why_unavailable
@@ -28,13 +27,6 @@ def interpreters():
     if reason is not None:
         pytest.skip(reason)
     return "interpreters"
-
-
-@pytest.fixture
-def signals():
-    signals = Signals()
-    yield signals
-    signals.close()
 
 
 def open_processor(handler, backend, *, takes_batch=False, **options):
@@ -114,40 +106,38 @@ async def test_requests_run_in_their_callers_context(backend):
     assert answers == {name: name for name in "abcdef"}
 
 
-async def test_a_cancelled_caller_sets_the_token(backend, signals):
-    async with open_processor(handlers.spin, backend) as processor:
+async def test_a_cancelled_caller_sets_the_token(backend, gate):
+    async with open_processor(handlers.look, backend) as processor:
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(processor.execute, (signals.entered, True))
-                await signals.wait_entered()
+                nursery.start_soon(processor.execute, gate)
+                await gate.wait_entered()
                 scope.cancel()
         assert scope.cancelled_caught
         assert processor.statistics().in_flight == 0
 
 
-async def test_a_timeout_interrupts(backend, signals):
+async def test_a_timeout_interrupts(backend, gate):
     async with open_processor(
         handlers.spin, backend, timeout=0.2, on_timeout="interrupt"
     ) as processor:
         with pytest.raises(runtime.TaskCancelled, match="its timeout"):
-            await processor.execute((signals.entered, False))
+            await processor.execute(gate)
 
 
-async def test_a_timeout_leaves_the_request_behind(backend, signals):
+async def test_a_timeout_leaves_the_request_behind(backend, gate):
     async with open_processor(
         handlers.hold, backend, timeout=0.05, on_timeout="abandon"
     ) as processor:
         with pytest.raises(runtime.TaskCancelled, match="its timeout"):
-            await processor.execute((signals.entered, signals.opened))
-        signals.open()
+            await processor.execute(gate)
+        gate.open()
 
 
-async def test_an_expired_request_is_not_run(backend, signals):
+async def test_an_expired_request_is_not_run(backend, gate):
     async with open_processor(handlers.hold, backend) as processor:
         with pytest.raises(runtime.TaskCancelled, match="its deadline"):
-            await processor.execute(
-                (signals.entered, signals.opened), deadline=trio.current_time()
-            )
+            await processor.execute(gate, deadline=trio.current_time())
 
 
 async def test_the_monitor_hears_of_each_batch(backend):
