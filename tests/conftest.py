@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "obj", None)):
             item.fixturenames.append("time_limit")
-            item.obj = refuse_stray_cancelled(item.obj)
+            item.obj = open_gates(refuse_stray_cancelled(item.obj))
 
 
 def is_left_out(item):
@@ -58,6 +58,20 @@ def refuse_stray_cancelled(test):
             raise AssertionError("the test's scope was not cancelled") from error
 
     return checked
+
+
+def open_gates(test):
+    """Open a test's gates at its end, for its pools wait for who is inside."""
+
+    @functools.wraps(test)
+    async def opening(**fixtures):
+        with ExitStack() as gates:
+            for value in fixtures.values():
+                if isinstance(value, Gate):
+                    gates.enter_context(value)
+            await test(**fixtures)
+
+    return opening
 
 
 @pytest.fixture
@@ -106,16 +120,17 @@ def no_leaks(request):
     assert not [thread.name for thread in left if thread.is_alive()]
     closed_at_the_end.close()
     request.node.funcargs.clear()  # fixtures have ended, but pytest keeps their values
+    has_failed = request.node.stash.get(HAS_FAILED, False)
     if descriptor_count() > descriptors:
         gc.collect()  # a cycle may hold a file, and another fixture's end may not
-        assert descriptor_count() <= descriptors
+        assert has_failed or descriptor_count() <= descriptors
     known = request.config.stash.get(KNOWN_JOBS, 0)
     left = len(living_jobs())
     if left > known:
         gc.collect()
         left = len(living_jobs())
     request.config.stash[KNOWN_JOBS] = left
-    if not request.node.stash.get(HAS_FAILED, False):
+    if not has_failed:
         assert left <= known, living_jobs()
 
 

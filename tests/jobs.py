@@ -19,8 +19,19 @@ def square(x):
     return x * x
 
 
+def double(x):
+    return 2 * x
+
+
 def same(x):
     return x
+
+
+def in_turn(*steps):
+    """Call one after the other; return what the last returned."""
+    for step in steps:
+        result = step()
+    return result
 
 
 def fail(message):
