@@ -185,6 +185,12 @@ async def test_an_error_that_cannot_be_rebuilt_is_shown(single):
     assert "in raise_unpicklable" in str(caught.value)
 
 
+async def test_an_error_whose_arguments_are_not_its_args(single):
+    with pytest.raises(jobs.Failed, match=r"^ink failed with 7$") as caught:
+        await single.spawn_cpu_work(jobs.fail_with, "ink", 7)
+    assert (caught.value.name, caught.value.code) == ("ink", 7)
+
+
 def test_an_error_keeps_what_it_has():
     error = KeyError("a", 1)
     error.add_note("beside")
