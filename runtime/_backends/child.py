@@ -209,8 +209,8 @@ def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> Non
 def _decode(data: object, buffers: tuple[object, ...]) -> "Any":
     try:
         return loads(data, buffers)
-    except ImportError as error:
-        raise blame.import_failed(error) from error
+    except (ImportError, AttributeError) as error:
+        raise blame.not_found(error) from error
 
 
 def _encode(value: object, what: str) -> tuple[object, ...]:
