@@ -221,6 +221,7 @@ async def test_many_jobs_leave_nothing(single):
 
 async def test_a_look_takes_the_news_before_the_pump_does(single):
     registry = single._intake.registry
+    await single.spawn_cpu_work(jobs.add, 1)  # else the news may be that it is there
     job = single.submit_nowait(jobs.add, 1, 2)
     select.select([registry.fileno()], [], [], TIMEOUT)
     assert job.state is runtime.JobState.RUNNING  # done, and not at home yet
