@@ -1,6 +1,6 @@
 """Who is to blame if something cannot cross: the object, and the way to it.
 
-Layer: backends, both sides. Imports: `encoding`, `runtime._errors`.
+Layer: backends, both sides. Imports: `encoding`, `main_module`, `runtime._errors`.
 """
 
 from functools import partial
@@ -8,6 +8,7 @@ from types import BuiltinMethodType, FunctionType, MethodType
 
 from .._errors import CrossingError
 from .encoding import dumps
+from .main_module import INSIDE, has_script
 
 __all__ = (
     "call_cannot_cross",
@@ -77,10 +78,8 @@ def not_found(error: Exception) -> Exception:
     """Return the error for what a worker could not find by its name."""
     if isinstance(error, ImportError):
         return _import_failed(error)
-    if "__main__" not in str(error):
+    if not any(name in str(error) for name in ("__main__", INSIDE)):
         return error
-    from .main_module import has_script
-
     where = "under 'if __name__ == \"__main__\":', or later than at its import"
     if not has_script():
         where = "at the prompt, in a notebook, with -c, or read from standard input"

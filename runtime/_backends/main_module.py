@@ -9,7 +9,7 @@ Layer: backends, both sides. Imports: nothing of ours.
 
 import sys
 
-__all__ = ("has_script", "install", "main_name")
+__all__ = ("INSIDE", "has_script", "install", "main_name")
 
 INSIDE = "__mp_main__"  # the name that scripts already know from multiprocessing
 
