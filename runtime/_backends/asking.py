@@ -12,21 +12,18 @@ from .questions import encode_question, unwrap
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any
 
 __all__ = ("blocking", "install", "run", "run_sync")
 
 
-def run[*Ts, R](async_fn: "Callable[[*Ts], Awaitable[R]]", *args: *Ts) -> R:
+def run(async_fn: "Callable[..., Awaitable[object]]", *args: object) -> object:
     """Run ``await async_fn(*args)`` in Trio; see `runtime.from_worker.run`."""
-    value: Any = _ask("runtime.from_worker.run()", async_fn, args, is_async=True)
-    return value
+    return _ask("runtime.from_worker.run()", async_fn, args, is_async=True)
 
 
-def run_sync[*Ts, R](fn: "Callable[[*Ts], R]", *args: *Ts) -> R:
+def run_sync(fn: "Callable[..., object]", *args: object) -> object:
     """Run ``fn(*args)`` in the Trio thread; see `runtime.from_worker.run_sync`."""
-    value: Any = _ask("runtime.from_worker.run_sync()", fn, args, is_async=False)
-    return value
+    return _ask("runtime.from_worker.run_sync()", fn, args, is_async=False)
 
 
 def _ask(

@@ -131,15 +131,14 @@ class Crew:
         self.is_single = max_jobs == 0  # atomic: cleared once, before there are others
         # No user code runs under this lock.
         self._lock = allocate_lock()  # atomic: acquire, release
-        # All that follows is guarded by the lock.
-        self._num_present = 1
-        self._num_away = 0
-        self._seated: Runner | None = None
-        self._reserve: list[Runner] = []
-        self._threads: list[threading.Thread] = []
-        self._is_recalled = False
-        self._is_over = False
-        self._failure: BaseException | None = None
+        self._num_present = 1  # guarded by: self._lock
+        self._num_away = 0  # guarded by: self._lock
+        self._seated: Runner | None = None  # guarded by: self._lock
+        self._reserve: list[Runner] = []  # guarded by: self._lock
+        self._threads: list[threading.Thread] = []  # guarded by: self._lock
+        self._is_recalled = False  # guarded by: self._lock
+        self._is_over = False  # guarded by: self._lock; never cleared
+        self._failure: BaseException | None = None  # guarded by: self._lock
 
     def run(self) -> None:
         """Run jobs in this thread and in the spares that it takes, until it is over."""

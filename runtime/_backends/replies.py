@@ -42,5 +42,5 @@ def decode(frames: tuple[object, ...]) -> "Any":
     """Return what `encode` or `encode_error` got."""
     try:
         return loads(frames[0], frames[1:])
-    except ImportError as error:
-        raise blame.import_failed(error) from error
+    except (ImportError, AttributeError) as error:
+        raise blame.not_found(error) from error

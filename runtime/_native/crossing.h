@@ -1,4 +1,4 @@
-/* What encoded.c, question.c and shared.c share: Python objects around encoded jobs.
+/* What the files share that deal with encoded jobs: Python objects around them.
  *
  * Layer: native. Includes: native.h, shared_worker.h.
  */

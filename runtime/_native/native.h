@@ -271,7 +271,7 @@ entry_is_fork(void *entry)
 void fork_execute(native_state_t *state, WorkerObject *thief, void *entry);
 PyObject *native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
-/* encoded.c and shared.c, for pools of interpreters; see SHARED.md */
+/* encoded.c, question.c, shared.c and shared_worker.c, for pools of interpreters; see SHARED.md */
 
 extern PyType_Spec frame_spec;
 extern PyType_Spec encoded_job_spec;

@@ -272,7 +272,7 @@ shared_reply(shared_t *shared, question_t *question, answer_t answer, parcel_t *
     }
     pthread_mutex_unlock(&shared->lock);
     if (is_first) {
-        latch_set(&question->is_answered); /* ASK-4 reply */
+        latch_set(&question->is_answered); /* ASK-5 reply */
     }
     else {
         parcel_release(reply);
@@ -332,7 +332,7 @@ seat_ask(shared_t *shared, seat_t *seat, question_t *question)
     else {
         question->is_open = true;
         question->next = shared->open;
-        shared->open = question; /* ASK-1 open */
+        shared->open = question; /* ASK-2 open */
     }
     pthread_mutex_unlock(&shared->lock);
     if (is_refused) {
@@ -377,9 +377,11 @@ shared_take_seat(shared_t *shared, uint32_t index)
 static inline void
 seat_count(counters_t *counters, encoded_t *job)
 {
-    job->run_ns = clock_ns() - job->run_ns; /* from its start */
+    int64_t start_ns = job->run_ns;
+    job->run_ns = clock_ns() - start_ns;
     counter_add(&counters->jobs_executed, 1);
     counter_add(&counters->busy_ns, (uint64_t)job->run_ns);
+    histogram_record(&counters->queue_latency, start_ns - job->pushed_ns);
     histogram_record(&counters->run_time, job->run_ns);
 }
 

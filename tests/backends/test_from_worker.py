@@ -5,7 +5,7 @@ import random
 import threading
 from functools import partial
 
-import backend_jobs as jobs
+import jobs
 import pytest
 import trio
 from helpers import wait_until
@@ -13,6 +13,18 @@ from helpers import wait_until
 import runtime
 
 SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
+
+
+@pytest.fixture(autouse=True)
+def only_with_the_native_core(request):
+    """The other core has no such thing yet between interpreters."""
+    is_inside = (
+        request.node.callspec.params.get("backend") == "interpreters"
+        if hasattr(request.node, "callspec")
+        else True
+    )
+    if is_inside and runtime.lowlevel.core != "native":
+        pytest.skip("needs the native core")
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +56,10 @@ def written():
 
 
 async def test_run_returns_what_the_async_function_returned(pool):
-    assert await pool.spawn_cpu_work(jobs.ask, jobs.double, 21) == 42
-    assert await pool.spawn_cpu_work(runtime.from_worker.run, jobs.double, 4) == 8
+    assert await pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 21) == 42
+    assert (
+        await pool.spawn_cpu_work(runtime.from_worker.run, jobs.double_at_home, 4) == 8
+    )
 
 
 async def test_run_several_times_in_one_job(single, home):
@@ -53,7 +67,7 @@ async def test_run_several_times_in_one_job(single, home):
     numbers = await single.spawn_cpu_work(jobs.ask, jobs.double_elsewhere, 2)
     assert numbers == 4
     assert [
-        await single.spawn_cpu_work(jobs.ask, jobs.double, i) for i in range(20)
+        await single.spawn_cpu_work(jobs.ask, jobs.double_at_home, i) for i in range(20)
     ] == [2 * i for i in range(20)]
 
 
@@ -84,7 +98,7 @@ async def test_what_cannot_cross_is_raised_at_the_call(interpreters):
             await pool.spawn_cpu_work(jobs.ask_for_lambda)
         error = await pool.spawn_cpu_work(jobs.ask_and_catch, jobs.make_unsendable)
         assert error.startswith("CrossingError: result cannot cross")
-        assert await pool.spawn_cpu_work(jobs.ask, jobs.double, 1) == 2
+        assert await pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
 
 
 async def test_context_variables_are_seen_and_those_of_the_job_stay_as_they_are(
@@ -122,7 +136,7 @@ async def test_every_other_job_gets_a_task_of_its_own(pool, home):
 
 async def test_a_batch_goes_on_beside_items_that_wait(single):
     items = list(range(300))
-    ask = partial(jobs.ask, jobs.double)
+    ask = partial(jobs.ask, jobs.double_at_home)
     assert await single.spawn_parallel_batch(items, ask) == [2 * i for i in items]
 
 
@@ -150,7 +164,7 @@ async def test_one_wait_more_than_spares_raises_deadlock_error(backend, home, li
             assert await home.pool.spawn_cpu_work(jobs.descend, 0) == limit
         if limit == 0:
             with pytest.raises(runtime.DeadlockError, match="0 jobs of pool 'small'"):
-                await home.pool.spawn_cpu_work(jobs.ask, jobs.double, 1)
+                await home.pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1)
 
 
 async def test_a_job_that_waits_for_itself_raises_deadlock_error(single, home):
@@ -231,7 +245,7 @@ async def test_a_cancelled_call_ends_what_runs_for_it(pool, home, written, ask):
     assert home.notes == ["in Trio"]
     (ended_by,) = read()
     assert ended_by in ("Cancelled", "BaseExceptionGroup", "JobCancelled")
-    assert await pool.spawn_cpu_work(jobs.ask, jobs.double, 1) == 2
+    assert await pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
 
 
 @pytest.mark.parametrize("way", ["batch", "map", "submit"])
@@ -313,7 +327,7 @@ async def test_an_interrupt_reaches_a_job_after_its_wait_and_no_other(
         with pytest.raises(runtime.TaskCancelled):
             await job.wait()
         assert read() == ["d"]  # JobInterrupted
-    assert await single.spawn_cpu_work(jobs.ask, jobs.double, 1) == 2
+    assert await single.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
 
 
 # The end
@@ -391,7 +405,7 @@ async def test_who_waits_in_an_interpreter_that_breaks_is_told(interpreters, hom
             jobs.ask_and_catch, jobs.call_elsewhere, jobs.end_crew
         )
         assert (await waiting.wait()).startswith("BrokenWorkerError: the interpreter")
-        assert await home.pool.spawn_cpu_work(jobs.ask, jobs.double, 1) == 2
+        assert await home.pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
 
 
 async def test_a_block_in_an_interpreter_that_breaks_is_waited_for(

@@ -23,8 +23,19 @@ def square(x):
     return x * x
 
 
+def double(x):
+    return 2 * x
+
+
 def same(x):
     return x
+
+
+def in_turn(*steps):
+    """Call one after the other; return what the last returned."""
+    for step in steps:
+        result = step()
+    return result
 
 
 def fail(message):
@@ -46,6 +57,13 @@ class Unpicklable(Exception):
         raise TypeError("not me")
 
 
+class Failed(Exception):
+    def __init__(self, name, code):
+        super().__init__(f"{name} failed with {code}")
+        self.name = name
+        self.code = code
+
+
 class Evil(Exception):
     def __str__(self):
         raise RuntimeError("no text")
@@ -63,6 +81,10 @@ def raise_odd(kind):
     raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "memory": MemoryError}[
         kind
     ]
+
+
+def fail_with(name, code):
+    raise Failed(name, code)
 
 
 def raise_unpicklable():
@@ -398,7 +420,7 @@ def id_of(handle):
 home = types.SimpleNamespace(pool=None, job=None, event=None, notes=[])
 
 
-async def double(x):
+async def double_at_home(x):
     import trio
 
     await trio.lowlevel.checkpoint()
@@ -414,7 +436,7 @@ async def square_elsewhere(x):
 
 
 async def double_elsewhere(x):
-    return await home.pool.spawn_cpu_work(ask, double, x)
+    return await home.pool.spawn_cpu_work(ask, double_at_home, x)
 
 
 async def call_elsewhere(fn, *args):
@@ -526,7 +548,7 @@ def ask_in_thread():
 
     def body():
         try:
-            runtime.from_worker.run(double, 1)
+            runtime.from_worker.run(double_at_home, 1)
         except Exception as error:
             caught.append(str(error))
 
@@ -550,12 +572,12 @@ def block(entered, opened):
 
 
 def ask_and_loop(entered, ended):
-    runtime.from_worker.run(double, 1)
+    runtime.from_worker.run(double_at_home, 1)
     loop(entered, ended)
 
 
 def ask_and_hold(entered, opened):
-    runtime.from_worker.run(double, 1)
+    runtime.from_worker.run(double_at_home, 1)
     return hold(entered, opened)
 
 
@@ -565,7 +587,7 @@ lock = threading.Lock()
 def wait_with_lock(x):
     """Hold a lock of the user's across a wait."""
     with lock:
-        return runtime.from_worker.run(double, x)
+        return runtime.from_worker.run(double_at_home, x)
 
 
 def use_lock(x):
@@ -585,7 +607,7 @@ def wander(seed, depth):
             with runtime.blocking():
                 time.sleep(0)
         elif kind == 2:
-            assert runtime.from_worker.run(double, turn) == 2 * turn
+            assert runtime.from_worker.run(double_at_home, turn) == 2 * turn
         elif kind == 3:
             assert ask_and_catch(fail_at_home, "no") == "ValueError: no"
         elif depth:
