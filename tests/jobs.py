@@ -127,6 +127,13 @@ class Unpicklable(Exception):
         raise TypeError("not me")
 
 
+class Failed(Exception):
+    def __init__(self, name, code):
+        super().__init__(f"{name} failed with {code}")
+        self.name = name
+        self.code = code
+
+
 class Evil(Exception):
     def __str__(self):
         raise RuntimeError("no text")
@@ -144,6 +151,10 @@ def raise_odd(kind):
     raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "memory": MemoryError}[
         kind
     ]
+
+
+def fail_with(name, code):
+    raise Failed(name, code)
 
 
 def raise_unpicklable():

@@ -35,16 +35,10 @@ def why_unavailable(name: str) -> str | None:
     if name != "interpreters":
         return None
     try:
+        import _interpqueues  # noqa: F401
         import _interpreters  # noqa: F401
     except ImportError:
         return "this Python has no subinterpreters; use backend='threads'"
-    from .._core import core
-
-    if core != "native":
-        return (
-            "it needs the native core, which is not in use here; use "
-            "backend='threads', or reinstall where there is a C compiler"
-        )
     return None
 
 

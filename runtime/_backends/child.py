@@ -77,12 +77,12 @@ def set_up(setup: bytes) -> None:
         function(*args)
 
 
-def serve(kind: str, handle: int, index: int, max_jobs: int) -> None:
+def serve(kind: str, handle: "Any", index: int, max_jobs: int) -> None:
     """Serve the pool until it stops, or for some jobs; the body of the worker's thread.
 
     Args:
-      kind: Which queues.
-      handle: The number by which they are found.
+      kind: Which queues: "native" or "credit".
+      handle: What they are found by.
       index: The worker's index.
       max_jobs: How many jobs at most; 0 for any number.
     """
@@ -94,11 +94,17 @@ def serve(kind: str, handle: int, index: int, max_jobs: int) -> None:
         interrupting.end_watch()
 
 
-def _attach(kind: str, handle: int, index: int) -> "QueueEnd":
+def _attach(kind: str, handle: "Any", index: int) -> "QueueEnd":
     """Take the worker's seat at the pool's queues."""
-    from .._native.scheduler import SharedWorker
+    worker: QueueEnd
+    if kind == "native":
+        from .._native.scheduler import SharedWorker
 
-    worker: QueueEnd = SharedWorker(handle, index)
+        worker = SharedWorker(handle, index)
+    else:
+        from .credit_worker import CreditWorker
+
+        worker = CreditWorker(handle, index)
     return worker
 
 
@@ -203,8 +209,8 @@ def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> Non
 def _decode(data: object, buffers: tuple[object, ...]) -> "Any":
     try:
         return loads(data, buffers)
-    except ImportError as error:
-        raise blame.import_failed(error) from error
+    except (ImportError, AttributeError) as error:
+        raise blame.not_found(error) from error
 
 
 def _encode(value: object, what: str) -> tuple[object, ...]:
