@@ -3,6 +3,7 @@
 import contextvars
 import os
 import select
+import sys
 import time
 
 import runtime
@@ -188,6 +189,10 @@ def set_counter(value):
     counter = value
 
 
+def is_imported(module):
+    return module in sys.modules
+
+
 def interpreter_id():
     import _interpreters
 
@@ -285,7 +290,6 @@ def import_numpy(array):
 
 def end_interpreter():
     """Do to the worker's loop what only a bug or a lack of memory does."""
-    import sys
 
     child = sys.modules["runtime._backends.child"]
     child._encode = None
