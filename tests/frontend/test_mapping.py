@@ -114,6 +114,7 @@ async def test_map_of_an_endless_source_never_pulls_ahead(pool, ordered):
 
 
 async def test_map_source_is_not_pulled_before_there_is_room(pool):
+    await pool.spawn_cpu_work(jobs.same, "the workers are there")
     pulled = []
 
     def source():
@@ -122,7 +123,7 @@ async def test_map_source_is_not_pulled_before_there_is_room(pool):
             yield number
 
     async with pool.map(jobs.double, source(), max_in_flight=3) as results:
-        await wait_until(lambda: pool.statistics().jobs_completed >= 3)
+        await wait_until(lambda: pool.statistics().jobs_completed > 3)
         await trio.testing.wait_all_tasks_blocked()
         assert pulled == [0, 1, 2]
         await anext(results)
@@ -139,6 +140,7 @@ async def test_map_item_of_a_slow_source_starts_at_once(pool):
 
 
 async def test_map_long_sync_source_lets_other_tasks_run(pool):
+    await pool.spawn_cpu_work(jobs.same, "the workers are there")
     ticks = []
     seen_by_source = 0
 
