@@ -270,7 +270,9 @@ class CreditQueues:
         """Take back what waits somewhere while somebody has nothing to do."""
         if not self.is_anyone_idle():
             return False
-        return any(len(seat.pieces) > 1 and self._take_back(seat) for seat in self._seats)
+        return any(
+            len(seat.pieces) > 1 and self._take_back(seat) for seat in self._seats
+        )
 
     def _take_back(self, seat: Seat) -> bool:
         """Queue again what a worker has not begun; return whether there was any."""

@@ -177,7 +177,9 @@ class SentWork:
         if stop - start > size:
             self.ranges.insert(0, (start + size, stop))
             stop = start + size
-        at = self.memory.take(bytes((cells.SENT, self.is_stopped, self.is_interrupted, 0)))
+        at = self.memory.take(
+            bytes((cells.SENT, self.is_stopped, self.is_interrupted, 0))
+        )
         piece = self.pieces[at] = Piece(self, at, start, stop)
         if self.is_range:
             self.pushed_ns = sync.clock_ns()

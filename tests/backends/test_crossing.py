@@ -202,6 +202,12 @@ def test_an_error_keeps_what_it_has():
     )
 
 
+async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
+    """pytest-trio sets one around every test."""
+    assert not await single.spawn_cpu_work(jobs.is_imported, "pytest_trio.plugin")
+    assert not await single.spawn_cpu_work(jobs.is_imported, "trio")
+
+
 async def test_from_worker_says_that_it_is_not_there(single):
     with pytest.raises(RuntimeError, match="works in threads only"):
         await single.spawn_cpu_work(jobs.ask_trio)
