@@ -223,7 +223,7 @@ class CreditQueues:
         return True
 
     def _take_next(self) -> SentWork | None:
-        """Take what is to be sent next: batches that have begun and the rest, in turn."""
+        """Take what is sent next: batches that have begun and the rest, in turn."""
         while self._begun or self._line:
             if self._begun and (self._is_begun_next or not self._line):
                 work = self._begun.popleft()

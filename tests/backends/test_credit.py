@@ -9,7 +9,7 @@ import weakref
 import pytest
 from helpers import TIMEOUT
 
-from runtime._backends import answers, bell, cells, credit, seats
+from runtime._backends import answers, bell, credit, seats
 from runtime._core.job import DONE, QUEUED, RUNNING, WITHDRAWN
 
 pytest.importorskip("_interpqueues")
