@@ -298,7 +298,8 @@ def _encoded(job: Job) -> tuple[tuple[object, ...], tuple[memoryview, ...], int]
         data, buffers = dumps(call)
     except Exception as error:
         raise blame.call_cannot_cross(fn, args, error) from error
-    return (data,), tuple(buffer.raw() for buffer in buffers), 1
+    lent = tuple(buffer.raw() for buffer in buffers) if buffers else ()
+    return (data,), lent, 1
 
 
 def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
@@ -337,12 +338,15 @@ def _statistics(index: int, counters: Counters) -> WorkerStatistics:
 # Where each variable can be found, None if nowhere. A variable lives for ever.
 _names: dict[ContextVar[object], tuple[str, str] | None] = {}
 
-# Variables that say what a thread is, and must not be believed elsewhere.
-_NOT_SENT = frozenset({("sniffio._impl", "current_async_library_cvar")})
+# Where variables are that say what runs at home, and must not be believed elsewhere.
+# To set one there would mean to import Trio, or pytest, in each interpreter.
+_NOT_SENT = ("runtime.", "trio.", "sniffio", "pytest_trio.")
 
 
-def encode_variables(context: Context) -> list[tuple[str, str, object]]:
+def encode_variables(context: Context) -> tuple[tuple[str, str, object], ...]:
     """Return the variables that can cross: found by name, with values that pickle."""
+    if not context:
+        return ()
     found: list[tuple[str, str, object]] = []
     for variable, value in context.items():
         try:
@@ -351,7 +355,7 @@ def encode_variables(context: Context) -> list[tuple[str, str, object]]:
             name = _names[variable] = _name_of(variable)
         if name is not None and _crosses(value):
             found.append((*name, value))
-    return found
+    return tuple(found)
 
 
 def _name_of(variable: ContextVar[object]) -> tuple[str, str] | None:
@@ -359,7 +363,7 @@ def _name_of(variable: ContextVar[object]) -> tuple[str, str] | None:
     for module_name, module in list(sys.modules.items()):
         for attribute, value in _attributes(module):
             if value is variable:
-                if module_name.startswith(("runtime.", "trio.", "sniffio")):
+                if module_name.startswith(_NOT_SENT):
                     return None
                 return module_name, attribute
     return None

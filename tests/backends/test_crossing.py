@@ -10,8 +10,8 @@ import subprocess
 import sys
 import weakref
 
-import backend_jobs as jobs
 import hypothesis
+import jobs
 import pytest
 import trio
 import trio.lowlevel
@@ -49,8 +49,9 @@ async def test_jobs_run_in_interpreters_of_their_own(pool):
 
 
 async def test_workers_have_globals_of_their_own(single):
+    before = jobs.counter
     assert [await single.spawn_cpu_work(jobs.bump) for _ in range(3)] == [1, 2, 3]
-    assert jobs.counter == 0
+    assert jobs.counter == before
 
 
 async def test_an_initializer_runs_in_each_worker():
@@ -185,6 +186,12 @@ async def test_an_error_that_cannot_be_rebuilt_is_shown(single):
     assert "in raise_unpicklable" in str(caught.value)
 
 
+async def test_an_error_whose_arguments_are_not_its_args(single):
+    with pytest.raises(jobs.Failed, match=r"^ink failed with 7$") as caught:
+        await single.spawn_cpu_work(jobs.fail_with, "ink", 7)
+    assert (caught.value.name, caught.value.code) == ("ink", 7)
+
+
 def test_an_error_keeps_what_it_has():
     error = KeyError("a", 1)
     error.add_note("beside")
@@ -194,6 +201,12 @@ def test_an_error_keeps_what_it_has():
         ("a", 1),
         ["beside"],
     )
+
+
+async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
+    """pytest-trio sets one around every test."""
+    assert not await single.spawn_cpu_work(jobs.is_imported, "pytest_trio.plugin")
+    assert not await single.spawn_cpu_work(jobs.is_imported, "trio")
 
 
 async def test_from_worker_says_that_it_is_not_there(single):

@@ -3,6 +3,7 @@
 import contextvars
 import os
 import select
+import sys
 import time
 
 import runtime
@@ -19,8 +20,19 @@ def square(x):
     return x * x
 
 
+def double(x):
+    return 2 * x
+
+
 def same(x):
     return x
+
+
+def in_turn(*steps):
+    """Call one after the other; return what the last returned."""
+    for step in steps:
+        result = step()
+    return result
 
 
 def fail(message):
@@ -28,7 +40,26 @@ def fail(message):
 
 
 def fail_on(bad, x):
+    global counter
+    counter += 1
     if x == bad:
+        raise ValueError(x)
+    return x
+
+
+def fail_at_3(x):
+    return fail_on(3, x)
+
+
+def take_count():
+    """Return how many items `fail_on` has seen here."""
+    global counter
+    count, counter = counter, 0
+    return count
+
+
+def odd_fails(x):
+    if x % 2:
         raise ValueError(x)
     return x
 
@@ -37,9 +68,71 @@ def raise_error(error):
     raise error
 
 
+def give(result, _item):
+    return result
+
+
+def meet(gates, index):
+    """Wait until the item at the other gate runs, too; return the index."""
+    mine, other = gates[index], gates[not index]
+    mine.enter()
+    other.block_until_entered()
+    return index
+
+
+def meet_and_fail(gates, index):
+    meet(gates, index)
+    raise ValueError(index)
+
+
+def note_and_hold(calls, gate, item):
+    calls.append(item)
+    return gate.hold(item)
+
+
+def hold_if_slow(gate, item):
+    return gate.hold(item) if item == "slow" else item
+
+
+def hold_and_fail_if_bad(gate, item):
+    if item == "bad":
+        gate.hold()
+        raise ValueError(item)
+
+
+def hold_until_cancelled(gate):
+    gate.hold_while(runtime.check_cancelled)
+
+
+def hold_item_until_cancelled(gate, _item):
+    hold_until_cancelled(gate)
+
+
+def fail_or_hold(gate, item):
+    """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
+    if item == 0:
+        hold_until_cancelled(gate)
+    gate.block_until_entered()
+    raise ValueError(item)
+
+
+def double_all(lengths, chunk):
+    """Note how long a chunk is, and double what is in it."""
+    assert type(chunk) is list
+    lengths.append(len(chunk))
+    return map(double, chunk)
+
+
 class Unpicklable(Exception):
     def __reduce__(self):
         raise TypeError("not me")
+
+
+class Failed(Exception):
+    def __init__(self, name, code):
+        super().__init__(f"{name} failed with {code}")
+        self.name = name
+        self.code = code
 
 
 class Evil(Exception):
@@ -61,6 +154,10 @@ def raise_odd(kind):
     ]
 
 
+def fail_with(name, code):
+    raise Failed(name, code)
+
+
 def raise_unpicklable():
     raise Unpicklable("hidden")
 
@@ -73,8 +170,12 @@ def too_few(chunk):
     return chunk[1:]
 
 
-def read_request():
+def read_request(_item=None):
     return REQUEST.get()
+
+
+def set_request(value):
+    REQUEST.set(value)
 
 
 def bump():
@@ -86,6 +187,10 @@ def bump():
 def set_counter(value):
     global counter
     counter = value
+
+
+def is_imported(module):
+    return module in sys.modules
 
 
 def interpreter_id():
@@ -123,7 +228,7 @@ def fail_or_spin(entered, item):
     raise ValueError(item)
 
 
-def cancel_myself():
+def cancel_myself(_item=None):
     raise runtime.JobCancelled
 
 
@@ -185,7 +290,6 @@ def import_numpy(array):
 
 def end_interpreter():
     """Do to the worker's loop what only a bug or a lack of memory does."""
-    import sys
 
     child = sys.modules["runtime._backends.child"]
     child._encode = None
