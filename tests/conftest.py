@@ -7,13 +7,15 @@ import math
 import os
 import sys
 import threading
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 import trio
-from helpers import TIMEOUT
+from gates import TIMEOUT, Gate, Record
 
 # What "auto" means in tests: most use functions and objects that cannot cross to an
-# interpreter. tests/backends names its backends.
+# interpreter. Those of what every backend promises name it, by the fixtures below.
 os.environ["RUNTIME_BACKEND"] = "threads"
 
 
@@ -28,11 +30,19 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Give every async test a time limit."""
+    """Leave out what is for threads only, and give every async test a time limit."""
+    items[:] = [item for item in items if not is_left_out(item)]
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "obj", None)):
             item.fixturenames.append("time_limit")
-            item.obj = refuse_stray_cancelled(item.obj)
+            item.obj = open_gates(refuse_stray_cancelled(item.obj))
+
+
+def is_left_out(item):
+    """Tell whether a test cannot run on the backend that it was given."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    is_of_threads = item.get_closest_marker("threads_only") is not None
+    return is_of_threads and parameters.get("backend", "threads") != "threads"
 
 
 def refuse_stray_cancelled(test):
@@ -48,6 +58,20 @@ def refuse_stray_cancelled(test):
             raise AssertionError("the test's scope was not cancelled") from error
 
     return checked
+
+
+def open_gates(test):
+    """Open a test's gates at its end, for its pools wait for who is inside."""
+
+    @functools.wraps(test)
+    async def opening(**fixtures):
+        with ExitStack() as gates:
+            for value in fixtures.values():
+                if isinstance(value, Gate):
+                    gates.enter_context(value)
+            await test(**fixtures)
+
+    return opening
 
 
 @pytest.fixture
@@ -83,24 +107,30 @@ def no_leaks(request):
 
     Errors in finalizers and in threads fail a test by way of pytest's own hooks,
     since warnings are errors here.
+
+    Yields:
+      A stack of what to close when the test's threads have ended.
     """
     descriptors = descriptor_count()
-    yield
+    closed_at_the_end = ExitStack()
+    yield closed_at_the_end
     left = [t for t in threading.enumerate() if t.name.startswith("runtime-")]
     for thread in left:
         thread.join(TIMEOUT)  # it may be on its last instructions
     assert not [thread.name for thread in left if thread.is_alive()]
+    closed_at_the_end.close()
     request.node.funcargs.clear()  # fixtures have ended, but pytest keeps their values
+    has_failed = request.node.stash.get(HAS_FAILED, False)
     if descriptor_count() > descriptors:
         gc.collect()  # a cycle may hold a file, and another fixture's end may not
-        assert descriptor_count() <= descriptors
+        assert has_failed or descriptor_count() <= descriptors
     known = request.config.stash.get(KNOWN_JOBS, 0)
     left = len(living_jobs())
     if left > known:
         gc.collect()
         left = len(living_jobs())
     request.config.stash[KNOWN_JOBS] = left
-    if not request.node.stash.get(HAS_FAILED, False):
+    if not has_failed:
         assert left <= known, living_jobs()
 
 
@@ -118,3 +148,77 @@ def descriptor_count():
         return len(os.listdir("/proc/self/fd"))
     except FileNotFoundError:
         return 0
+
+
+# Pools, and what says how far a job has come
+
+
+@pytest.fixture(params=["threads", "interpreters"])
+def backend(request):
+    """Each backend in turn; with `threads_only` the one."""
+    from runtime import _backends  # not every test is of the package
+
+    reason = _backends.why_unavailable(request.param)
+    if reason is not None:
+        pytest.skip(reason)
+    return request.param
+
+
+@pytest.fixture
+def open_pool(backend):
+    """`open_worker_pool` on the test's backend."""
+    import runtime
+
+    return partial(runtime.open_worker_pool, backend=backend)
+
+
+@pytest.fixture
+async def pool(open_pool):
+    """A pool of two workers."""
+    async with open_pool(2, name="test") as pool:
+        yield pool
+
+
+@pytest.fixture
+async def single(open_pool):
+    """A pool of one worker."""
+    async with open_pool(1, name="single") as pool:
+        yield pool
+
+
+@pytest.fixture
+async def inline():
+    """A pool whose jobs run in the Trio thread."""
+    import runtime
+
+    async with runtime.testing.inline_pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def make_gate(no_leaks):
+    """Make gates; they are open when the test ends."""
+    gates = []
+
+    def make_gate():
+        gates.append(Gate())
+        no_leaks.callback(gates[-1].close)
+        return gates[-1]
+
+    yield make_gate
+    for gate in gates:
+        gate.open()
+
+
+@pytest.fixture
+def gate(make_gate):
+    """A gate that is open at the latest when the test ends."""
+    return make_gate()
+
+
+@pytest.fixture
+def calls(no_leaks):
+    """A list for jobs of any backend."""
+    calls = Record()
+    no_leaks.callback(calls.close)
+    return calls

@@ -1,14 +1,15 @@
 """What tests of several layers share."""
 
 import threading
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
+from gates import TIMEOUT
 
-# Longer than anything takes on a busy machine; nothing waits this long on purpose.
-TIMEOUT = 30.0
+# For a test, or all tests of a module, that cannot run on interpreters.
+threads_only = pytest.mark.threads_only
 
 # For a test that reaches into the Python core's own names.
 white_box = pytest.mark.skipif(
@@ -52,44 +53,6 @@ def check_permitted(outcome, allowed):
     assert outcome in allowed, f"{outcome!r} is none of {sorted(map(repr, allowed))}"
 
 
-class Gate:
-    """A job that stays inside a worker until it is let go."""
-
-    def __init__(self):
-        self.entered = threading.Event()
-        self.opened = threading.Event()
-
-    def hold(self, value=None):
-        """Enter, wait for the gate to open, and return the value."""
-        self.entered.set()
-        assert self.opened.wait(TIMEOUT), "nobody opened the gate"
-        return value
-
-    def hold_while(self, check):
-        """Enter, and call ``check()`` until it raises or the gate opens."""
-        self.entered.set()
-        while not self.opened.wait(0.001):
-            check()
-
-    def open(self):
-        """Let the job go on."""
-        self.opened.set()
-
-    async def wait_entered(self):
-        """Wait, in Trio, until the job runs."""
-        assert await trio.to_thread.run_sync(self.entered.wait, TIMEOUT)
-
-
-@contextmanager
-def held():
-    """Make a gate that is open at the latest when the block is left."""
-    gate = Gate()
-    try:
-        yield gate
-    finally:
-        gate.open()
-
-
 @asynccontextmanager
 async def cancelled_after(wait, *, opens=None):
     """Cancel the block when ``await wait()`` returns; yield its cancel scope.
@@ -109,7 +72,7 @@ async def cancelled_after(wait, *, opens=None):
         with trio.CancelScope() as scope:
             nursery.start_soon(cancel)
             yield scope
-        assert opens is None or opens.opened.is_set(), "the block did not wait"
+        assert opens is None or opens.is_open, "the block did not wait"
 
 
 async def wait_until(condition):

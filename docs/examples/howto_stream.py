@@ -39,4 +39,5 @@ async def main() -> None:
         print(numbers.withdrawn, "withdrawn")
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)

@@ -13,9 +13,21 @@ import sys
 
 from .._errors import BackendUnavailableError
 
-__all__ = ("BACKENDS", "choose_backend", "why_unavailable")
+__all__ = ("BACKENDS", "choose_backend", "refuse_inside", "why_unavailable")
 
 BACKENDS = ("threads", "interpreters")
+
+# Whether this interpreter belongs to a worker of a pool.
+is_inside = False  # owner: the worker; set before its first job
+
+
+def refuse_inside(*_args: object, **_options: object) -> None:
+    """Refuse to open a pool inside a pool's interpreter."""
+    raise RuntimeError(
+        "a worker's interpreter has no pool of its own. If your script opens one where "
+        "it is imported, put 'if __name__ == \"__main__\":' before its last line: a "
+        "worker runs the script once more to find its functions"
+    )
 
 
 def why_unavailable(name: str) -> str | None:
@@ -23,16 +35,10 @@ def why_unavailable(name: str) -> str | None:
     if name != "interpreters":
         return None
     try:
+        import _interpqueues  # noqa: F401
         import _interpreters  # noqa: F401
     except ImportError:
         return "this Python has no subinterpreters; use backend='threads'"
-    from .._core import core
-
-    if core != "native":
-        return (
-            "it needs the native core, which is not in use here; use "
-            "backend='threads', or reinstall where there is a C compiler"
-        )
     return None
 
 
@@ -45,7 +51,10 @@ def choose_backend(name: str) -> str:
     Raises:
       ValueError: there is no backend of that name.
       BackendUnavailableError: there is, but not here; says why.
+      RuntimeError: this is a worker's interpreter.
     """
+    if is_inside:
+        refuse_inside()
     if name == "auto":
         name = os.environ.get("RUNTIME_BACKEND") or _best()
     if name not in BACKENDS:

@@ -1,6 +1,6 @@
 """Who is to blame if something cannot cross: the object, and the way to it.
 
-Layer: backends, both sides. Imports: `encoding`, `runtime._errors`.
+Layer: backends, both sides. Imports: `encoding`, `main_module`, `runtime._errors`.
 """
 
 from functools import partial
@@ -8,12 +8,14 @@ from types import BuiltinMethodType, FunctionType, MethodType
 
 from .._errors import CrossingError
 from .encoding import dumps
+from .main_module import INSIDE, has_script
 
 __all__ = (
     "call_cannot_cross",
     "cannot_cross",
-    "import_failed",
+    "check_crosses",
     "item_cannot_cross",
+    "not_found",
 )
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -46,6 +48,13 @@ def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
     )
 
 
+def check_crosses(value: object, name: str) -> None:
+    """Raise `CrossingError` unless an object can be sent."""
+    reason = _refusal(value)
+    if reason is not None:
+        raise cannot_cross(value, name, reason) from reason
+
+
 def call_cannot_cross(fn: object, args: object, error: Exception) -> CrossingError:
     """Return the error for a call that cannot be sent."""
     reason = _refusal(fn)
@@ -65,8 +74,23 @@ def item_cannot_cross(
     return cannot_cross(items, f"items from {first} on", error)
 
 
-def import_failed(error: ImportError) -> CrossingError | ImportError:
-    """Return the error for a module that could not be imported inside."""
+def not_found(error: Exception) -> Exception:
+    """Return the error for what a worker could not find by its name."""
+    if isinstance(error, ImportError):
+        return _import_failed(error)
+    if not any(name in str(error) for name in ("__main__", INSIDE)):
+        return error
+    where = "under 'if __name__ == \"__main__\":', or later than at its import"
+    if not has_script():
+        where = "at the prompt, in a notebook, with -c, or read from standard input"
+    return CrossingError(
+        f"a worker's interpreter did not find what it was sent by name ({error}): it "
+        f"was made {where}, where the worker does not come; put it into a module, or "
+        f"{WAY_OUT}"
+    )
+
+
+def _import_failed(error: ImportError) -> CrossingError | ImportError:
     if "does not support loading in subinterpreters" not in _chain(error):
         return error
     name = error.name or "an extension module"

@@ -22,6 +22,7 @@ from functools import partial
 from importlib import import_module
 from types import CoroutineType
 
+from .. import _backends
 from .._errors import CrossingError, JobCancelled, JobInterrupted, NotOnWorkerError
 from . import answers, blame, interrupting
 from .encoding import dumps, lend_large, loads
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
 
     from .transport import EncodedJob, QueueEnd
 
-__all__ = ("check_cancelled", "current_token", "serve", "set_up")
+__all__ = (
+    "check_cancelled",
+    "context_of",
+    "current_token",
+    "serve",
+    "set_up",
+    "worker_index",
+)
 
 # As in _core/batch.py: long against the cost of a leaf's start.
 LEAF_NS = 500_000
@@ -44,15 +52,17 @@ type Answer = tuple[int, tuple[object, ...]]
 
 # The job that runs now; one thread works in an interpreter.
 _current: "EncodedJob | None" = None
+_index = -1  # the worker's
 
 
 def set_up(setup: bytes) -> None:
     """Do what comes before the first job; while no other interpreter does."""
+    _backends.is_inside = True
     # The facade looks up its names lazily, and takes what is there already.
     facade = sys.modules[__name__.partition(".")[0]]
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
-    facade.open_worker_pool = _no_pool_here  # type: ignore[attr-defined]
-    facade.spawn_cpu_work = _no_pool_here  # type: ignore[attr-defined]
+    facade.open_worker_pool = _backends.refuse_inside  # type: ignore[attr-defined]
+    facade.spawn_cpu_work = _backends.refuse_inside  # type: ignore[attr-defined]
     facade.from_worker = _ThreadsOnly()  # type: ignore[attr-defined]
     facade.blocking = _Blocking  # type: ignore[attr-defined]
     facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
@@ -67,26 +77,34 @@ def set_up(setup: bytes) -> None:
         function(*args)
 
 
-def serve(kind: str, handle: int, index: int, max_jobs: int) -> None:
+def serve(kind: str, handle: "Any", index: int, max_jobs: int) -> None:
     """Serve the pool until it stops, or for some jobs; the body of the worker's thread.
 
     Args:
-      kind: Which queues.
-      handle: The number by which they are found.
+      kind: Which queues: "native" or "credit".
+      handle: What they are found by.
       index: The worker's index.
       max_jobs: How many jobs at most; 0 for any number.
     """
+    global _index
+    _index = index
     try:
         _serve(_attach(kind, handle, index), max_jobs)
     finally:
         interrupting.end_watch()
 
 
-def _attach(kind: str, handle: int, index: int) -> "QueueEnd":
+def _attach(kind: str, handle: "Any", index: int) -> "QueueEnd":
     """Take the worker's seat at the pool's queues."""
-    from .._native.scheduler import SharedWorker
+    worker: QueueEnd
+    if kind == "native":
+        from .._native.scheduler import SharedWorker
 
-    worker: QueueEnd = SharedWorker(handle, index)
+        worker = SharedWorker(handle, index)
+    else:
+        from .credit_worker import CreditWorker
+
+        worker = CreditWorker(handle, index)
     return worker
 
 
@@ -114,7 +132,7 @@ def _run_call(worker: "QueueEnd", job: "EncodedJob") -> Answer:
         call = _decode(job.frame(0), buffers)  # CROSS-2 decode
         fn, args, variables, may_interrupt = call
         del buffers, call
-        context = _context(variables)
+        context = context_of(variables)
         if may_interrupt:
             value = interrupting.run(worker, job, context, fn, *args)
         else:
@@ -139,7 +157,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
     error: BaseException | None = None
     try:
         call, variables, may_interrupt = _decode(job.frame(0), ())
-        context = _context(variables)
+        context = context_of(variables)
         run: Callable[..., object] = context.run
         if may_interrupt:
             run = partial(interrupting.run, worker, job, context)
@@ -191,8 +209,8 @@ def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> Non
 def _decode(data: object, buffers: tuple[object, ...]) -> "Any":
     try:
         return loads(data, buffers)
-    except ImportError as error:
-        raise blame.import_failed(error) from error
+    except (ImportError, AttributeError) as error:
+        raise blame.not_found(error) from error
 
 
 def _encode(value: object, what: str) -> tuple[object, ...]:
@@ -212,12 +230,17 @@ def _error_answer(error: BaseException) -> Answer:
         return answers.ERROR, (dumps(CrossingError(repr(type(failure))))[0],)
 
 
-def _context(variables: tuple[tuple[str, str, object], ...]) -> Context:
+def context_of(variables: tuple[tuple[str, str, object], ...]) -> Context:
     """Return a fresh context with the variables that crossed."""
     context = Context()
     for module, name, value in variables:
         context.run(getattr(import_module(module), name).set, value)
     return context
+
+
+def worker_index() -> int:
+    """Return the index of the worker whose interpreter this is."""
+    return _index
 
 
 def _without_our_frames(error: BaseException) -> BaseException:
@@ -244,15 +267,6 @@ class _CurrentToken:
 
 
 _token = _CurrentToken()
-
-
-def _no_pool_here(*_args: object, **_options: object) -> None:
-    """Refuse to open a pool inside a pool's interpreter."""
-    raise RuntimeError(
-        "a worker's interpreter has no pool of its own. If your script opens one where "
-        "it is imported, put 'if __name__ == \"__main__\":' before its last line: a "
-        "worker runs the script once more to find its functions"
-    )
 
 
 class _ThreadsOnly:

@@ -11,6 +11,10 @@ from _pickle import dumps, loads
 
 from .._errors import TaskFailed
 
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ("RemoteTraceback", "describe", "rebuild")
 
 
@@ -32,28 +36,51 @@ def describe(error: BaseException) -> tuple[str, str, bytes | None]:
 
 def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseException:
     """Return the error that `describe` described."""
-    cause = RemoteTraceback(traceback)
     error: object = None
     if pickled is not None:
         try:
-            error = loads(pickled)
+            error = _made(loads(pickled))
         except Exception:
             error = None
-    if error is None:
-        error = TaskFailed(f"{summary}\n\n{traceback}")
-    assert isinstance(error, BaseException)
+    if not isinstance(error, BaseException):
+        return TaskFailed(f"{summary}\n\n{traceback}")
     if error.__cause__ is None:
-        error.__cause__ = cause
+        error.__cause__ = RemoteTraceback(traceback)
     return error
 
 
 def _pickled(error: BaseException) -> bytes | None:
     """Return a pickle that is known to load as the same type."""
+    return _loadable(error, error) or _loadable(_parts(error), error)
+
+
+def _loadable(form: object, error: BaseException) -> bytes | None:
     try:
-        data = dumps(error, 5)
-        return data if type(loads(data)) is type(error) else None
+        data = dumps(form, 5)
+        return data if type(_made(loads(data))) is type(error) else None
     except BaseException:
         return None
+
+
+def _parts(error: BaseException) -> tuple[object, ...] | None:
+    """Return what an error is made of, if its type has no say in how it is pickled.
+
+    Pickle would call the type with ``error.args``, which are those of
+    ``super().__init__()``: often a message, where the type's own takes something else.
+    """
+    if type(error).__reduce__ is not BaseException.__reduce__:
+        return None
+    return type(error), error.args, error.__dict__
+
+
+def _made(loaded: "Any") -> object:
+    """Return the error that was pickled, whole or in parts."""
+    if not isinstance(loaded, tuple):
+        return loaded
+    kind, args, attributes = loaded
+    error = kind.__new__(kind, *args)  # sets ``args``
+    error.__dict__.update(attributes)
+    return error
 
 
 def _summary(error: BaseException) -> str:

@@ -28,6 +28,8 @@ MAX_FAILURES = 3
 # The names are odd because they stay in a ``__main__`` that gets the script's, too.
 SET_UP = (
     "import sys as _runtime_sys; _runtime_sys.path[:] = _runtime_path; "
+    # Else the interpreter cannot be given a memoryview.
+    "import _interpreters as _runtime_interpreters; "
     "from runtime._backends.child import set_up as _runtime_set_up; "
     "_runtime_set_up(_runtime_setup)"
 )
@@ -44,14 +46,14 @@ class Plan:
     Attributes:
       path: The home interpreter's ``sys.path``.
       kind: Which queues, for `child.serve`.
-      handle: The number by which a worker finds them.
+      handle: What a worker finds them by.
       setup: Encoded: what a worker does before it serves.
       max_jobs: After so many an interpreter gives way to a fresh one; 0 for never.
     """
 
     path: tuple[str, ...]
     kind: str
-    handle: int
+    handle: object
     setup: bytes
     max_jobs: int
 

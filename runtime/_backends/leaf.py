@@ -49,7 +49,7 @@ def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> 
     if len(results) != len(chunk):
         name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
         raise ValueError(
-            f"{name} returned {len(results)} results for a chunk of "
-            f"{len(chunk)} items; it must return one for each"
+            f"{name} returned {len(results)} results for {len(chunk)} items; it must "
+            "return one for each"
         )
     return results

@@ -9,7 +9,7 @@ Layer: backends, both sides. Imports: nothing of ours.
 
 import sys
 
-__all__ = ("install", "main_name")
+__all__ = ("INSIDE", "has_script", "install", "main_name")
 
 INSIDE = "__mp_main__"  # the name that scripts already know from multiprocessing
 
@@ -24,11 +24,21 @@ def main_name() -> tuple[str, str] | None:
     return None if path is None else ("path", path)
 
 
+_program: tuple[str, str] | None = None  # owner: the worker
+
+
+def has_script() -> bool:
+    """Return whether, in a worker's interpreter, there is a script to run again."""
+    return _program is not None
+
+
 def install(program: tuple[str, str] | None) -> None:
     """Make this interpreter's ``__main__`` fill itself at the first look.
 
     By a function of the module, for 3.14 refuses a ``__main__`` of another class.
     """
+    global _program
+    _program = program
     names = sys.modules["__main__"].__dict__
     to_run = [program] if program is not None else []
     failures: list[BaseException] = []

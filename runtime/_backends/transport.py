@@ -7,7 +7,15 @@ Layer: backends, both sides. Imports: nothing.
 
 from typing import Protocol
 
-__all__ = ("Counters", "EncodedJob", "HomeQueues", "News", "QueueEnd", "Token")
+__all__ = (
+    "Counters",
+    "EncodedJob",
+    "HomeQueues",
+    "News",
+    "Question",
+    "QueueEnd",
+    "Token",
+)
 
 # Seven numbers and two rows of buckets, in the order of `WorkerStatistics`.
 type Counters = tuple[
@@ -15,7 +23,8 @@ type Counters = tuple[
 ]
 
 # id of the work, answer, frames of the reply, start, stop, whether it was the last of
-# its work, worker index, run time in nanoseconds
+# its work, worker index, run time in nanoseconds. If the answer is ASKED, it is none: a
+# job of the work asks, and in place of the frames there is one `Question`.
 type News = tuple[int, int, tuple[object, ...], int, int, bool, int, int]
 
 
@@ -79,19 +88,81 @@ class EncodedJob(Protocol):
         raise NotImplementedError
 
 
+class Question(Protocol):
+    """What a job asks home for. The job waits in `QueueEnd.ask` for the reply.
+
+    One that is dropped without a reply has NONE as its answer.
+    """
+
+    @property
+    def frames(self) -> tuple[object, ...]:
+        """What was sent."""
+        raise NotImplementedError
+
+    def reply(self, answer: int, frames: tuple[object, ...], /) -> None:
+        """Let the job go on, with copies of these frames; the first reply counts."""
+
+
 class QueueEnd(Protocol):
-    """A worker's end. Belongs to the worker's thread."""
+    """A worker's end, its seat. Belongs to one thread of the worker at a time.
+
+    What may be called from any thread says so. A job that runs is at the seat until it
+    is answered or `detach` takes it off; then another may run at the seat.
+    """
 
     def __len__(self) -> int:
         """Return how many pieces wait in the worker's own deque."""
         raise NotImplementedError
 
     def next(self) -> EncodedJob | None:
-        """Wait for a job; None is the order to stop."""
+        """Wait for a job; None is the order to stop, or was called for by `recall`."""
         raise NotImplementedError
+
+    def recall(self) -> None:
+        """Have one `next` return None, this one or the following; from any thread."""
 
     def finish(self, answer: int, frames: tuple[object, ...], /) -> None:
         """Answer the running job."""
+
+    def begin_wait(self) -> bool:
+        """Count one more job of the pool as waiting for something outside of it.
+
+        From any thread. False: as many wait as may (the pool's ``spare_limit``).
+        """
+        raise NotImplementedError
+
+    def end_wait(self) -> None:
+        """Count one less; from any thread."""
+
+    def detach(self) -> int:
+        """Take the running job off the seat, and return a number for it; it runs on.
+
+        Until it is finished by that number it counts as running here, and is BROKEN if
+        the interpreter ends.
+        """
+        raise NotImplementedError
+
+    def attach(self, number: int, /) -> None:
+        """Let a detached job be the one that runs at the seat, where none does."""
+
+    def finish_detached(
+        self, number: int, answer: int, frames: tuple[object, ...], /
+    ) -> None:
+        """Answer a detached job; from any thread."""
+
+    def ask(
+        self, job: EncodedJob, frames: tuple[object, ...], /
+    ) -> tuple[int, tuple[object, ...]]:
+        """Send copies of frames home and wait for the reply; from any thread.
+
+        Returns:
+          An answer and its frames. NONE: home is gone, or has told the workers to stop.
+          BROKEN: see `hang_up`.
+        """
+        raise NotImplementedError
+
+    def hang_up(self) -> None:
+        """End every `ask` of this worker with BROKEN, those to come too."""
 
     def share(self, middle: int, /) -> None:
         """Cut the frames from ``middle`` on off the running job, for others."""
@@ -148,11 +219,22 @@ class HomeQueues(Protocol):
         raise NotImplementedError
 
     def running(self) -> list[int]:
-        """Return the id of what each worker runs, 0 for nothing."""
+        """Return the id of what each worker runs at its seat, 0 for nothing."""
+        raise NotImplementedError
+
+    def detached(self) -> list[list[int]]:
+        """Return the ids of what each worker runs besides, mostly waiting."""
+        raise NotImplementedError
+
+    def num_waiting(self) -> int:
+        """Return how many jobs wait for something outside the pool."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Tell the workers to stop as soon as they find no more work."""
+        """Tell the workers to stop as soon as they find no more work.
+
+        Every `QueueEnd.ask` ends with NONE, those to come too.
+        """
 
     def bury(self, index: int, /) -> None:
         """Free the seat of a worker that has left its interpreter."""

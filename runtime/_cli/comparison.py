@@ -3,15 +3,16 @@
 The job is cut into a few rounds, and each round is done in all three ways one
 after the other, so that whatever else the machine does meanwhile weighs on all
 of them alike. The plain pass gives the answers that the others must repeat, and
-the costs by which the ceiling's cut is made (`bare_threads`).
+the costs by which the ceiling's cut is made (`bare_threads`, `bare_interpreters`).
 
 Layer: cli. Imports: trio.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import runtime
 
@@ -20,6 +21,8 @@ from .module_metrics import ModuleMetrics, measure_module
 from .progress import Progress, open_progress
 
 __all__ = ("Comparison", "Pass", "compare")
+
+type _RunBare = Callable[[Sequence[Sequence[str]]], list[dict[str, ModuleMetrics]]]
 
 _ROUNDS = 4  # arbitrary; each round ends with a moment in which a core may be idle
 _PROBES = 500  # enough for a 99th percentile; takes about 50 ms
@@ -73,7 +76,10 @@ async def compare(paths: Sequence[str], worker_count: int, backend: str) -> Comp
     async with runtime.open_worker_pool(
         worker_count, backend=backend, name="demo"
     ) as pool:
-        with open_progress("demo", "module", 3 * len(paths)) as progress:
+        with (
+            _open_bare(pool) as run_bare,
+            open_progress("demo", "module", 3 * len(paths)) as progress,
+        ):
             for number in range(_ROUNDS):
                 part = paths[number::_ROUNDS]
                 title = f"round {number + 1} of {_ROUNDS}"
@@ -82,7 +88,7 @@ async def compare(paths: Sequence[str], worker_count: int, backend: str) -> Comp
                 progress.describe(f"{title}: all cores")
                 await _on_the_pool(pooled, part, pool, progress)
                 progress.describe(f"{title}: the ceiling")
-                _in_bare_threads(ceiling, cut_by_cost(part, costs, worker_count))
+                _bare(ceiling, cut_by_cost(part, costs, worker_count), run_bare)
                 progress.advance(len(part), len(part))
         statistics = pool.statistics()
     dispatch = await _probe_dispatch(worker_count, backend)
@@ -112,9 +118,21 @@ async def _on_the_pool(
     this.found.update(zip(paths, found, strict=True))
 
 
-def _in_bare_threads(this: Pass, parts: Sequence[Sequence[str]]) -> None:
+@contextmanager
+def _open_bare(pool: runtime.WorkerPool) -> Iterator[_RunBare]:
+    """Give what runs parts without a pool, in what the pool's workers are."""
+    if pool.statistics().backend == "threads":
+        yield partial(run_in_threads, measure_module)
+        return
+    from .bare_interpreters import open_bare_interpreters
+
+    with open_bare_interpreters(pool.worker_count, measure_module) as bare:
+        yield partial(bare.run, measure_module)
+
+
+def _bare(this: Pass, parts: Sequence[Sequence[str]], run_bare: _RunBare) -> None:
     with this.timed():
-        answers = run_in_threads(measure_module, parts)
+        answers = run_bare(parts)
     for part in answers:
         this.found.update(part)
 

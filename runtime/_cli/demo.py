@@ -25,8 +25,8 @@ __all__ = ("run",)
 
 _GIL_NOTE = """\
 This interpreter has a GIL: only one thread at a time runs Python, so no pool of
-threads can be quicker than plain Python here. Run the demo with a free-threaded
-build (python3.13t or python3.14t) to see all cores at work."""
+threads can be quicker than plain Python here. Run the demo with --backend
+interpreters, or with a free-threaded build, to see all cores at work."""
 
 _FEW_CORES = 0.85  # arbitrary; a quiet machine gives more than 0.95 of each core
 
@@ -67,19 +67,20 @@ def _note(comparison: Comparison) -> str:
         return ""
     return (
         f"The pool got only {got:.1f} of {wanted} cores: other programs were running, "
-        "or the interpreter's\nown locks and garbage collection made threads wait."
+        "or the interpreter's\nown locks and garbage collection made workers wait."
     )
 
 
 def _times(comparison: Comparison) -> str:
     workers = plural(comparison.statistics.worker_count, "worker")
-    threads = plural(comparison.statistics.worker_count, "bare thread")
-    pool = f"pool, {workers} ({comparison.statistics.backend})"
+    backend = comparison.statistics.backend
+    bare = plural(comparison.statistics.worker_count, f"bare {backend[:-1]}")
+    pool = f"pool, {workers} ({backend})"
     rows = [
         ["", "wall time", "speed-up", "of ceiling"],
         _time_row("plain Python, one core", comparison.serial, comparison),
         _time_row(pool, comparison.pooled, comparison),
-        _time_row(f"ceiling: best cut, {threads}", comparison.ceiling, comparison),
+        _time_row(f"ceiling: best cut, {bare}", comparison.ceiling, comparison),
     ]
     equal = "equal" if comparison.is_equal else "NOT EQUAL"
     return align(rows) + f"\n  The results of all three are {equal}."

@@ -55,13 +55,17 @@ def interpreters(
     return make_registry
 
 
-def _queues(worker_count: int) -> tuple[HomeQueues, str, int]:
+def _queues(worker_count: int) -> tuple[HomeQueues, str, object]:
     """Return the queues that the core in use has, their kind and their handle."""
-    assert _core.core == "native"
-    from .._native.scheduler import SharedQueues
+    if _core.core == "native":
+        from .._native.scheduler import SharedQueues
 
-    queues = SharedQueues(worker_count, spin_rounds=SPIN_ROUNDS)
-    return queues, "native", queues.handle
+        shared = SharedQueues(worker_count, spin_rounds=SPIN_ROUNDS)
+        return shared, "native", shared.handle
+    from .._backends.credit import CreditQueues
+
+    queues = CreditQueues(worker_count)
+    return queues, "credit", queues.handle
 
 
 class _TrioRegistry(InterpreterRegistry):

@@ -50,8 +50,7 @@ __all__ = ("MapStream", "open_map", "yielding")
 
 # One running and one ready keeps a worker from waiting for the Trio thread.
 BLOCKS_PER_WORKER = 2
-# A block's run time, long against the cost of a job from Trio. Measured in
-# bench/situations/map_stream.
+# A block's run time, long against the cost of a job from Trio (bench round_trip).
 BLOCK_NS = 1_000_000
 # How long a sync source may keep the Trio thread at a stretch. Arbitrary.
 TURN_NS = 500_000

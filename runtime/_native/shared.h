@@ -264,9 +264,11 @@ seat_finish(shared_t *shared, seat_t *seat, answer_t answer, parcel_t *reply)
 {
     encoded_t *job = seat->running;
     counters_t *counters = &seat->counters;
-    job->run_ns = clock_ns() - job->run_ns; /* from its start */
+    int64_t start_ns = job->run_ns;
+    job->run_ns = clock_ns() - start_ns;
     counter_add(&counters->jobs_executed, 1);
     counter_add(&counters->busy_ns, (uint64_t)job->run_ns);
+    histogram_record(&counters->queue_latency, start_ns - job->pushed_ns);
     histogram_record(&counters->run_time, job->run_ns);
     job->answer = answer;
     job->reply = reply;

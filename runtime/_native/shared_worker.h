@@ -154,9 +154,7 @@ seat_next(shared_t *shared, seat_t *seat)
     encoded_t *job;
     while ((job = seat_next_entry(shared, seat)) != NULL) {
         if (encoded_claim(job, ENCODED_RUNNING)) {
-            int64_t now_ns = clock_ns();
-            histogram_record(&seat->counters.queue_latency, now_ns - job->pushed_ns);
-            job->run_ns = now_ns; /* until it is done: when it began */
+            job->run_ns = clock_ns(); /* until it is done: when it began */
             seat->running = job;
             atomic_store(&seat->running_id, job->work->id);
             return job;

@@ -4,19 +4,33 @@ What a worker needs is laid out in lists when the batch is sent: it never touche
 `Request`, which belongs to the Trio thread. (On free-threaded builds that also saves
 an atomic operation for each look at an object that another thread made.)
 
-Layer: processor. Imports: `runtime._core`, `runtime._frontend`, outcome.
+On threads the worker fills in the outcomes and counts. Where the pool's workers are
+interpreters, both come back with the result, and are taken in by the Trio thread.
+
+Layer: processor. Imports: `runtime._backends`, `runtime._core`, `runtime._frontend`,
+outcome.
 """
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from types import CodeType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
 import outcome
 
 from .. import _core
+from .._backends.blame import check_crosses
+from .._backends.requests import (
+    Answers,
+    Crossed,
+    Times,
+    decoded,
+    run_crossed,
+    run_each,
+    run_whole,
+)
 from .._core import current_worker, sync
-from .._errors import JobCancelled, JobInterrupted
+from .._errors import CrossingError, JobCancelled
 from .._frontend.options import callable_name
 from .._frontend.token import WorkToken
 from .._frontend.work import Verdict, are_over, verdict_of
@@ -54,6 +68,7 @@ class RequestBatch(_core.Job):
         begin; 0 for none. None if no request has one.
       contexts: One per request, or None where the batch's own is right for all.
       tallies: One per worker; None to measure nothing.
+      crosses: Whether the workers are interpreters.
       may_interrupt: Whether `interrupt` does anything. Only for a single request: the
         interrupt meets a batch, and cannot tell which of its requests runs.
 
@@ -61,8 +76,10 @@ class RequestBatch(_core.Job):
     """
 
     __slots__ = (
+        "_accepted",
         "_intake",
         "_take_back",
+        "_tallies",
         "code",
         "elapsed_ns",
         "is_abandoned",
@@ -87,23 +104,36 @@ class RequestBatch(_core.Job):
         contexts: list[Context] | None,
         tallies: Sequence[WorkerTally] | None,
         may_interrupt: bool,
+        crosses: bool,
     ) -> None:
         assert len(requests) == 1 or not may_interrupt
         # Filled by the worker as it goes, so that an error loses no answer. None
         # stands for a request that was not run.
-        self.outcomes: list[outcome.Maybe[object] | None] = []
+        self.outcomes: Answers = []
+        self._accepted = [request.accepted_ns for request in requests]
+        token = WorkToken(intake, may_interrupt=may_interrupt)
         values = [request.value for request in requests]
-        accepted = [request.accepted_ns for request in requests]
-        run = _run_whole if handler.takes_batch else _run_each
-        super().__init__(
-            _run,
-            (run, handler.fn, values, contexts, accepted, deadlines, tallies, self),
-            context,
-            token=WorkToken(intake, may_interrupt=may_interrupt),
-            sink=RequestBatch._left,
-        )
+        call = handler.takes_batch, handler.fn, values
+        if crosses:
+            sent = _sendable(contexts)
+            super().__init__(
+                run_crossed,
+                (*call, sent, deadlines, token),
+                context,
+                token=token,
+                sink=RequestBatch._left,
+            )
+        else:
+            super().__init__(
+                _run,
+                (*call, contexts, deadlines, self),
+                context,
+                token=token,
+                sink=RequestBatch._left,
+            )
         self._intake = intake
         self._take_back = take_back
+        self._tallies = tallies
         self.requests = requests
         self.name = f"batch of {len(requests)} x {callable_name(handler.fn)}"
         self.code: CodeType | None = getattr(handler.fn, "__code__", None)
@@ -115,8 +145,43 @@ class RequestBatch(_core.Job):
         """Hand the outcomes over; in the Trio thread."""
         self._intake.settle(self, holds_place=False)
         result, self.outcome = self.outcome, None
-        error = result.error if isinstance(result, outcome.Error) else None
-        self._take_back(self, None if isinstance(error, JobCancelled) else error)
+        error: BaseException | None = None
+        if isinstance(result, outcome.Error):
+            error = None if isinstance(result.error, JobCancelled) else result.error
+        elif result is not None and result.value is not None:
+            error = self._take_in(cast("Crossed", result.value))
+        if isinstance(error, CrossingError) and len(self.requests) == 1:
+            error = self._to_blame(error)
+        self._take_back(self, error)
+
+    def _to_blame(self, error: CrossingError) -> CrossingError:
+        """Return the error in terms of the request, if that is what cannot cross."""
+        try:
+            check_crosses(self.requests[0].value, "request")
+        except CrossingError as better:
+            return better
+        return error
+
+    def _take_in(self, crossed: Crossed) -> Exception | None:
+        """Take in what was done elsewhere; return the error if that fails."""
+        self.note(crossed.times, crossed.elapsed_ns, crossed.worker_index)
+        try:
+            self.outcomes = decoded(crossed.data)
+        except Exception as error:  # a response that cannot be loaded here
+            return error
+        return None
+
+    def note(self, times: Times, elapsed_ns: int, worker_index: int) -> None:
+        """Count what was run: on the worker, or after it came back."""
+        self.worker_index = worker_index
+        self.elapsed_ns = elapsed_ns
+        if self._tallies is None:
+            return
+        tally = self._tallies[worker_index]
+        tally.note_batch(elapsed_ns)
+        if times.indices:
+            accepted = [self._accepted[index] for index in times.indices]
+            tally.note_requests(accepted, times.begins, times.ends, times.run_count)
 
     def verdict(self) -> Verdict:
         """Tell how the batch ended."""
@@ -144,124 +209,29 @@ class RequestBatch(_core.Job):
         self._intake.port.post(self)
 
 
-type _Runner = Callable[..., "_Times"]
-
-
-class _Times(NamedTuple):
-    """When the requests of a batch that were run were accepted, begun and ended."""
-
-    accepted: list[int]
-    begins: list[int]
-    ends: list[int]
-    run_count: int = 1
-    """By how many requests each stretch of time was shared."""
-
-
 def _run(
-    run: _Runner,
-    fn: Callable[..., object],
+    is_whole: bool,
+    fn: Callable[..., Any],
     values: list[object],
     contexts: list[Context] | None,
-    accepted: list[int],
     deadlines: list[int] | None,
-    tallies: Sequence[WorkerTally] | None,
     batch: RequestBatch,
 ) -> None:
-    """Call the handler on a worker, and measure."""
+    """Call the handler on a worker's thread, and measure."""
     worker = current_worker()
     assert worker is not None
+    run: Callable[..., Times] = run_whole if is_whole else run_each
     begin_ns = sync.clock_ns()
-    times = run(fn, values, contexts, accepted, deadlines, batch.token, batch.outcomes)
-    batch.worker_index = worker.index
-    batch.elapsed_ns = sync.clock_ns() - begin_ns
-    if tallies is not None:
-        tally = tallies[worker.index]
-        tally.note_batch(batch.elapsed_ns)
-        if times.begins:
-            tally.note_requests(*times)
+    times = run(fn, values, contexts, deadlines, batch.token, batch.outcomes)
+    batch.note(times, sync.clock_ns() - begin_ns, worker.index)
 
 
-def _run_each(
-    fn: Callable[[object], object],
-    values: list[object],
+def _sendable(
     contexts: list[Context] | None,
-    accepted: list[int],
-    deadlines: list[int] | None,
-    token: WorkToken,
-    outcomes: list[outcome.Maybe[object] | None],
-) -> _Times:
-    """Call the handler for one request after the other."""
-    clock_ns = sync.clock_ns
-    times = _Times([], [], [])
-    add_accepted, add_begin, add_end = (each.append for each in times[:3])
-    for index, value in enumerate(values):
-        if token.is_set:
-            break
-        begin_ns = clock_ns()
-        if deadlines is not None and 0 < deadlines[index] < begin_ns:
-            outcomes.append(None)
-            continue
-        try:
-            if contexts is None:
-                result: outcome.Maybe[object] = outcome.Value(fn(value))
-            else:
-                result = outcome.Value(contexts[index].run(fn, value))
-        except (JobCancelled, JobInterrupted):
-            outcomes.append(None)
-            continue
-        except BaseException as error:  # the request's outcome, be it even SystemExit
-            result = outcome.Error(_without_our_frame(error))
-        add_end(clock_ns())
-        add_begin(begin_ns)
-        add_accepted(accepted[index])
-        outcomes.append(result)
-    return times
+) -> list[list[tuple[str, str, object]]] | None:
+    """Return the requests' context variables in the form in which they cross."""
+    if contexts is None:
+        return None
+    from .._backends.interpreters import encode_variables
 
-
-def _run_whole(
-    fn: Callable[[list[object]], list[object]],
-    values: list[object],
-    _contexts: None,
-    accepted: list[int],
-    deadlines: list[int] | None,
-    _token: WorkToken,
-    outcomes: list[outcome.Maybe[object] | None],
-) -> _Times:
-    """Call the handler once for all requests that may still begin."""
-    begin_ns = sync.clock_ns()
-    runs = [True] * len(values)
-    if deadlines is not None:
-        runs = [not 0 < deadline < begin_ns for deadline in deadlines]
-    given = [value for value, is_run in zip(values, runs, strict=True) if is_run]
-    answers = iter(_answers(fn, given) if given else ())
-    end_ns = sync.clock_ns()
-    outcomes.extend(next(answers) if is_run else None for is_run in runs)
-    begun = [ns for ns, is_run in zip(accepted, runs, strict=True) if is_run]
-    count = len(begun)
-    return _Times(begun, [begin_ns] * count, [end_ns] * count, run_count=count)
-
-
-def _answers(
-    fn: Callable[[list[object]], list[object]], given: list[object]
-) -> list[outcome.Maybe[object] | None]:
-    try:
-        results = list(fn(given))
-        if len(results) != len(given):
-            raise ValueError(
-                f"{callable_name(fn)} returned {len(results)} responses for a batch of "
-                f"{len(given)} requests; it must return one for each"
-            )
-    except (JobCancelled, JobInterrupted):
-        return [None] * len(given)
-    except BaseException as error:  # the outcome of each of them
-        _without_our_frame(error)
-        return [outcome.Error(error) for _ in given]
-    return [outcome.Value(result) for result in results]
-
-
-def _without_our_frame(error: BaseException) -> BaseException:
-    """Cut our frame from the top of a traceback: the user's call is what failed."""
-    traceback = error.__traceback__
-    if traceback is not None and traceback.tb_next is not None:
-        error.__traceback__ = traceback.tb_next
-    return error
+    return [encode_variables(context) for context in contexts]

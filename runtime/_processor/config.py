@@ -98,6 +98,8 @@ class ParallelConfig:
       on_timeout: What becomes of a request that runs when its time is over: ``"wait"``
         for its end, which `check_cancelled` can bring nearer; ``"abandon"`` it; or
         ``"interrupt"`` it, have `JobInterrupted` raised inside it, and wait.
+      backend: How the handler is executed, as for `open_worker_pool`. Not used if the
+        processor is given a pool.
     """
 
     worker_count: int | None = None
@@ -116,6 +118,7 @@ class ParallelConfig:
     retry: RetryPolicy | None = None
     timeout: float | None = None
     on_timeout: OnCancel = "wait"
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""

@@ -25,7 +25,12 @@ import outcome
 import trio
 
 from .._core import sync
-from .._errors import BackpressureExceeded, PoolClosedError, TaskCancelled
+from .._errors import (
+    BackpressureExceeded,
+    CrossingError,
+    PoolClosedError,
+    TaskCancelled,
+)
 from .._frontend.options import callable_name
 from .admission import Admission
 from .batch import Handler, RequestBatch
@@ -56,6 +61,7 @@ class Engine:
     Args:
       intake: The pool's.
       nursery: For hooks and timers; outlives every request.
+      crosses: Whether the pool's workers are interpreters.
 
     Thread safety: externally synchronized, by the Trio thread.
     """
@@ -70,6 +76,7 @@ class Engine:
         *,
         prepare: Hook | None,
         finish: Hook | None,
+        crosses: bool,
     ) -> None:
         self.name = name
         self.config = config
@@ -82,6 +89,7 @@ class Engine:
         self._intake = intake
         self._prepare = prepare
         self._finish = finish
+        self._crosses = crosses
         self._label = callable_name(handler.fn)
         self._context = copy_context()
         self._max_sent = min(
@@ -266,6 +274,7 @@ class Engine:
             tallies=self.tallies if self.config.enable_statistics else None,
             may_interrupt=self.config.on_timeout == "interrupt"
             and requests[0].timeout is not None,  # so it is alone
+            crosses=self._crosses,
         )
         for request in requests:
             request.batch = batch
@@ -296,6 +305,8 @@ class Engine:
         self.observer.note_batch(batch, outcomes)
         if batch.is_abandoned:
             self._note_emptied()
+        elif self._should_send_alone(batch, error):
+            self._send_alone(batch.requests)
         else:
             for index, request in enumerate(batch.requests):
                 request.batch = None  # REQ-4 return
@@ -307,6 +318,20 @@ class Engine:
                 else:  # the runtime's own: no reason to try again
                     self._count_and_settle(request, outcome.Error(error))
         self.dispatch()
+
+    @staticmethod
+    def _should_send_alone(batch: RequestBatch, error: BaseException | None) -> bool:
+        return (
+            isinstance(error, CrossingError)
+            and len(batch.requests) > 1
+            and not batch.token.is_set
+        )
+
+    def _send_alone(self, requests: list[Request]) -> None:
+        """Send requests once more, one by one: one of them cannot cross."""
+        for request in requests:
+            request.attempts -= 1  # it was not run
+            self._send([request])
 
     def _learn(self, batch: RequestBatch, ran: int) -> None:
         if ran:

@@ -27,8 +27,8 @@ from typing import Any, Literal, Self, cast, overload
 import outcome
 import trio
 
+from .._backends.blame import check_crosses
 from .._core import HistogramSnapshot, sync
-from .._errors import BackendUnavailableError
 from .._frontend.nursery import open_nursery
 from .._frontend.opening import open_worker_pool
 from .._frontend.options import (
@@ -81,10 +81,13 @@ class ParallelProcessor[T, R]:
         returns what the handler is given.
       finish: An async function that is given each response, in Trio, and returns what
         the outcome holds.
-      pool: A pool of threads to use instead of one of its own. It must stay open for
-        longer.
+      pool: A pool to use instead of one of its own. It must stay open for longer.
       name: Shown in errors, statistics and metrics; by default ``thread_name_prefix``
         of the configuration and a number.
+
+    Where the pool's workers are interpreters, the handler, the requests and the
+    responses have to cross. A request has a `CrossingError` as its outcome if it or its
+    response cannot; if the handler cannot, opening the block raises it.
 
     Thread safety: externally synchronized, by the Trio thread; `statistics` from any
     thread.
@@ -185,6 +188,9 @@ class ParallelProcessor[T, R]:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
         async with self._open_pool() as pool, open_nursery() as nursery:
+            crosses = pool.statistics().backend == "interpreters"
+            if crosses:
+                check_crosses(self._handler.fn, "handler")
             engine = Engine(
                 self._name,
                 self._handler,
@@ -193,6 +199,7 @@ class ParallelProcessor[T, R]:
                 nursery,
                 prepare=self._prepare,
                 finish=self._finish,
+                crosses=crosses,
             )
             engine.observer.monitor = self._monitor
             self._engine_or_none, self._pool = engine, pool
@@ -213,16 +220,10 @@ class ParallelProcessor[T, R]:
     @asynccontextmanager
     async def _open_pool(self) -> AsyncIterator[WorkerPool]:
         if self._given_pool is not None:
-            if self._given_pool.statistics().backend == "interpreters":
-                raise BackendUnavailableError(
-                    "interpreters",
-                    "a processor's workers share objects with it: give it a pool with "
-                    "backend='threads'",
-                )
             yield self._given_pool
             return
         async with open_worker_pool(
-            self._config.worker_count, backend="threads", name=self._name
+            self._config.worker_count, backend=self._config.backend, name=self._name
         ) as pool:
             yield pool
 

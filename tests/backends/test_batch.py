@@ -2,7 +2,7 @@
 
 from functools import partial
 
-import backend_jobs as jobs
+import jobs
 import outcome
 import pytest
 import trio

@@ -1,6 +1,6 @@
 """The ladder: withdraw, token, abandon; on every backend."""
 
-import backend_jobs as jobs
+import jobs
 import pytest
 import trio
 

@@ -3,7 +3,7 @@
 import operator
 from array import array
 
-import backend_jobs as jobs
+import jobs
 import pytest
 import trio
 

@@ -1,5 +1,6 @@
 """Which backend "auto" is, and what is said of those that are not there."""
 
+import os
 import subprocess
 import sys
 
@@ -70,3 +71,38 @@ def test_a_script_without_a_guard_is_told(interpreters, tmp_path):
     )
     assert done.returncode == 1
     assert "put 'if __name__ == \"__main__\":' before" in done.stderr
+
+
+LATE = """
+import runtime, trio
+
+async def main():
+    await runtime.spawn_cpu_work(late)
+
+if __name__ == "__main__":
+    def late():
+        pass
+    trio.run(main)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [(["-c", LATE], "at the prompt, in a notebook"), (["late.py"], "under 'if __name")],
+)
+def test_a_function_that_a_worker_cannot_find(interpreters, tmp_path, options, where):
+    (tmp_path / "late.py").write_text(LATE)
+    done = subprocess.run(
+        [sys.executable, "-P", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "RUNTIME_BACKEND": "interpreters"},
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert "CrossingError: a worker's interpreter did not find" in last
+    assert "'late'" in last
+    assert where in last

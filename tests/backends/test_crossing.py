@@ -10,8 +10,8 @@ import subprocess
 import sys
 import weakref
 
-import backend_jobs as jobs
 import hypothesis
+import jobs
 import pytest
 import trio
 import trio.lowlevel
@@ -185,6 +185,12 @@ async def test_an_error_that_cannot_be_rebuilt_is_shown(single):
     assert "in raise_unpicklable" in str(caught.value)
 
 
+async def test_an_error_whose_arguments_are_not_its_args(single):
+    with pytest.raises(jobs.Failed, match=r"^ink failed with 7$") as caught:
+        await single.spawn_cpu_work(jobs.fail_with, "ink", 7)
+    assert (caught.value.name, caught.value.code) == ("ink", 7)
+
+
 def test_an_error_keeps_what_it_has():
     error = KeyError("a", 1)
     error.add_note("beside")
@@ -215,6 +221,7 @@ async def test_many_jobs_leave_nothing(single):
 
 async def test_a_look_takes_the_news_before_the_pump_does(single):
     registry = single._intake.registry
+    await single.spawn_cpu_work(jobs.add, 1)  # else the news may be that it is there
     job = single.submit_nowait(jobs.add, 1, 2)
     select.select([registry.fileno()], [], [], TIMEOUT)
     assert job.state is runtime.JobState.RUNNING  # done, and not at home yet

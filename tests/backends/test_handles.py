@@ -1,6 +1,6 @@
 """Handles of the public modules for interpreters cross: queues and interpreters."""
 
-import backend_jobs as jobs
+import jobs
 import pytest
 
 try:  # 3.14

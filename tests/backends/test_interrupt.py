@@ -4,7 +4,7 @@ import os
 import select
 from functools import partial
 
-import backend_jobs as jobs
+import jobs
 import pytest
 import trio
 from helpers import wait_until

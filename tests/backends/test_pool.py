@@ -2,7 +2,7 @@
 
 import functools
 
-import backend_jobs as jobs
+import jobs
 import pytest
 import trio
 

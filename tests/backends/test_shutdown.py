@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 
-import backend_jobs as jobs
+import jobs
 import pytest
 import trio
 

@@ -15,7 +15,7 @@ ROUNDS = int(os.environ.get("RUNTIME_STORM_ROUNDS", "3"))
 SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
 
 STORM = """
-import random, sys, trio, runtime, backend_jobs as jobs
+import random, sys, trio, runtime, jobs
 
 async def main(rounds, seed):
     order = random.Random(seed)

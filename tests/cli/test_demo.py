@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from runtime._backends import BACKENDS, why_unavailable
 from runtime._cli import demo
 from runtime._cli.comparison import Comparison, Pass
 
@@ -20,7 +21,7 @@ def test_demo_compares_three_ways_and_tells_findings(run_cli):
     for way in (
         r"plain Python, one core +[\d.]+ s +1\.00x",
         r"pool, 2 workers \(\w+\) +[\d.]+ s +[\d.]+x +\d+%",
-        r"ceiling: best cut, 2 bare threads +[\d.]+ s +[\d.]+x +100%",
+        r"ceiling: best cut, 2 bare (threads|interpreters) +[\d.]+ s +[\d.]+x +100%",
         r"dispatch latency, pool idle +[\d.]+ \ws +[\d.]+ \ws",
         r"busy \d+% of the time: [\d,]+ jobs?, [\d,]+ stolen",
         r"longest function: [\w.]+ \(.+:\d+\) +[\d,]+ lines",
@@ -29,6 +30,17 @@ def test_demo_compares_three_ways_and_tells_findings(run_cli):
         assert re.search(way, done.stdout), way
     assert "The results of all three are equal." in done.stdout
     assert ("has a GIL" in done.stdout) == sys._is_gil_enabled()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_ceiling_is_of_the_pools_kind(run_cli, backend):
+    if (reason := why_unavailable(backend)) is not None:
+        pytest.skip(reason)
+    done = run_cli("demo", "--limit", 2, "--workers", 2, "--backend", backend)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"pool, 2 workers ({backend})" in done.stdout
+    assert f"best cut, 2 bare {backend}" in done.stdout
 
 
 def test_demo_with_one_module_works(run_cli):

@@ -5,7 +5,7 @@ import weakref
 
 import outcome
 import pytest
-from helpers import TIMEOUT, held
+from helpers import TIMEOUT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -395,11 +395,11 @@ def test_job_cancelled_in_an_item_stops_the_batch_without_an_error(lone, fine):
     assert this.token.is_set
 
 
-def test_withdraw_first_piece_closes_the_batch(lone, calls):
+def test_withdraw_first_piece_closes_the_batch(lone, calls, gate):
     this = Run(pytest.fail, range(100))
-    with held() as gate:
+    with gate:
         calls.inject(lone, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         first = this.batch.first_piece()
         lone.inject(first)
         assert lone.withdraw(first)

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 import pytest
-from helpers import TIMEOUT, held, run_threaded, white_box
+from helpers import TIMEOUT, run_threaded, white_box
 
 from runtime._core import DONE, WITHDRAWN, Registry, Worker, current_worker, sync
 from runtime._core import worker as worker_module
@@ -103,22 +103,22 @@ def test_inject_many_of_nothing_does_nothing(lone, calls):
     assert calls.inject(lone, len, "ab").wait() == 2
 
 
-def test_lone_worker_runs_outside_jobs_in_order(lone, calls):
+def test_lone_worker_runs_outside_jobs_in_order(lone, calls, gate):
     runs = []
-    with held() as gate:
+    with gate:
         calls.inject(lone, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         made = [calls.make(runs.append, n) for n in range(50)]
         lone.inject_many([call.job for call in made])
     made[-1].wait()
     assert runs == list(range(50))
 
 
-def test_lanes_urgent_work_overtakes(lone, calls):
+def test_lanes_urgent_work_overtakes(lone, calls, gate):
     runs = []
-    with held() as gate:
+    with gate:
         calls.inject(lone, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         injected = [calls.inject(lone, runs.append, n, lane=n) for n in (2, 1, 0)]
     for call in injected:
         call.wait()
@@ -230,11 +230,11 @@ def test_two_registries_whose_jobs_wait_for_each_other(open_registry, calls):
 # Withdrawing
 
 
-def test_withdraw_before_the_job_begins_wins(lone, calls):
+def test_withdraw_before_the_job_begins_wins(lone, calls, gate):
     runs = []
-    with held() as gate:
+    with gate:
         calls.inject(lone, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         call = calls.inject(lone, runs.append, 1)
         assert lone.withdraw(call.job)
     assert call.left.wait(TIMEOUT)
@@ -242,10 +242,10 @@ def test_withdraw_before_the_job_begins_wins(lone, calls):
     assert (runs, call.job.phase, call.leave_count) == ([], WITHDRAWN, 1)
 
 
-def test_withdraw_while_the_job_runs_loses(lone, calls):
-    with held() as gate:
+def test_withdraw_while_the_job_runs_loses(lone, calls, gate):
+    with gate:
         call = calls.inject(lone, gate.hold, 5)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         assert not lone.withdraw(call.job)
     assert call.wait() == 5
 
@@ -270,11 +270,11 @@ def test_withdraw_job_in_a_worker_s_deque_is_skipped(lone, calls):
     assert (runs, inner.leave_count) == ([], 1)
 
 
-def test_withdraw_in_a_loop_behind_a_stuck_worker_does_not_grow(lone, calls):
+def test_withdraw_in_a_loop_behind_a_stuck_worker_does_not_grow(lone, calls, gate):
     withdrawn = []
-    with held() as gate:
+    with gate:
         calls.inject(lone, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         kept = [calls.inject(lone, len, "ab") for _ in range(10)]
         most = 0
         for _ in range(3_000):
@@ -300,11 +300,11 @@ def test_stop_idle(open_registry, wait_for):
     assert not any(thread.is_alive() for thread in registry._threads)
 
 
-def test_stop_busy_runs_what_was_accepted(open_registry, calls):
+def test_stop_busy_runs_what_was_accepted(open_registry, calls, gate):
     registry = open_registry(2)
-    with held() as gate:
+    with gate:
         stuck = calls.inject(registry, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         queued = [calls.inject(registry, len, "ab") for _ in range(100)]
         registry.stop()
     registry.join()
@@ -312,15 +312,15 @@ def test_stop_busy_runs_what_was_accepted(open_registry, calls):
     assert [call.wait() for call in queued] == [2] * 100
 
 
-def test_stop_runs_what_a_last_job_pushes(lone, calls):
-    with held() as gate:
+def test_stop_runs_what_a_last_job_pushes(lone, calls, gate):
+    with gate:
 
         def outer():
             gate.hold()
             return [push_inside(calls, len, "ab") for _ in range(10)]
 
         call = calls.inject(lone, outer)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         lone.stop()
     lone.join()
     assert [inner.wait() for inner in call.wait()] == [2] * 10
@@ -350,11 +350,11 @@ def test_stop_before_the_start_runs_what_is_there_and_ends(calls):
     assert call.wait() == 2
 
 
-def test_join_but_not_a_stuck_worker(open_registry, calls):
+def test_join_but_not_a_stuck_worker(open_registry, calls, gate):
     registry = open_registry(2)
-    with held() as gate:
+    with gate:
         call = calls.inject(registry, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         (stuck,) = registry.running_jobs()
         registry.stop()
         registry.join(but_not={stuck})
@@ -482,10 +482,10 @@ def all_parked(registry):
     return all(worker.parks == worker.wake_ups + 1 for worker in registry.statistics())
 
 
-def test_busy_workers_are_not_idle(open_registry, calls):
+def test_busy_workers_are_not_idle(open_registry, calls, gate):
     registry = open_registry(2)
     barrier = threading.Barrier(3)
-    with held() as gate:
+    with gate:
 
         def body():
             barrier.wait(TIMEOUT)
@@ -531,10 +531,10 @@ def test_statistics_account_for_every_job(open_registry, calls, wait_for):
     assert sum(worker.jobs_executed for worker in workers) == 100
 
 
-def test_statistics_withdrawn_jobs_are_not_executed(lone, calls):
-    with held() as gate:
+def test_statistics_withdrawn_jobs_are_not_executed(lone, calls, gate):
+    with gate:
         calls.inject(lone, gate.hold)
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         for _ in range(5):
             assert lone.withdraw(calls.inject(lone, len, "ab").job)
     calls.inject(lone, len, "ab").wait()

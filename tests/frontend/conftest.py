@@ -2,40 +2,10 @@
 
 import pytest
 import trio
-from helpers import TIMEOUT, Gate
+from helpers import TIMEOUT
 
-import runtime
 from runtime._core import Registry
 from runtime._frontend.opening import run_pool
-
-
-@pytest.fixture
-async def pool():
-    """A pool of two workers."""
-    async with runtime.open_worker_pool(2, name="test") as pool:
-        yield pool
-
-
-@pytest.fixture
-async def single():
-    """A pool of one worker."""
-    async with runtime.open_worker_pool(1, name="single") as pool:
-        yield pool
-
-
-@pytest.fixture
-async def inline():
-    """A pool whose jobs run in the Trio thread."""
-    async with runtime.testing.inline_pool() as pool:
-        yield pool
-
-
-@pytest.fixture
-def gate():
-    """A gate that is open at the latest when the test ends."""
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from helpers import cancelled_after, wait_until
 import runtime
 from runtime._frontend.batch import Chunks
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 variable = contextvars.ContextVar("variable", default="unset")
 
 
@@ -248,7 +250,7 @@ async def test_chunked_wrong_number_of_results_is_an_error(pool, returned, numbe
     with pytest.raises(ExceptionGroup) as info:
         await pool.spawn_chunked_parallel([1, 2], 2, wrong)
     (error,) = info.value.exceptions
-    assert f"returned {number} results for a chunk of 2 items" in str(error)
+    assert f"returned {number} results for 2 items" in str(error)
 
 
 async def test_chunked_error_arrives_in_a_group(pool):

@@ -3,10 +3,12 @@ import threading
 import pytest
 import trio
 import trio.testing
-from helpers import TIMEOUT, Gate
+from helpers import TIMEOUT
 
 import runtime
 from runtime import from_worker
+
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
 
 
 async def test_blocking_lets_another_job_run_in_its_place(single):
@@ -44,8 +46,8 @@ async def test_blocking_left_by_an_error_gives_the_place_back(single):
     assert single.statistics().waiting == 0
 
 
-async def test_blocking_jobs_are_counted(single):
-    gate = Gate()
+async def test_blocking_jobs_are_counted(single, make_gate):
+    gate = make_gate()
 
     def work():
         with runtime.blocking():
@@ -74,8 +76,8 @@ async def test_blocking_in_an_inline_pool_changes_nothing(inline):
     assert await inline.spawn_cpu_work(work) == 1
 
 
-async def test_blocking_beyond_the_spare_limit_raises_deadlock_error():
-    gate = Gate()
+async def test_blocking_beyond_the_spare_limit_raises_deadlock_error(make_gate):
+    gate = make_gate()
 
     def work():
         with runtime.blocking():
@@ -118,7 +120,7 @@ async def test_pool_of_one_worker_that_calls_itself_too_deep_raises_deadlock_err
 
 
 @pytest.mark.parametrize("verb", ["spawn_cpu_work", "batch", "submit", "chunked"])
-async def test_full_pool_that_calls_itself_waits_for_no_place(verb):
+async def test_full_pool_that_calls_itself_waits_for_no_place(verb, make_gate):
     """Every place is held by a job that waits for the next."""
     async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
 
@@ -140,7 +142,7 @@ async def test_full_pool_that_calls_itself_waits_for_no_place(verb):
 
         assert await pool.spawn_cpu_work(descend, 8) == 8
         # All places were given back: two fit, a third one does not.
-        gate = Gate()
+        gate = make_gate()
         jobs = [pool.submit_nowait(gate.hold), pool.submit_nowait(int)]
         with pytest.raises(trio.WouldBlock):
             pool.submit_nowait(int)

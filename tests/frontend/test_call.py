@@ -13,6 +13,8 @@ from trio.testing import wait_all_tasks_blocked
 import runtime
 from runtime._frontend.call import Poller
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 variable = contextvars.ContextVar("variable", default="unset")
 
 

@@ -8,6 +8,8 @@ import trio.testing
 import runtime
 from runtime._util import available_cores
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 
 def double(x):
     return 2 * x

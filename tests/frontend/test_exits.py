@@ -11,6 +11,8 @@ import textwrap
 import pytest
 from helpers import TIMEOUT
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 pytestmark = pytest.mark.slow
 
 BEGIN = """

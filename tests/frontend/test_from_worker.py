@@ -10,6 +10,8 @@ from helpers import TIMEOUT, wait_until
 import runtime
 from runtime import from_worker
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 variable = contextvars.ContextVar("variable", default="unset")
 
 
@@ -116,7 +118,7 @@ async def test_run_inside_a_cancelled_call_raises_cancelled_there(pool, gate):
     seen = []
 
     async def sleep():
-        gate.entered.set()
+        gate.enter()
         try:
             await trio.sleep_forever()
         except trio.Cancelled:
@@ -148,7 +150,7 @@ async def test_run_in_a_child_task_is_cancelled_with_its_job(pool, gate, kind):
     seen = []
 
     async def sleep():
-        gate.entered.set()
+        gate.enter()
         try:
             await trio.sleep_forever()
         finally:

@@ -8,6 +8,8 @@ from helpers import run_threaded, wait_until
 import runtime
 from runtime import JobState
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 variable = contextvars.ContextVar("variable", default="unset")
 
 

@@ -8,6 +8,8 @@ from helpers import TIMEOUT, wait_until
 
 import runtime
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 
 class Loop:
     """Pure Python that never ends by itself and never asks."""
@@ -201,7 +203,7 @@ async def test_interrupt_of_an_endless_batch_item_stops_the_others(pool, loop):
 
 
 async def test_unreached_job_is_counted_and_reported(pool, gate):
-    pool.submit_nowait(gate.opened.wait, TIMEOUT, name="stuck", on_cancel="interrupt")
+    pool.submit_nowait(gate.passes, TIMEOUT, name="stuck", on_cancel="interrupt")
     await wait_until(lambda: pool.statistics().running == 1)
     assert pool.statistics().unreached == 0
     lock = threading.Lock()

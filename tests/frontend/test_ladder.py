@@ -24,6 +24,8 @@ from hypothesis import strategies as st
 import runtime
 from runtime._frontend.shutdown import TOKEN_GRACE
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 pytestmark = pytest.mark.slow
 
 QUEUED, RUNNING, DONE, WITHDRAWN = runtime.JobState

@@ -6,6 +6,8 @@ import trio.testing
 
 import runtime
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 variable = contextvars.ContextVar("variable", default="unset")
 
 

@@ -7,6 +7,8 @@ import runtime
 from runtime._frontend.intake import Intake
 from runtime._frontend.protected import protected
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 
 @protected
 @asynccontextmanager

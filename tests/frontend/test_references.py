@@ -15,6 +15,8 @@ import runtime
 from runtime._frontend.call import Call
 from runtime.testing import inline_pool
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
+
 
 class Thing:
     """Something a weak reference can watch."""

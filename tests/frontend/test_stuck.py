@@ -6,10 +6,12 @@ import threading
 import pytest
 import trio
 import trio.testing
-from helpers import TIMEOUT, Gate, wait_until
+from helpers import TIMEOUT, wait_until
 
 import runtime
 from runtime._frontend import stuck
+
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
 
 HOUR = 3600.0
 
@@ -63,9 +65,9 @@ async def test_stuck_job_is_reported_once_with_its_stack(mock_clock, reports):
 
 
 async def test_job_that_waits_is_reported_without_a_stack(
-    mock_clock, reports, impatient
+    mock_clock, reports, impatient, make_gate
 ):
-    gate = Gate()
+    gate = make_gate()
 
     def work():
         with runtime.blocking():
@@ -91,8 +93,10 @@ async def test_jobs_that_are_quick_are_not_reported(mock_clock, reports):
     assert reports() == []
 
 
-async def test_pool_that_is_closing_still_reports(mock_clock, reports, impatient):
-    gate = Gate()
+async def test_pool_that_is_closing_still_reports(
+    mock_clock, reports, impatient, make_gate
+):
+    gate = make_gate()
     async with trio.open_nursery() as nursery:
 
         async def hold_pool():

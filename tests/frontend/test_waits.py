@@ -3,15 +3,16 @@
 import pytest
 import trio
 import trio.testing
-from helpers import Gate
 
 import runtime
 from runtime import from_worker
 
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
 
-async def test_job_that_waits_for_itself_raises_deadlock_error(pool):
+
+async def test_job_that_waits_for_itself_raises_deadlock_error(pool, make_gate):
     jobs = []
-    gate = Gate()
+    gate = make_gate()
 
     def work():
         gate.hold()
@@ -24,8 +25,10 @@ async def test_job_that_waits_for_itself_raises_deadlock_error(pool):
 
 
 @pytest.mark.parametrize("count", [2, 3])
-async def test_jobs_that_wait_for_each_other_raise_deadlock_error(pool, count):
-    gate, jobs, caught = Gate(), [], []
+async def test_jobs_that_wait_for_each_other_raise_deadlock_error(
+    pool, count, make_gate
+):
+    gate, jobs, caught = make_gate(), [], []
 
     def work(index):
         gate.hold()
@@ -44,9 +47,9 @@ async def test_jobs_that_wait_for_each_other_raise_deadlock_error(pool, count):
     assert message == f"job {this!r} cannot wait for job {that!r}, which waits for it"
 
 
-async def test_cycle_through_a_call_is_found(pool):
+async def test_cycle_through_a_call_is_found(pool, make_gate):
     """A job waits for a call whose job waits for the first."""
-    jobs, gate = [], Gate()
+    jobs, gate = [], make_gate()
 
     def inner():
         return jobs[0].result()
@@ -61,8 +64,8 @@ async def test_cycle_through_a_call_is_found(pool):
         await jobs[0].wait()
 
 
-async def test_cycle_through_a_batch_is_found(pool):
-    jobs, gate = [], Gate()
+async def test_cycle_through_a_batch_is_found(pool, make_gate):
+    jobs, gate = [], make_gate()
 
     def item(_):
         return jobs[0].result()
@@ -80,8 +83,8 @@ async def test_cycle_through_a_batch_is_found(pool):
     assert isinstance(error, runtime.DeadlockError)
 
 
-async def test_cycle_through_a_map_is_found(pool):
-    jobs, gate = [], Gate()
+async def test_cycle_through_a_map_is_found(pool, make_gate):
+    jobs, gate = [], make_gate()
 
     def item(_):
         return jobs[0].result()
@@ -101,8 +104,8 @@ async def test_cycle_through_a_map_is_found(pool):
     assert info.group_contains(runtime.DeadlockError)
 
 
-async def test_cycle_through_a_child_task_is_found(pool):
-    jobs, gate = [], Gate()
+async def test_cycle_through_a_child_task_is_found(pool, make_gate):
+    jobs, gate = [], make_gate()
 
     async def in_a_child():
         async with trio.open_nursery() as nursery:
@@ -119,8 +122,8 @@ async def test_cycle_through_a_child_task_is_found(pool):
     assert info.group_contains(runtime.DeadlockError)
 
 
-async def test_task_that_outlives_the_request_is_no_cycle(pool):
-    jobs, gate, values, started = [], Gate(), [], trio.Event()
+async def test_task_that_outlives_the_request_is_no_cycle(pool, make_gate):
+    jobs, gate, values, started = [], make_gate(), [], trio.Event()
 
     async def note_value():
         values.append(await jobs[0].wait())
@@ -143,9 +146,9 @@ async def test_task_that_outlives_the_request_is_no_cycle(pool):
     assert values == ["done"]
 
 
-async def test_task_beside_the_request_is_no_cycle(pool):
+async def test_task_beside_the_request_is_no_cycle(pool, make_gate):
     """A sibling of the host waits for a job that waits for the host's own."""
-    jobs, gate = [], Gate()
+    jobs, gate = [], make_gate()
     go_on = trio.Event()
 
     async def sibling():

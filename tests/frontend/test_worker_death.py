@@ -5,11 +5,13 @@ import threading
 import pytest
 import trio
 import trio.testing
-from helpers import Gate, wait_until
+from helpers import wait_until
 
 import runtime
 from runtime._core import sync
 from runtime._frontend.call import Call
+
+pytestmark = pytest.mark.threads_only("uses what cannot cross")
 
 
 def refuse_threads(monkeypatch, after):
@@ -58,8 +60,10 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("error", "kind", "message"), FAILURES)
-async def test_error_out_of_the_machinery_reaches_all_who_wait(error, kind, message):
-    gate, caught, ran = Gate(), [], []
+async def test_error_out_of_the_machinery_reaches_all_who_wait(
+    error, kind, message, make_gate
+):
+    gate, caught, ran = make_gate(), [], []
 
     async def wait_for_job(job):
         with pytest.raises(kind, match=message) as info:
@@ -98,8 +102,10 @@ async def test_error_out_of_the_machinery_is_said_once_with_what_the_body_raised
     assert kinds == [ValueError, runtime.BrokenWorkerError]
 
 
-async def test_error_out_of_the_machinery_that_the_body_lets_pass_is_not_doubled():
-    gate = Gate()
+async def test_error_out_of_the_machinery_that_the_body_lets_pass_is_not_doubled(
+    make_gate,
+):
+    gate = make_gate()
     with pytest.raises(runtime.BrokenWorkerError, match="was ended by SystemExit"):
         async with runtime.open_worker_pool(1) as pool:
             job = await pool.submit(gate.hold)
@@ -112,9 +118,9 @@ async def test_error_out_of_the_machinery_that_the_body_lets_pass_is_not_doubled
                     gate.open()
 
 
-async def test_delivery_that_fails_reaches_all_who_wait(monkeypatch):
+async def test_delivery_that_fails_reaches_all_who_wait(monkeypatch, make_gate):
     """A bug of ours in the Trio thread: also who was to get the delivery goes on."""
-    gate, caught = Gate(), []
+    gate, caught = make_gate(), []
     bug = LookupError("a bug of ours")
 
     def take_answer(_call):
@@ -132,7 +138,7 @@ async def test_delivery_that_fails_reaches_all_who_wait(monkeypatch):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait_for, running.wait)
                 await trio.testing.wait_all_tasks_blocked()
-                other = Gate()
+                other = make_gate()
                 nursery.start_soon(wait_for, pool.spawn_cpu_work, other.hold)
                 await other.wait_entered()
                 with trio.CancelScope(shield=True):  # the pool's block is cancelled

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from helpers import TIMEOUT, held, run_threaded
+from helpers import TIMEOUT, run_threaded
 
 import runtime
 from runtime.lowlevel import current_worker
@@ -46,11 +46,11 @@ def test_race_broadcast_vs_broadcast(sync_pool):
         assert rounds == [workers] * 20
 
 
-def test_broadcast_waits_for_a_busy_worker(pair):
-    with held() as gate:
+def test_broadcast_waits_for_a_busy_worker(pair, gate):
+    with gate:
         busy = threading.Thread(target=pair.run, args=[gate.hold])
         busy.start()
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         answers = []
         caller = threading.Thread(
             target=lambda: answers.append(pair.run(runtime.broadcast, index))

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from helpers import TIMEOUT, held
+from helpers import TIMEOUT
 
 import runtime
 from runtime._iter.terminals import Find
@@ -48,17 +48,17 @@ def test_chain_over_a_source_that_got_shorter_fails(pair, splitting):
     assert "fewer items" in str(caught.value.exceptions[0])
 
 
-def test_nothing_is_combined_where_nothing_is_stolen(pair, eager):
+def test_nothing_is_combined_where_nothing_is_stolen(pair, eager, gate):
     def combine(left, right):
         raise AssertionError
 
     def append(some, item):
         return [*some, item]
 
-    with held() as gate:
+    with gate:
         holder = threading.Thread(target=pair.run, args=[gate.hold])
         holder.start()
-        gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         for data in (range(500), iter(range(500))):
             with eager(combines=False):
                 chain = runtime.par_iter(data)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import trio
-from helpers import TIMEOUT, held
+from helpers import TIMEOUT
 
 import runtime
 
@@ -123,9 +123,9 @@ async def test_cancelled_chain_stops_at_its_next_leaf(make):
         assert pool.statistics().in_flight == 0
 
 
-async def test_item_that_sees_the_cancellation_ends_the_chain():
+async def test_item_that_sees_the_cancellation_ends_the_chain(gate):
     async with runtime.open_worker_pool(2) as pool:
-        with held() as gate:
+        with gate:
             chain = pool.par_iter(range(100))
             job = await pool.submit(
                 lambda: runtime.par_iter(range(100)).for_each(

@@ -4,7 +4,7 @@ import contextvars
 import threading
 
 import pytest
-from helpers import TIMEOUT, held
+from helpers import TIMEOUT
 
 import runtime
 
@@ -126,7 +126,7 @@ def test_scope_takes_nothing_after_its_end(pair):
         scope.spawn(int)
 
 
-def test_scope_waiting_worker_runs_calls_of_its_scope_only(pair):
+def test_scope_waiting_worker_runs_calls_of_its_scope_only(pair, gate):
     """A waiting worker may hold the user's lock: only its own calls run on it.
 
     1. one of two workers is held; the other opens a scope, and its call is held, too;
@@ -135,7 +135,7 @@ def test_scope_waiting_worker_runs_calls_of_its_scope_only(pair):
     3. it begins after the scope has ended.
     """
     order = []
-    with held() as gate:
+    with gate:
 
         def call():
             gate.hold()
@@ -144,7 +144,7 @@ def test_scope_waiting_worker_runs_calls_of_its_scope_only(pair):
         def work():
             with runtime.scope() as scope:
                 scope.spawn(call)
-                assert gate.entered.wait(TIMEOUT)  # stolen: it runs elsewhere
+                gate.block_until_entered()  # stolen: it runs elsewhere
             order.append("scope")
 
         def other():
@@ -152,7 +152,7 @@ def test_scope_waiting_worker_runs_calls_of_its_scope_only(pair):
 
         threads = [threading.Thread(target=pair.run, args=[work])]
         threads[0].start()
-        assert gate.entered.wait(TIMEOUT)
+        gate.block_until_entered()
         threads.append(threading.Thread(target=pair.run, args=[other]))
         threads[1].start()
         gate.open()
@@ -163,9 +163,9 @@ def test_scope_waiting_worker_runs_calls_of_its_scope_only(pair):
     assert "other" in order
 
 
-async def test_scope_in_a_cancelled_job_ends_it():
+async def test_scope_in_a_cancelled_job_ends_it(gate):
     async with runtime.open_worker_pool(2) as pool:
-        with held() as gate:
+        with gate:
 
             def work():
                 with runtime.scope() as scope:

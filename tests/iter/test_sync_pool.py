@@ -4,7 +4,7 @@ import contextvars
 import threading
 
 import pytest
-from helpers import TIMEOUT, held
+from helpers import TIMEOUT
 
 import runtime
 
@@ -73,7 +73,7 @@ async def test_sync_pool_in_trio_says_what_to_write():
         pass
 
 
-def test_interrupted_wait_asks_the_job_to_stop_and_waits(pair, interrupt):
+def test_interrupted_wait_asks_the_job_to_stop_and_waits(pair, interrupt, gate):
     """Ctrl-C reaches the thread that waits; the job is over when it leaves.
 
     1. the job runs until it is asked to stop, and says so;
@@ -83,7 +83,7 @@ def test_interrupted_wait_asks_the_job_to_stop_and_waits(pair, interrupt):
     ended = []
 
     def work():
-        with held() as gate:
+        with gate:
             try:
                 interrupt.send()
                 gate.hold_while(runtime.check_cancelled)

@@ -1,7 +1,6 @@
 """Processors, and a handler whose requests say what to do."""
 
 import pytest
-from helpers import Gate
 
 import runtime
 
@@ -12,32 +11,9 @@ def answer(request):
 
 
 @pytest.fixture
-def gate():
-    """A gate that is open at the latest when the test ends."""
-    gate = Gate()
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
-async def pool():
-    """A pool of two workers."""
-    async with runtime.open_worker_pool(2, name="test") as pool:
-        yield pool
-
-
-@pytest.fixture
-async def single():
-    """A pool of one worker."""
-    async with runtime.open_worker_pool(1, name="single") as pool:
-        yield pool
-
-
-@pytest.fixture
-async def inline():
-    """A pool whose jobs run in the Trio thread."""
-    async with runtime.testing.inline_pool() as pool:
-        yield pool
+def backend():
+    """Requests say what to do by functions that cannot cross to an interpreter."""
+    return "threads"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 import outcome
 import pytest
 import trio
-from helpers import TIMEOUT, Gate, wait_until
+from helpers import TIMEOUT, wait_until
 from trio.testing import wait_all_tasks_blocked
 
 import runtime
@@ -385,7 +385,7 @@ class Endless:
         self.gate, self.ended_by = gate, []
 
     def __call__(self):
-        self.gate.entered.set()
+        self.gate.enter()
         too_late = time.monotonic() + TIMEOUT
         try:
             while time.monotonic() < too_late:
@@ -430,10 +430,10 @@ async def test_timeout_that_interrupts_a_batch_handler(
 
 
 async def test_timeout_interrupts_no_request_that_came_along(
-    single, make, gate, endless, jump, mock_clock
+    single, make, gate, make_gate, endless, jump, mock_clock
 ):
     """All are brought while the worker is held, so that one batch could take them."""
-    gate_before, endless.gate = gate, Gate()
+    gate_before, endless.gate = gate, make_gate()
     async with (
         make(single, batch_size=10, on_timeout="interrupt") as processor,
         trio.open_nursery() as nursery,
@@ -452,9 +452,9 @@ async def test_timeout_interrupts_no_request_that_came_along(
 
 
 async def test_timeout_interrupts_no_request_beside_it(
-    pool, make, gate, endless, jump, mock_clock
+    pool, make, gate, make_gate, endless, jump, mock_clock
 ):
-    endless.gate = Gate()
+    endless.gate = make_gate()
 
     def beside():
         gate.hold_while(lambda: None)

@@ -111,7 +111,7 @@ async def test_batch_handler_that_raises_fails_each_request(pool, make):
 async def test_batch_handler_with_a_missing_answer_is_told(pool, make):
     async with make(pool, handler=lambda b: b[1:], takes_batch=True) as processor:
         (result,) = await processor.execute_parallel_batch([1])
-    with pytest.raises(ValueError, match="returned 0 responses for a batch of 1"):
+    with pytest.raises(ValueError, match="returned 0 results for 1 items"):
         result.unwrap()
 
 

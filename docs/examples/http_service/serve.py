@@ -49,7 +49,8 @@ async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:
         runtime.open_worker_pool(name=limits.thread_name_prefix) as pool,
         runtime.ParallelProcessor(score, limits, pool=pool) as processor,
     ):
-        await pool.broadcast(give_way)
+        if pool.statistics().backend == "threads":  # interpreters have no broadcast
+            await pool.broadcast(give_way)
         await serve_until_signal(Service(processor), host, port)
     statistics = processor.statistics()
     print(

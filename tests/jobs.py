@@ -19,8 +19,19 @@ def square(x):
     return x * x
 
 
+def double(x):
+    return 2 * x
+
+
 def same(x):
     return x
+
+
+def in_turn(*steps):
+    """Call one after the other; return what the last returned."""
+    for step in steps:
+        result = step()
+    return result
 
 
 def fail(message):
@@ -42,6 +53,13 @@ class Unpicklable(Exception):
         raise TypeError("not me")
 
 
+class Failed(Exception):
+    def __init__(self, name, code):
+        super().__init__(f"{name} failed with {code}")
+        self.name = name
+        self.code = code
+
+
 class Evil(Exception):
     def __str__(self):
         raise RuntimeError("no text")
@@ -59,6 +77,10 @@ def raise_odd(kind):
     raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "memory": MemoryError}[
         kind
     ]
+
+
+def fail_with(name, code):
+    raise Failed(name, code)
 
 
 def raise_unpicklable():

@@ -1,0 +1,65 @@
+"""Handlers that another interpreter can import."""
+
+import contextvars
+import threading
+
+import runtime
+
+greeting = contextvars.ContextVar("greeting", default="nobody")
+
+
+def double(request):
+    return 2 * request
+
+
+def double_all(requests):
+    return [2 * request for request in requests]
+
+
+def too_few(requests):
+    return requests[1:]
+
+
+def invert(request):
+    """Fail for 0."""
+    return 1 / request
+
+
+def lock_for_odd(request):
+    """Return what cannot cross, for odd numbers."""
+    return threading.Lock() if request % 2 else request
+
+
+def cancel_odd(request):
+    """End itself as cancelled, for odd numbers."""
+    if request % 2:
+        raise runtime.JobCancelled
+    return request
+
+
+def greet(_request):
+    """Return the caller's context variable."""
+    return greeting.get()
+
+
+def leave_at_zero(request):
+    """Raise `SystemExit` for 0."""
+    if request == 0:
+        raise SystemExit
+    return request
+
+
+def hold(gate):
+    return gate.hold()
+
+
+def look(gate):
+    """Run until the token is set."""
+    gate.hold_while(runtime.check_cancelled)
+
+
+def spin(gate):
+    """Run for ever, without a look."""
+    gate.enter()
+    while True:
+        pass
