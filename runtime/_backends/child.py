@@ -230,7 +230,7 @@ def _error_answer(error: BaseException) -> Answer:
         return answers.ERROR, (dumps(CrossingError(repr(type(failure))))[0],)
 
 
-def context_of(variables: list[tuple[str, str, object]]) -> Context:
+def context_of(variables: tuple[tuple[str, str, object], ...]) -> Context:
     """Return a fresh context with the variables that crossed."""
     context = Context()
     for module, name, value in variables:

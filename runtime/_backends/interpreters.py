@@ -298,7 +298,8 @@ def _encoded(job: Job) -> tuple[tuple[object, ...], tuple[memoryview, ...], int]
         data, buffers = dumps(call)
     except Exception as error:
         raise blame.call_cannot_cross(fn, args, error) from error
-    return (data,), tuple(buffer.raw() for buffer in buffers), 1
+    lent = tuple(buffer.raw() for buffer in buffers) if buffers else ()
+    return (data,), lent, 1
 
 
 def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
@@ -342,8 +343,10 @@ _names: dict[ContextVar[object], tuple[str, str] | None] = {}
 _NOT_SENT = ("runtime.", "trio.", "sniffio", "pytest_trio.")
 
 
-def encode_variables(context: Context) -> list[tuple[str, str, object]]:
+def encode_variables(context: Context) -> tuple[tuple[str, str, object], ...]:
     """Return the variables that can cross: found by name, with values that pickle."""
+    if not context:
+        return ()
     found: list[tuple[str, str, object]] = []
     for variable, value in context.items():
         try:
@@ -352,7 +355,7 @@ def encode_variables(context: Context) -> list[tuple[str, str, object]]:
             name = _names[variable] = _name_of(variable)
         if name is not None and _crosses(value):
             found.append((*name, value))
-    return found
+    return tuple(found)
 
 
 def _name_of(variable: ContextVar[object]) -> tuple[str, str] | None:

@@ -202,6 +202,13 @@ shared_queues_drain(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+shared_queues_hush(PyObject *op, PyObject *is_hushed)
+{
+    outbox_hush(&shared_of(op)->outbox, Py_IsTrue(is_hushed));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 shared_queues_running(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     shared_t *shared = shared_of(op);
@@ -333,6 +340,8 @@ static PyMethodDef shared_queues_methods[] = {
     {"drain", shared_queues_drain, METH_NOARGS,
      PyDoc_STR("Return the news of jobs that left the scheduler, the oldest first:\n"
                "(id, answer, frames, start, stop, is_last, worker_index, run_ns).")},
+    {"hush", shared_queues_hush, METH_O,
+     PyDoc_STR("Say whether the owner looks by itself, so that no bell need ring.")},
     {"running", shared_queues_running, METH_NOARGS,
      PyDoc_STR("Return the id of what each worker runs, 0 for nothing.")},
     {"stop", shared_queues_stop, METH_NOARGS,
@@ -502,13 +511,6 @@ shared_worker_share(PyObject *op, PyObject *number)
 }
 
 static PyObject *
-shared_worker_leave(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    shared_worker_leave_seat((SharedWorkerObject *)op);
-    Py_RETURN_NONE;
-}
-
-static PyObject *
 shared_worker_look_outside_next(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     SharedWorkerObject *self = (SharedWorkerObject *)op;
@@ -563,8 +565,6 @@ static PyMethodDef shared_worker_methods[] = {
                "buffers, which are copied.")},
     {"share", shared_worker_share, METH_O,
      PyDoc_STR("Cut the frames from the given one on off the running job, for others.")},
-    {"leave", shared_worker_leave, METH_NOARGS,
-     PyDoc_STR("Free the seat; a running job is reported as broken.")},
     {"look_outside_next", shared_worker_look_outside_next, METH_NOARGS,
      PyDoc_STR("Let the next search begin with the injector.")},
     {"wait_alarm", shared_worker_wait_alarm, METH_NOARGS,
