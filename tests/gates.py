@@ -87,7 +87,8 @@ class Record:
 
     def __init__(self):
         self._reader, self._writer = os.pipe()
-        self._text = b""
+        self._things = []  # at home
+        self._unread = b""
 
     def append(self, thing):
         """Note something that its ``repr()`` is enough for; in a job or in the test."""
@@ -98,8 +99,10 @@ class Record:
         from ast import literal_eval  # no job should import it
 
         while select.select([self._reader], [], [], 0)[0]:
-            self._text += os.read(self._reader, 65536)
-        return iter([literal_eval(line.decode()) for line in self._text.splitlines()])
+            self._unread += os.read(self._reader, 65536)
+        *lines, self._unread = self._unread.split(b"\n")
+        self._things += [literal_eval(line.decode()) for line in lines]
+        return iter(self._things)
 
     def close(self):
         """Give the pipe back, when no job uses it any more."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .crew import Runner
     from .replies import Reply as Answer
     from .transport import EncodedJob, QueueEnd
+    from .variables import Variables
 
 __all__ = (
     "check_cancelled",
@@ -239,7 +240,7 @@ def _decode(data: object, buffers: tuple[object, ...]) -> "Any":
         raise blame.not_found(error) from error
 
 
-def context_of(variables: list[tuple[str, str, object]]) -> Context:
+def context_of(variables: "Variables") -> Context:
     """Return a fresh context with the variables that crossed."""
     context = Context()
     if variables:
@@ -252,13 +253,16 @@ def worker_index() -> int:
     return _index
 
 
+# Whatever a class of the user's makes of the name.
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+
+
 def _without_our_frames(error: BaseException) -> BaseException:
     """Cut this file's frames from the top of a traceback."""
-    traceback = error.__traceback__
+    traceback = _traceback_of(error)
     while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
         traceback = traceback.tb_next
-    error.__traceback__ = traceback
-    return error
+    return BaseException.with_traceback(error, traceback)
 
 
 # What jobs find here

@@ -318,7 +318,8 @@ def _encoded(job: Job) -> tuple[tuple[object, ...], tuple[memoryview, ...], int]
         data, buffers = dumps(call)
     except Exception as error:
         raise blame.call_cannot_cross(fn, args, error) from error
-    return (data,), tuple(buffer.raw() for buffer in buffers), 1
+    lent = tuple(buffer.raw() for buffer in buffers) if buffers else ()
+    return (data,), lent, 1
 
 
 def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:

@@ -11,6 +11,7 @@ Layer: backends, both sides. Imports: nothing of ours.
 """
 
 import _interpqueues
+import _interpreters  # noqa: F401  # else no memoryview can be an item
 import sys
 
 TYPE_CHECKING = False  # not from typing, which is slow to import

@@ -128,7 +128,7 @@ def run_crossed(
     is_whole: bool,
     fn: "Callable[..., Any]",
     values: list[object],
-    variables: list[list[tuple[str, str, object]]] | None,
+    variables: list[tuple[tuple[str, str, object], ...]] | None,
     deadlines: list[int] | None,
     token: "Token",
 ) -> Crossed:

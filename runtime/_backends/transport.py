@@ -208,6 +208,12 @@ class HomeQueues(Protocol):
     def interrupt(self, job: EncodedJob, /) -> None:
         """Have what runs of a job's work interrupted; its token is set already."""
 
+    def hush(self, is_hushed: bool, /) -> None:
+        """Say whether the home looks by itself for a while, so that no bell need ring.
+
+        At the end the bell rings for what has not been drained.
+        """
+
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
         raise NotImplementedError

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = ("Variables", "encode_variables", "set_variables")
 
 # Module, attribute, value.
-type Variables = list[tuple[str, str, object]]
+type Variables = tuple[tuple[str, str, object], ...]
+
+# Where variables are that say what runs at home, and must not be believed elsewhere.
+# To set one there would mean to import Trio, or pytest, in each interpreter.
+_NOT_SENT = ("runtime.", "trio.", "sniffio", "pytest_trio.")
 
 # Where each variable can be found, None if nowhere. A variable lives for ever.
 _names: dict[ContextVar[object], tuple[str, str] | None] = {}
@@ -26,7 +30,9 @@ _names: dict[ContextVar[object], tuple[str, str] | None] = {}
 
 def encode_variables(context: Context) -> Variables:
     """Return the variables that can cross."""
-    found: Variables = []
+    if not context:
+        return ()
+    found: list[tuple[str, str, object]] = []
     for variable, value in context.items():
         try:
             name = _names[variable]
@@ -34,7 +40,7 @@ def encode_variables(context: Context) -> Variables:
             name = _names[variable] = _name_of(variable)
         if name is not None and _crosses(value):
             found.append((*name, value))
-    return found
+    return tuple(found)
 
 
 def set_variables(variables: Variables) -> None:
@@ -48,8 +54,8 @@ def _name_of(variable: ContextVar[object]) -> tuple[str, str] | None:
     for module_name, module in list(sys.modules.items()):
         for attribute, value in _attributes(module):
             if value is variable:
-                if module_name.startswith(("runtime.", "trio.", "sniffio")):
-                    return None  # it says what a thread is
+                if module_name.startswith(_NOT_SENT):
+                    return None
                 return module_name, attribute
     return None
 

@@ -130,6 +130,7 @@ class Call(Waiting, Job):
         polls = poller.begin(is_worker_idle=registry.is_anyone_idle())
         if polls:
             self._handoff = sync.Lock()
+            self._intake.hush(True)
         registry.inject(self)  # CALL-1 accept
         return polls
 
@@ -137,11 +138,14 @@ class Call(Waiting, Job):
         """Return whether the job ended within a few ticks; if not, park."""
         handoff = self._handoff
         assert handoff is not None
-        for _ in range(MAX_POLLS):
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            self._intake.look()
-            if handoff.locked():
-                break
+        try:
+            for _ in range(MAX_POLLS):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                self._intake.look()
+                if handoff.locked():
+                    break
+        finally:
+            self._intake.hush(False)
         # ATOMIC(lock-acquire): CALL-2 the worker and the task both try; the task
         # that loses has its outcome, the worker that loses posts.
         paid = not handoff.acquire(blocking=False)

@@ -144,6 +144,10 @@ class _TrioRegistry(InterpreterRegistry):
             self._on_failure(error)
             self._pump_scope.cancel()
 
+    def hush(self, is_hushed: bool) -> None:
+        """Say whether somebody looks again and again, so that the pump may sleep."""
+        self._queues.hush(is_hushed)
+
     async def _pump(self) -> None:
         with self._pump_scope:
             while True:

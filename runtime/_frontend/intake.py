@@ -70,6 +70,7 @@ class Intake:
         "_progress",
         "_unretrieved",
         "abandoned",
+        "hush",
         "interrupt_elsewhere",
         "is_closing",
         "lane",
@@ -113,6 +114,10 @@ class Intake:
         # Takes what has come home, where nobody else does so at once.
         self.look: Callable[[], None] = getattr(  # immutable
             self.registry, "look", _nothing
+        )
+        # Says whether somebody is about to look again and again.
+        self.hush: Callable[[bool], None] = getattr(  # immutable
+            self.registry, "hush", _nothing
         )
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
@@ -392,7 +397,7 @@ def _failure_of(error: BaseException, pool_name: str) -> Exception:
     return failure
 
 
-def _nothing() -> None:
+def _nothing(*_args: object) -> None:
     pass
 
 

@@ -23,6 +23,8 @@ class Verdict(enum.IntEnum):
     FAILED = 1
     WITHDRAWN = 2
 
+    __hash__ = int.__hash__  # an enum's own is slow; there is one for every call
+
 
 class Work(Protocol):
     """A piece of accepted work. All methods belong to the Trio thread."""

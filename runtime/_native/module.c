@@ -115,9 +115,12 @@ native_exec(PyObject *module)
     state->name_value = PyUnicode_InternFromString("value");
     state->name_error = PyUnicode_InternFromString("error");
     state->name_unwrapped = PyUnicode_InternFromString("_unwrapped");
+    state->name_module = PyUnicode_InternFromString("__module__");
+    state->name_qualname = PyUnicode_InternFromString("__qualname__");
     if (state->coroutine_type == NULL || state->yield_to_python == NULL
         || state->name_value == NULL || state->name_error == NULL
-        || state->name_unwrapped == NULL || !add_types(module, state)
+        || state->name_unwrapped == NULL || state->name_module == NULL
+        || state->name_qualname == NULL || !add_types(module, state)
         || PyModule_AddIntMacro(module, LANE_COUNT) < 0
         || PyModule_AddIntConstant(module, "QUEUED", JOB_QUEUED) < 0
         || PyModule_AddIntConstant(module, "RUNNING", JOB_RUNNING) < 0
@@ -184,6 +187,8 @@ native_clear(PyObject *module)
     Py_CLEAR(state->name_value);
     Py_CLEAR(state->name_error);
     Py_CLEAR(state->name_unwrapped);
+    Py_CLEAR(state->name_module);
+    Py_CLEAR(state->name_qualname);
     return 0;
 }
 
@@ -220,6 +225,10 @@ static PyMethodDef native_functions[] = {
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
      PyDoc_STR("Return (f(), g()), both called on workers, maybe at the same time.\n\n"
                "join(f, g) for f() and g(), join(f, x, g, y) for f(x) and g(y).")},
+    {"pack", native_pack, METH_O,
+     PyDoc_STR("Return a plain value as bytes; NotImplemented leaves it to pickle.")},
+    {"unpack", native_unpack, METH_O,
+     PyDoc_STR("Return what was packed; NotImplemented if it was pickled.")},
     {0},
 };
 

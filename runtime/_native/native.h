@@ -50,6 +50,8 @@ typedef struct {
     PyObject *name_value;
     PyObject *name_error;
     PyObject *name_unwrapped;
+    PyObject *name_module;
+    PyObject *name_qualname;
 } native_state_t;
 
 extern struct PyModuleDef native_module;
@@ -278,6 +280,11 @@ extern PyType_Spec encoded_job_spec;
 extern PyType_Spec question_spec;
 extern PyType_Spec shared_queues_spec;
 extern PyType_Spec shared_worker_spec;
+
+/* packing.c */
+
+PyObject *native_pack(PyObject *module, PyObject *value);
+PyObject *native_unpack(PyObject *module, PyObject *packed);
 
 /* leaf.c */
 

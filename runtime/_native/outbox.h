@@ -11,6 +11,9 @@
  * Nothing is left behind: a message that comes after the reader has taken all finds the
  * box empty, and rings. The bell may ring for nothing.
  *
+ * A reader that looks by itself for a while *hushes* the bell: nobody rings, and it is
+ * left as it is. At the end the reader rings itself for what it has not seen.
+ *
  * Thread safety: `outbox_post` from any thread; all else by the reader.
  *
  * Layer: native, no Python in it. Includes: platform.h.
@@ -37,6 +40,7 @@ typedef struct message {
 
 typedef struct {
     _Alignas(CACHE_LINE) _Atomic(message_t *) newest; /* atomic */
+    _Atomic bool is_hushed; /* atomic: set and cleared by the reader */
     int bell_in;  /* immutable: written to ring; the same as bell_out with eventfd */
     int bell_out; /* immutable: readable while the bell rings */
 } outbox_t;
@@ -46,6 +50,7 @@ static inline bool
 outbox_init(outbox_t *outbox)
 {
     atomic_init(&outbox->newest, NULL);
+    atomic_init(&outbox->is_hushed, false);
 #ifdef RUNTIME_HAS_EVENTFD
     outbox->bell_in = outbox->bell_out = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return outbox->bell_in >= 0;
@@ -94,7 +99,19 @@ outbox_post(outbox_t *outbox, message_t *message)
     do {
         message->next = newest;
     } while (!atomic_compare_exchange_weak(&outbox->newest, &newest, message));
-    if (newest == NULL) {
+    /* ORDER: the message first; who hushed the bell looks at the box after that. */
+    if (newest == NULL && !atomic_load(&outbox->is_hushed)) {
+        outbox_ring(outbox);
+    }
+}
+
+/* Say whether the reader looks by itself, so that nobody need ring. */
+static inline void
+outbox_hush(outbox_t *outbox, bool is_hushed)
+{
+    atomic_store(&outbox->is_hushed, is_hushed);
+    /* ORDER: the flag first; who posts now rings, who has posted is seen here. */
+    if (!is_hushed && atomic_load(&outbox->newest) != NULL) {
         outbox_ring(outbox);
     }
 }
@@ -103,13 +120,12 @@ outbox_post(outbox_t *outbox, message_t *message)
 static inline message_t *
 outbox_take_all(outbox_t *outbox)
 {
-    if (atomic_load(&outbox->newest) == NULL) {
-        return NULL; /* RACE: who posts now rings now */
-    }
     /* ORDER: the bell first; silenced after the box was emptied, it would swallow the
-     * ring of a message that came in between. */
+     * ring of a message that came in between. Silenced for an empty box, too: its
+     * message may have been taken while the bell was hushed, or before it rang. */
     char rings[64];
-    while (read(outbox->bell_out, rings, sizeof(rings)) == (ssize_t)sizeof(rings)) {
+    while (!atomic_load(&outbox->is_hushed)
+           && read(outbox->bell_out, rings, sizeof(rings)) == (ssize_t)sizeof(rings)) {
     }
     message_t *message = atomic_exchange(&outbox->newest, NULL);
     message_t *oldest = NULL;

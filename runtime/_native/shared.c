@@ -225,6 +225,13 @@ shared_queues_drain(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+shared_queues_hush(PyObject *op, PyObject *is_hushed)
+{
+    outbox_hush(&shared_of(op)->outbox, Py_IsTrue(is_hushed));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 shared_queues_running(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     shared_t *shared = shared_of(op);
@@ -410,6 +417,8 @@ static PyMethodDef shared_queues_methods[] = {
      PyDoc_STR("Return the news of jobs that left the scheduler, the oldest first:\n"
                "(id, answer, frames, start, stop, is_last, worker_index, run_ns).\n"
                "Among them the questions of jobs, each in place of the frames.")},
+    {"hush", shared_queues_hush, METH_O,
+     PyDoc_STR("Say whether the owner looks by itself, so that no bell need ring.")},
     {"running", shared_queues_running, METH_NOARGS,
      PyDoc_STR("Return the id of what each worker runs at its seat, 0 for nothing.")},
     {"detached", shared_queues_detached, METH_NOARGS,

@@ -269,13 +269,6 @@ shared_worker_share(PyObject *op, PyObject *number)
 }
 
 static PyObject *
-shared_worker_leave(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    shared_worker_leave_seat((SharedWorkerObject *)op);
-    Py_RETURN_NONE;
-}
-
-static PyObject *
 shared_worker_look_outside_next(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     SharedWorkerObject *self = (SharedWorkerObject *)op;
@@ -346,8 +339,6 @@ static PyMethodDef shared_worker_methods[] = {
      PyDoc_STR("End every ask of this worker with BROKEN, those to come too.")},
     {"share", shared_worker_share, METH_O,
      PyDoc_STR("Cut the frames from the given one on off the running job, for others.")},
-    {"leave", shared_worker_leave, METH_NOARGS,
-     PyDoc_STR("Free the seat; a running job is reported as broken.")},
     {"look_outside_next", shared_worker_look_outside_next, METH_NOARGS,
      PyDoc_STR("Let the next search begin with the injector.")},
     {"wait_alarm", shared_worker_wait_alarm, METH_NOARGS,

@@ -228,10 +228,10 @@ def _run(
 
 def _sendable(
     contexts: list[Context] | None,
-) -> list[list[tuple[str, str, object]]] | None:
+) -> list[tuple[tuple[str, str, object], ...]] | None:
     """Return the requests' context variables in the form in which they cross."""
     if contexts is None:
         return None
-    from .._backends.interpreters import encode_variables
+    from .._backends.variables import encode_variables
 
     return [encode_variables(context) for context in contexts]

@@ -123,7 +123,7 @@ async def test_a_calls_request_runs_in_the_waiting_task(pool, home):
 
 async def test_every_other_job_gets_a_task_of_its_own(pool, home):
     """Two jobs of one batch or map wait for each other by way of Trio."""
-    meet = partial(jobs.ask, jobs.meet, 2)
+    meet = partial(jobs.ask, jobs.meet_at_home, 2)
     assert await pool.spawn_parallel_batch([1, 2], meet) == [1, 2]
     home.event, home.notes = trio.Event(), []
     async with pool.map(meet, [3, 4]) as results:
@@ -150,7 +150,7 @@ async def test_a_job_may_use_its_own_pool_of_one_worker(single, home):
 
 
 async def test_more_jobs_than_workers_wait_at_a_time(pool):
-    waiting = [await pool.submit(jobs.ask, jobs.meet, 12, i) for i in range(12)]
+    waiting = [await pool.submit(jobs.ask, jobs.meet_at_home, 12, i) for i in range(12)]
     assert [await job.wait() for job in waiting] == list(range(12))
     assert pool.statistics().waiting == 0
 
@@ -335,7 +335,9 @@ async def test_an_interrupt_reaches_a_job_after_its_wait_and_no_other(
 
 async def test_leaving_the_block_waits_for_jobs_that_wait(backend):
     async with runtime.open_worker_pool(2, backend=backend) as pool:
-        waiting = [await pool.submit(jobs.ask, jobs.meet, 6, i) for i in range(6)]
+        waiting = [
+            await pool.submit(jobs.ask, jobs.meet_at_home, 6, i) for i in range(6)
+        ]
     assert [await job.wait() for job in waiting] == list(range(6))
 
 

@@ -229,14 +229,63 @@ def test_a_job_whose_interpreter_ends_is_reported_broken(queues):
         assert stop(queues, workers) == [None]
 
 
+class Reader:
+    """A home whose only worker's seat is its own: what is done is done at once."""
+
+    def __init__(self, native, queues):
+        self.queues = queues
+        self._worker = native.SharedWorker(queues.handle, 0)
+
+    def finish_one(self):
+        inject(self.queues, b"x")
+        assert self._worker.next() is not None
+        self._worker.finish(VALUE, ())
+
+    def is_rung_for(self):
+        return select.select([self.queues.fileno()], [], [], 0)[0] != []
+
+
+def test_a_hushed_bell_is_silent_until_it_is_not_hushed_any_more(native, queues):
+    reader = Reader(native, queues)
+    queues.hush(True)
+    reader.finish_one()
+    assert not reader.is_rung_for()
+    queues.hush(False)
+    assert reader.is_rung_for()
+    assert len(queues.drain()) == 1
+    assert not reader.is_rung_for()
+
+
+def test_what_was_seen_while_the_bell_was_hushed_rings_nothing(native, queues):
+    reader = Reader(native, queues)
+    queues.hush(True)
+    reader.finish_one()
+    assert len(queues.drain()) == 1
+    queues.hush(False)
+    assert not reader.is_rung_for()
+    reader.finish_one()
+    assert reader.is_rung_for()
+
+
+def test_a_bell_that_rings_for_an_empty_box_is_silenced(native, queues):
+    reader = Reader(native, queues)
+    reader.finish_one()
+    queues.hush(True)
+    assert len(queues.drain()) == 1
+    queues.hush(False)
+    assert reader.is_rung_for()  # it was left as it was
+    assert queues.drain() == []
+    assert not reader.is_rung_for()
+
+
 def test_a_seat_is_for_one_worker(native, queues):
     worker = native.SharedWorker(queues.handle, 0)
     with pytest.raises(LookupError, match="taken"):
         native.SharedWorker(queues.handle, 0)
     with pytest.raises(LookupError, match="missing"):
         native.SharedWorker(queues.handle, 1)
-    worker.leave()
-    native.SharedWorker(queues.handle, 0).leave()
+    del worker  # leaves its seat
+    native.SharedWorker(queues.handle, 0)
 
 
 def test_bury_frees_the_seat_of_the_dead(native, queues):
@@ -245,7 +294,7 @@ def test_bury_frees_the_seat_of_the_dead(native, queues):
     assert worker.next() is not None
     queues.bury(0)
     assert queues.drain()[0][1] == BROKEN
-    native.SharedWorker(queues.handle, 0).leave()
+    native.SharedWorker(queues.handle, 0)
 
 
 def test_a_handle_is_gone_with_its_queues(native):
