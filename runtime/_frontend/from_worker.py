@@ -32,17 +32,22 @@ def run[*Ts, R](async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
     The job's context variables are visible in ``async_fn``. The job waits; meanwhile a
     spare thread works in its place, so ``async_fn`` may use the job's own pool.
 
+    In a pool of interpreters ``async_fn``, its arguments and what comes of it have to
+    cross, as what a job is made of does.
+
     Returns:
       What ``async_fn`` returned.
 
     Raises:
       NotOnWorkerError: called outside a job.
       DeadlockError: as many jobs wait already as the pool has spare threads.
+      CrossingError: something cannot cross to or from an interpreter.
+      PoolClosedError: the job was left behind by its pool.
       trio.RunFinishedError: the Trio run is over.
       trio.Cancelled: the job's waiter was cancelled while ``async_fn`` ran in its
         task. Let it pass.
       JobCancelled: the job was asked to stop while ``async_fn`` ran in a task of its
-        own. Let it pass.
+        own, or the job is in an interpreter. Let it pass.
     """
     return ask("runtime.from_worker.run()", async_fn, *args)
 
