@@ -228,7 +228,7 @@ def _run(
 
 def _sendable(
     contexts: list[Context] | None,
-) -> list[list[tuple[str, str, object]]] | None:
+) -> list[tuple[tuple[str, str, object], ...]] | None:
     """Return the requests' context variables in the form in which they cross."""
     if contexts is None:
         return None
