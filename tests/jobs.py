@@ -4,6 +4,7 @@ import contextvars
 import os
 import select
 import sys
+import threading
 import time
 
 import runtime
@@ -26,6 +27,19 @@ def double(x):
 
 def same(x):
     return x
+
+
+def divide(a, b):
+    return a / b
+
+
+async def async_double(x):
+    return 2 * x
+
+
+def note_thread_and_add(calls, a, b):
+    calls.append(threading.get_ident())
+    return a + b
 
 
 def in_turn(*steps):
@@ -85,6 +99,16 @@ def meet_and_fail(gates, index):
     raise ValueError(index)
 
 
+def hold_and_note(gate, calls):
+    gate.hold()
+    calls.append(True)
+
+
+def hold_and_fail(gate, message):
+    gate.hold()
+    raise ValueError(message)
+
+
 def note_and_hold(calls, gate, item):
     calls.append(item)
     return gate.hold(item)
@@ -135,6 +159,16 @@ class Failed(Exception):
         self.code = code
 
 
+class HidesItsTraceback(Exception):
+    @property
+    def __traceback__(self):
+        raise RuntimeError("nobody's business")
+
+
+def hide_traceback():
+    raise HidesItsTraceback
+
+
 class Evil(Exception):
     def __str__(self):
         raise RuntimeError("no text")
@@ -172,6 +206,21 @@ def too_few(chunk):
 
 def read_request(_item=None):
     return REQUEST.get()
+
+
+def read_and_change_request():
+    seen = REQUEST.get()
+    REQUEST.set("changed in the job")
+    return seen
+
+
+def has_no_async_library():
+    import sniffio
+
+    try:
+        sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return True
 
 
 def set_request(value):

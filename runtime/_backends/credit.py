@@ -154,6 +154,9 @@ class CreditQueues:
             for seat in self._seats:
                 seat.ring_alarm()
 
+    def hush(self, is_hushed: bool, /) -> None:
+        """Change nothing: a worker rings without asking home."""
+
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
         # RACE: whoever has news now rings now, and this is called again.
