@@ -25,6 +25,7 @@ __all__ = (
     "DETACHED",
     "HELLO",
     "HUNGRY",
+    "HUSHED",
     "INTERRUPTED",
     "MET",
     "RECALL",
@@ -57,9 +58,11 @@ STOPPED = 1
 INTERRUPTED = 2
 MET = 3
 
-# In the first cell: entries wait in home's queue; a worker has nothing to do.
+# In the first cell: entries wait in home's queue; a worker has nothing to do; home
+# looks by itself for a while, and no bell need ring.
 WAITING = 0
 HUNGRY = 1
+HUSHED = 2
 
 # What workers send: (HELLO, index), (SHARED, index, cell, middle), (DETACHED, index,
 # cell), (ATTACHED, index, cell), (ASKED, index, cell, number, frames) and

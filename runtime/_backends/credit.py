@@ -37,6 +37,8 @@ MAX_LENT = 128
 MAX_LENT_ALONE = 256
 # Bytes of an answer from which on the worker is woken to let go of its copy. Arbitrary.
 LARGE_ANSWER = 1 << 20
+# What two bytes for each worker can count.
+MAX_WAITS = 0xFFFF
 NO_TIMES = (0, 0, 0, 0)
 
 
@@ -57,9 +59,10 @@ class CreditQueues:
         self._answers = open_mailbox()  # immutable
         self._bell: Bell = open_bell()  # immutable
         self._ear = Ear(self._bell)  # owner: the Trio thread
-        self._waits: Bell = open_bell(permits=spare_limit)  # immutable
+        self._waits: Bell = open_bell(permits=min(spare_limit, MAX_WAITS))  # immutable
         self._seats = [Seat(i, memory) for i in range(worker_count)]  # immutable
         self._credit = 2 if 2 * worker_count <= MAX_AT_WORKERS else 1  # immutable
+        self._num_hushed = 0  # owner: the Trio thread
         # All that follows is guarded by the lock.
         self._line = Line()  # guarded by: self._lock
         self._begun: deque[SentWork] = deque()  # guarded by: self._lock; batches
@@ -154,17 +157,14 @@ class CreditQueues:
             for seat in self._seats:
                 seat.ring_alarm()
 
-    def hush(self, is_hushed: bool, /) -> None:
-        """Change nothing: a worker rings without asking home."""
-
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
-        # RACE: whoever has news now rings now, and this is called again.
-        if not self._ear.hears():
-            return []
-        # ORDER: the bell first; silenced after the answers were taken, it would swallow
-        # the ring of one that came in between.
-        silence(self._bell)  # CREDIT-5 silence
+        if self._ear.hears():
+            # ORDER: the bell first; silenced after the answers were taken, it would
+            # swallow the ring of one that came in between.
+            silence(self._bell)  # CREDIT-5 silence
+        elif not self._num_hushed:
+            return []  # RACE: whoever has news now rings now
         with self._lock:
             self._take_answers()
             self._send_all()
@@ -188,7 +188,13 @@ class CreditQueues:
         return sum(seat.num_waiting() for seat in self._seats)
 
     def hush(self, is_hushed: bool, /) -> None:
-        """Ring on: the bell costs less than to say that it need not ring."""
+        """Say whether the home looks by itself for a while."""
+        self._num_hushed += 1 if is_hushed else -1
+        self._memory.view[cells.HUSHED] = self._num_hushed > 0
+        # ORDER: last. The mailbox has a lock: what is put after this look is put by
+        # somebody who sees that the bell has to ring.
+        if not self._num_hushed and (self._news or count_items(self._answers)):
+            ring(self._bell)
 
     def stop(self) -> None:
         """Tell the workers to stop as soon as they find no more work."""

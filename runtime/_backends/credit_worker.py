@@ -7,6 +7,7 @@ Layer: backends, worker side. Imports: `bell`, `cells`, `credit_replies`,
 `mailbox`.
 """
 
+import os
 import time
 from _thread import allocate_lock
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .transport import EncodedJob
 
 __all__ = ("CreditJob", "CreditWorker")
+
+# How often a worker looks before it sleeps: about as long as it takes to be woken.
+SPIN_ROUNDS = 60
 
 
 class CreditJob:
@@ -151,8 +155,10 @@ class CreditWorker:
 
     def _wait(self) -> None:
         """Wait for a permit and take it."""
-        if self._ear.hears() and take(self._bell):  # CREDIT-2 take a permit
-            return
+        for _ in range(SPIN_ROUNDS):
+            if self._ear.hears() and take(self._bell):  # CREDIT-2 take a permit
+                return
+            os.sched_yield()
         begin_ns = time.perf_counter_ns()
         self._parks += 1
         self._ear.wait()
@@ -267,8 +273,9 @@ class CreditWorker:
 
     def _post(self, *message: object) -> None:
         put_item(self._answers, message)
-        # ORDER: the item first; home silences the bell before it looks.
-        ring(self._home)
+        # ORDER: the item first; home silences the bell or ends the hush, then looks.
+        if not self._cells[cells.HUSHED]:
+            ring(self._home)
 
 
 def _copies(frames: tuple[object, ...]) -> tuple[bytes, ...]:
