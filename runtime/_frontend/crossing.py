@@ -75,7 +75,7 @@ def _queues(worker_count: int, spare_limit: int) -> tuple[HomeQueues, str, objec
         return shared, "native", shared.handle
     from .._backends.credit import CreditQueues
 
-    queues = CreditQueues(worker_count)
+    queues = CreditQueues(worker_count, spare_limit=spare_limit)
     return queues, "credit", queues.handle
 
 
