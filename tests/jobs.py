@@ -701,9 +701,9 @@ def block(entered, opened):
         return hold(entered, opened)
 
 
-def ask_and_loop(entered, ended):
-    runtime.from_worker.run(double_at_home, 1)
-    loop(entered, ended)
+def begin_to_block():
+    runtime.blocking().__enter__()
+    runtime.blocking().__enter__()
 
 
 def ask_and_hold(entered, opened):

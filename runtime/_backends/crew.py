@@ -75,6 +75,9 @@ class Runner:
 
     def finish(self, answer: int, frames: tuple[object, ...]) -> None:
         """Answer its job."""
+        if self.waits:  # a block that was entered by hand, and never left
+            self.waits = 1
+            self.end_wait()
         if self.number == 0:
             self.crew.worker.finish(answer, frames)
         else:

@@ -12,6 +12,7 @@ from helpers import wait_until
 
 import runtime
 
+ROUNDS = int(os.environ.get("RUNTIME_STORM_ROUNDS", "3"))
 SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
 
 
@@ -187,6 +188,14 @@ async def test_blocking_lets_another_job_run(single, signals):
     signals.open()
     assert await job.wait() == b"o"
     assert single.statistics().waiting == 0
+
+
+async def test_a_block_that_is_never_left_ends_with_its_job(interpreters):
+    async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+        for _ in range(3):
+            await pool.spawn_cpu_work(jobs.begin_to_block)
+            assert await pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
+        assert pool.statistics().waiting == 0
 
 
 async def test_a_thread_of_the_jobs_own_is_not_inside_the_job(single):
@@ -415,18 +424,28 @@ async def test_a_block_in_an_interpreter_that_breaks_is_waited_for(
 @pytest.mark.stress
 async def test_a_storm_of_waits_loses_nothing(backend):
     order = random.Random(SEED)
-    for _ in range(3):
+    for _ in range(ROUNDS):
         async with runtime.open_worker_pool(
             order.randrange(1, 4), backend=backend, queue_capacity=10_000
         ) as jobs.home.pool:
-            seeds = [order.random() for _ in range(150)]
-            work = [await jobs.home.pool.submit(jobs.wander, s, 3) for s in seeds]
-            for job in work[::7]:
-                job.cancel()
-            for job in work:
-                try:
-                    assert await job.wait() >= 1, f"seed {SEED}"
-                except runtime.TaskCancelled:
-                    pass
+            await storm(jobs.home.pool, order)
             statistics = jobs.home.pool.statistics()
             assert (statistics.waiting, statistics.in_flight) == (0, 0)
+
+
+async def storm(pool, order):
+    """Run jobs that wait and wander, some of which are cancelled on the way."""
+    on_cancel = order.choice(["wait", "interrupt"])
+    work = [
+        await pool.submit(jobs.wander, order.random(), 3, on_cancel=on_cancel)
+        for _ in range(150)
+    ]
+    for job in order.sample(work, 20):
+        for _ in range(order.randrange(20)):
+            await trio.lowlevel.checkpoint()
+        job.cancel()
+    for job in work:
+        try:
+            assert await job.wait() >= 1, f"seed {SEED}"
+        except runtime.TaskCancelled:
+            pass
