@@ -179,6 +179,17 @@ async def test_who_comes_back_goes_on_at_once(single):
     assert [await job.wait() for job in others] == [0, 1, 2]
 
 
+async def test_who_comes_back_works_in_place_of_an_idle_spare(single, signals):
+    job = await single.submit(jobs.ask_and_hold, signals.entered, signals.opened)
+    await signals.wait_entered()
+    await wait_until(lambda: not single._intake.registry.is_anyone_idle())
+    other = await single.submit(jobs.square, 3)
+    assert other.state is runtime.JobState.QUEUED
+    signals.open()
+    assert await job.wait() == b"o"
+    assert await other.wait() == 9
+
+
 async def test_blocking_lets_another_job_run(single, signals):
     job = await single.submit(jobs.block, signals.entered, signals.opened)
     await signals.wait_entered()
