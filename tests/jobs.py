@@ -725,6 +725,14 @@ def use_lock(x):
         return x
 
 
+def ask_at_times(x):
+    """Double a number, every third one at home."""
+    if x % 3:
+        with runtime.blocking():
+            return 2 * x
+    return runtime.from_worker.run(double_at_home, x)
+
+
 def wander(seed, depth):
     """Wait and use the pool in some random way; return how many jobs that were."""
     order = random.Random(seed)

@@ -58,8 +58,12 @@ class Waiting:
             answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
                 self._abort
             )
-            if self._request is None:
+            if self._request is None and self._early is None:
                 return answer
+
+    def _is_in_request(self) -> bool:
+        """Return whether the task runs a request, or is about to."""
+        return self._request is not None or self.token.host_scope is not None
 
     def _abort(self, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
         """React to the cancellation of the parked task."""
