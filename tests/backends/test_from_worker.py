@@ -16,18 +16,6 @@ SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
 
 
 @pytest.fixture(autouse=True)
-def only_with_the_native_core(request):
-    """The other core has no such thing yet between interpreters."""
-    is_inside = (
-        request.node.callspec.params.get("backend") == "interpreters"
-        if hasattr(request.node, "callspec")
-        else True
-    )
-    if is_inside and runtime.lowlevel.core != "native":
-        pytest.skip("needs the native core")
-
-
-@pytest.fixture(autouse=True)
 def home():
     """What jobs find at home: nothing but an event."""
     vars(jobs.home).update(pool=None, job=None, event=trio.Event(), notes=[])
