@@ -12,7 +12,8 @@ stops. Nothing may leave it but an error of ours: whatever a job raises is its a
 
 It imports the standard library and the native core only, for each worker pays for it.
 
-Layer: backends, worker side. Imports: `answers`, `encoding`, `main_module`.
+Layer: backends, worker side. Imports: `answers`, `encoding`, `main_module`,
+`native_parts`.
 """
 
 import sys
@@ -28,6 +29,7 @@ from . import answers, blame, interrupting
 from .encoding import dumps, lend_large, loads
 from .interrupting import uninterruptible
 from .main_module import install
+from .native_parts import set_time_slice
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ __all__ = (
 
 # As in _core/batch.py: long against the cost of a leaf's start.
 LEAF_NS = 500_000
+# Longer than the usual time slice, so that Trio's thread need not wait for its end.
+# Measured in bench/situations/interpreters_lag: 5 to 100 ms do the same.
+SLICE_NS = 10_000_000
 
 type Answer = tuple[int, tuple[object, ...]]
 
@@ -88,6 +93,7 @@ def serve(kind: str, handle: "Any", index: int, max_jobs: int) -> None:
     """
     global _index
     _index = index
+    set_time_slice(SLICE_NS)
     try:
         _serve(_attach(kind, handle, index), max_jobs)
     finally:
