@@ -3,6 +3,8 @@
 import contextvars
 import os
 import select
+import sys
+import threading
 import time
 
 import runtime
@@ -27,6 +29,19 @@ def same(x):
     return x
 
 
+def divide(a, b):
+    return a / b
+
+
+async def async_double(x):
+    return 2 * x
+
+
+def note_thread_and_add(calls, a, b):
+    calls.append(threading.get_ident())
+    return a + b
+
+
 def in_turn(*steps):
     """Call one after the other; return what the last returned."""
     for step in steps:
@@ -39,13 +54,97 @@ def fail(message):
 
 
 def fail_on(bad, x):
+    global counter
+    counter += 1
     if x == bad:
+        raise ValueError(x)
+    return x
+
+
+def fail_at_3(x):
+    return fail_on(3, x)
+
+
+def take_count():
+    """Return how many items `fail_on` has seen here."""
+    global counter
+    count, counter = counter, 0
+    return count
+
+
+def odd_fails(x):
+    if x % 2:
         raise ValueError(x)
     return x
 
 
 def raise_error(error):
     raise error
+
+
+def give(result, _item):
+    return result
+
+
+def meet(gates, index):
+    """Wait until the item at the other gate runs, too; return the index."""
+    mine, other = gates[index], gates[not index]
+    mine.enter()
+    other.block_until_entered()
+    return index
+
+
+def meet_and_fail(gates, index):
+    meet(gates, index)
+    raise ValueError(index)
+
+
+def hold_and_note(gate, calls):
+    gate.hold()
+    calls.append(True)
+
+
+def hold_and_fail(gate, message):
+    gate.hold()
+    raise ValueError(message)
+
+
+def note_and_hold(calls, gate, item):
+    calls.append(item)
+    return gate.hold(item)
+
+
+def hold_if_slow(gate, item):
+    return gate.hold(item) if item == "slow" else item
+
+
+def hold_and_fail_if_bad(gate, item):
+    if item == "bad":
+        gate.hold()
+        raise ValueError(item)
+
+
+def hold_until_cancelled(gate):
+    gate.hold_while(runtime.check_cancelled)
+
+
+def hold_item_until_cancelled(gate, _item):
+    hold_until_cancelled(gate)
+
+
+def fail_or_hold(gate, item):
+    """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
+    if item == 0:
+        hold_until_cancelled(gate)
+    gate.block_until_entered()
+    raise ValueError(item)
+
+
+def double_all(lengths, chunk):
+    """Note how long a chunk is, and double what is in it."""
+    assert type(chunk) is list
+    lengths.append(len(chunk))
+    return map(double, chunk)
 
 
 class Unpicklable(Exception):
@@ -58,6 +157,16 @@ class Failed(Exception):
         super().__init__(f"{name} failed with {code}")
         self.name = name
         self.code = code
+
+
+class HidesItsTraceback(Exception):
+    @property
+    def __traceback__(self):
+        raise RuntimeError("nobody's business")
+
+
+def hide_traceback():
+    raise HidesItsTraceback
 
 
 class Evil(Exception):
@@ -95,8 +204,27 @@ def too_few(chunk):
     return chunk[1:]
 
 
-def read_request():
+def read_request(_item=None):
     return REQUEST.get()
+
+
+def read_and_change_request():
+    seen = REQUEST.get()
+    REQUEST.set("changed in the job")
+    return seen
+
+
+def has_no_async_library():
+    import sniffio
+
+    try:
+        sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return True
+
+
+def set_request(value):
+    REQUEST.set(value)
 
 
 def bump():
@@ -108,6 +236,10 @@ def bump():
 def set_counter(value):
     global counter
     counter = value
+
+
+def is_imported(module):
+    return module in sys.modules
 
 
 def interpreter_id():
@@ -145,7 +277,7 @@ def fail_or_spin(entered, item):
     raise ValueError(item)
 
 
-def cancel_myself():
+def cancel_myself(_item=None):
     raise runtime.JobCancelled
 
 
@@ -207,7 +339,6 @@ def import_numpy(array):
 
 def end_interpreter():
     """Do to the worker's loop what only a bug or a lack of memory does."""
-    import sys
 
     child = sys.modules["runtime._backends.child"]
     child._encode = None

@@ -1,8 +1,8 @@
 """A bell that any interpreter of the process can ring and wait for.
 
 A pair of descriptors, the same one twice where there is eventfd, else a pipe. What is
-written and read is eight bytes at a time, so both behave alike. There are two kinds: one
-that has as many *permits* as it was rung times, and one that only rings.
+written and read is eight bytes at a time, so both behave alike. There are two kinds:
+one that has as many *permits* as it was rung times, and one that only rings.
 
 Thread safety: everything from any thread of any interpreter.
 

@@ -3,6 +3,10 @@
 For each job that was sent there is a *cell* of four bytes; the first cell has flags of
 home for all workers. Every byte is stored as a whole, and nobody waits for one.
 
+The memory is read and written byte by byte: a slice of a `memoryview` counts itself in
+the view without an atomic operation, which several threads of a free-threaded
+interpreter must not do at once.
+
 Layer: backends, both sides. Imports: nothing.
 """
 

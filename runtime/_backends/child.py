@@ -249,13 +249,16 @@ def worker_index() -> int:
     return _index
 
 
+# Whatever a class of the user's makes of the name.
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+
+
 def _without_our_frames(error: BaseException) -> BaseException:
     """Cut this file's frames from the top of a traceback."""
-    traceback = error.__traceback__
+    traceback = _traceback_of(error)
     while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
         traceback = traceback.tb_next
-    error.__traceback__ = traceback
-    return error
+    return BaseException.with_traceback(error, traceback)
 
 
 # What jobs find here

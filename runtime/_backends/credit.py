@@ -21,7 +21,7 @@ from .._core import sync
 from .._core.job import DONE, QUEUED, RUNNING, WITHDRAWN
 from .._errors import CrossingError
 from . import answers, cells
-from .bell import Bell, close_bell, open_bell, ring, silence
+from .bell import Bell, Ear, close_bell, open_bell, ring, silence
 from .encoding import dumps
 from .mailbox import close_mailbox, count_items, get_item, open_mailbox
 from .seats import Seat
@@ -55,6 +55,7 @@ class CreditQueues:
         self._memory = Memory()  # immutable
         self._answers = open_mailbox()  # immutable
         self._bell: Bell = open_bell(permits=False)  # immutable
+        self._ear = Ear(self._bell)  # owner: the Trio thread
         self._seats = [Seat(index) for index in range(worker_count)]  # immutable
         self._credit = 2 if 2 * worker_count <= MAX_AT_WORKERS else 1  # immutable
         # All that follows is guarded by the lock.
@@ -151,6 +152,9 @@ class CreditQueues:
 
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
+        # RACE: whoever has news now rings now, and this is called again.
+        if not self._ear.hears():
+            return []
         # ORDER: the bell first; silenced after the answers were taken, it would swallow
         # the ring of one that came in between.
         silence(self._bell)  # CREDIT-5 silence
@@ -222,7 +226,7 @@ class CreditQueues:
         return True
 
     def _take_next(self) -> SentWork | None:
-        """Take what is to be sent next: batches that have begun, and all else, in turn."""
+        """Take what is sent next: batches that have begun and the rest, in turn."""
         while self._begun or self._line:
             if self._begun and (self._is_begun_next or not self._line):
                 work = self._begun.popleft()
@@ -273,7 +277,9 @@ class CreditQueues:
         """Take back what waits somewhere while somebody has nothing to do."""
         if not self.is_anyone_idle():
             return False
-        return any(len(seat.pieces) > 1 and self._take_back(seat) for seat in self._seats)
+        return any(
+            len(seat.pieces) > 1 and self._take_back(seat) for seat in self._seats
+        )
 
     def _take_back(self, seat: Seat) -> bool:
         """Queue again what a worker has not begun; return whether there was any."""

@@ -39,7 +39,7 @@ class CreditJob:
         frames: tuple[object, ...],
     ) -> None:
         self.at = at  # immutable: where its cell begins
-        self._cell = memory[at : at + cells.SIZE]  # atomic: a single store, at its end
+        self._cell = memory, at  # atomic: a single store, at its end
         self._frames = frames  # owner
         # Frames between frame 0 and its first, which were not sent.
         self._skipped = max(start - 1, 0)  # immutable
@@ -49,25 +49,30 @@ class CreditJob:
     @property
     def is_stopped(self) -> bool:
         """The token."""
-        return self._cell[cells.STOPPED] != 0
+        memory, at = self._cell
+        return memory[at + cells.STOPPED] != 0
 
     @property
     def is_interrupted(self) -> bool:
         """Whether what runs of the piece of work is to be interrupted."""
-        return self._cell[cells.INTERRUPTED] != 0
+        memory, at = self._cell
+        return memory[at + cells.INTERRUPTED] != 0
 
     @property
     def was_met(self) -> bool:
         """Whether an interrupt was raised in it."""
-        return self._cell[cells.MET] != 0
+        memory, at = self._cell
+        return memory[at + cells.MET] != 0
 
     def request_stop(self) -> None:
         """Set the token; home sets that of the other pieces with the answer."""
-        self._cell[cells.STOPPED] = 1
+        memory, at = self._cell
+        memory[at + cells.STOPPED] = 1
 
     def note_met(self) -> None:
         """Note that an interrupt was raised in it."""
-        self._cell[cells.MET] = 1
+        memory, at = self._cell
+        memory[at + cells.MET] = 1
 
     def frame(self, index: int, /) -> object:
         """Return a frame, as a buffer."""
@@ -80,7 +85,9 @@ class CreditJob:
     def end(self) -> None:
         """Let go of the frames and of the cell, which home uses again."""
         # The watch may still look at the flags, but not at another job's.
-        self._cell = memoryview(bytearray(self._cell))
+        memory, at = self._cell
+        copy = bytearray(memory[at + i] for i in range(cells.SIZE))
+        self._cell = memoryview(copy), 0
         self._frames = ()
 
 

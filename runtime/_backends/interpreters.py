@@ -338,8 +338,9 @@ def _statistics(index: int, counters: Counters) -> WorkerStatistics:
 # Where each variable can be found, None if nowhere. A variable lives for ever.
 _names: dict[ContextVar[object], tuple[str, str] | None] = {}
 
-# Variables that say what a thread is, and must not be believed elsewhere.
-_NOT_SENT = frozenset({("sniffio._impl", "current_async_library_cvar")})
+# Where variables are that say what runs at home, and must not be believed elsewhere.
+# To set one there would mean to import Trio, or pytest, in each interpreter.
+_NOT_SENT = ("runtime.", "trio.", "sniffio", "pytest_trio.")
 
 
 def encode_variables(context: Context) -> tuple[tuple[str, str, object], ...]:
@@ -362,7 +363,7 @@ def _name_of(variable: ContextVar[object]) -> tuple[str, str] | None:
     for module_name, module in list(sys.modules.items()):
         for attribute, value in _attributes(module):
             if value is variable:
-                if module_name.startswith(("runtime.", "trio.", "sniffio")):
+                if module_name.startswith(_NOT_SENT):
                     return None
                 return module_name, attribute
     return None

@@ -27,6 +27,9 @@ pack = unpack = _leave_to_pickle
 set_time_slice = _ask_nobody
 if os.environ.get("RUNTIME_CORE") != "python":
     try:
-        from .._native.scheduler import pack, set_time_slice, unpack
+        from .._native import scheduler
     except ImportError:  # built without a compiler
         pass
+    else:
+        pack, unpack = scheduler.pack, scheduler.unpack
+        set_time_slice = scheduler.set_time_slice

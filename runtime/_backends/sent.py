@@ -12,7 +12,7 @@ from . import cells
 
 __all__ = ("Line", "Memory", "Piece", "SentWork")
 
-# How many jobs can be at workers at once, with those that wait for something. Arbitrary.
+# How many jobs can be at workers at once. Arbitrary.
 CELL_COUNT = 16 * 1024
 
 
@@ -38,7 +38,8 @@ class Memory:
     def take(self, flags: bytes) -> int:
         """Return where a cell begins that has these flags."""
         at = self._free.pop()
-        self.view[at : at + cells.SIZE] = flags
+        for i, flag in enumerate(flags, at):
+            self.view[i] = flag
         return at
 
     def give_back(self, at: int) -> None:
@@ -177,7 +178,8 @@ class SentWork:
         if stop - start > size:
             self.ranges.insert(0, (start + size, stop))
             stop = start + size
-        at = self.memory.take(bytes((cells.SENT, self.is_stopped, self.is_interrupted, 0)))
+        flags = bytes((cells.SENT, self.is_stopped, self.is_interrupted, 0))
+        at = self.memory.take(flags)
         piece = self.pieces[at] = Piece(self, at, start, stop)
         if self.is_range:
             self.pushed_ns = sync.clock_ns()

@@ -49,8 +49,9 @@ async def test_jobs_run_in_interpreters_of_their_own(pool):
 
 
 async def test_workers_have_globals_of_their_own(single):
+    before = jobs.counter
     assert [await single.spawn_cpu_work(jobs.bump) for _ in range(3)] == [1, 2, 3]
-    assert jobs.counter == 0
+    assert jobs.counter == before
 
 
 async def test_an_initializer_runs_in_each_worker():
@@ -200,6 +201,12 @@ def test_an_error_keeps_what_it_has():
         ("a", 1),
         ["beside"],
     )
+
+
+async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
+    """pytest-trio sets one around every test."""
+    assert not await single.spawn_cpu_work(jobs.is_imported, "pytest_trio.plugin")
+    assert not await single.spawn_cpu_work(jobs.is_imported, "trio")
 
 
 async def test_from_worker_says_that_it_is_not_there(single):

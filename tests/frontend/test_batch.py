@@ -1,6 +1,6 @@
-import contextvars
-import threading
+from functools import partial
 
+import jobs
 import outcome
 import pytest
 import trio
@@ -10,83 +10,66 @@ from helpers import cancelled_after, wait_until
 import runtime
 from runtime._frontend.batch import Chunks
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
-
-variable = contextvars.ContextVar("variable", default="unset")
-
-
-def double(x):
-    return 2 * x
-
-
-def odd_fails(x):
-    if x % 2:
-        raise ValueError(x)
-    return x
-
-
 # Results
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 1000, 20_000])
 async def test_batch_returns_results_in_input_order(pool, size):
-    assert await pool.spawn_parallel_batch(range(size), double) == [
+    assert await pool.spawn_parallel_batch(range(size), jobs.double) == [
         2 * n for n in range(size)
     ]
 
 
-async def test_batch_calls_fn_once_for_each_item(pool):
-    calls = []
+async def test_batch_calls_fn_once_for_each_item(pool, calls):
     await pool.spawn_parallel_batch(range(2000), calls.append)
     assert sorted(calls) == list(range(2000))
 
 
 @pytest.mark.parametrize("make", [list, tuple, iter, set, dict.fromkeys])
 async def test_batch_takes_any_iterable(pool, make):
-    assert await pool.spawn_parallel_batch(make([1, 2, 3]), double) == [2, 4, 6]
+    assert await pool.spawn_parallel_batch(make([1, 2, 3]), jobs.double) == [2, 4, 6]
 
 
 async def test_batch_with_one_worker(single):
-    assert sum(await single.spawn_parallel_batch(range(5000), double)) == 24_995_000
+    assert (
+        sum(await single.spawn_parallel_batch(range(5000), jobs.double)) == 24_995_000
+    )
 
 
 async def test_batch_in_the_inline_pool(inline):
-    assert await inline.spawn_parallel_batch(range(100), double) == [
+    assert await inline.spawn_parallel_batch(range(100), jobs.double) == [
         2 * n for n in range(100)
     ]
 
 
-async def test_batch_uses_all_workers(pool):
-    """Both workers meet at a barrier, which one worker alone could not pass."""
-    barrier = threading.Barrier(2)
-
-    def meet(_item):
-        barrier.wait(30)
-        return threading.current_thread().name
-
-    names = await pool.spawn_parallel_batch(range(2), meet)
-    assert set(names) == {"runtime-test-0", "runtime-test-1"}
+async def test_batch_uses_all_workers(pool, make_gate):
+    """Each item waits for the other, which one worker alone could not run."""
+    gates = [make_gate(), make_gate()]
+    meet = partial(jobs.meet, gates)
+    assert await pool.spawn_parallel_batch(range(2), meet) == [0, 1]
 
 
 async def test_batch_is_a_checkpoint(pool):
     with trio.testing.assert_checkpoints():
-        await pool.spawn_parallel_batch([], double)
+        await pool.spawn_parallel_batch([], jobs.double)
     with trio.testing.assert_checkpoints():
         await pool.spawn_chunked_parallel([1], 1, list)
 
 
 async def test_batch_context_is_the_callers_and_changes_stay_inside(pool):
-    variable.set("mine")
-    assert set(
-        await pool.spawn_parallel_batch(range(100), lambda _: variable.get())
-    ) == {"mine"}
-    await pool.spawn_parallel_batch(range(100), variable.set)
-    assert variable.get() == "mine"
+    jobs.REQUEST.set("mine")
+    assert set(await pool.spawn_parallel_batch(range(100), jobs.read_request)) == {
+        "mine"
+    }
+    await pool.spawn_parallel_batch(range(100), jobs.set_request)
+    assert jobs.REQUEST.get() == "mine"
 
 
-async def test_batch_takes_one_place_however_long():
-    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
-        assert len(await pool.spawn_parallel_batch(range(10_000), double)) == 10_000
+async def test_batch_takes_one_place_however_long(open_pool):
+    async with open_pool(1, queue_capacity=1) as pool:
+        assert (
+            len(await pool.spawn_parallel_batch(range(10_000), jobs.double)) == 10_000
+        )
 
 
 # Errors
@@ -94,39 +77,28 @@ async def test_batch_takes_one_place_however_long():
 
 async def test_batch_single_error_arrives_in_a_group(pool):
     with pytest.raises(ExceptionGroup, match="batch of 2 x odd_fails: 1 item") as info:
-        await pool.spawn_parallel_batch([0, 1], odd_fails)
+        await pool.spawn_parallel_batch([0, 1], jobs.odd_fails)
     (error,) = info.value.exceptions
     assert isinstance(error, ValueError)
     assert error.args == (1,)
 
 
-async def test_batch_several_errors_arrive_together_in_input_order(pool):
-    barrier = threading.Barrier(2)
-
-    def fail(item):
-        barrier.wait(30)
-        raise ValueError(item)
-
+async def test_batch_several_errors_arrive_together_in_input_order(pool, make_gate):
+    fail = partial(jobs.meet_and_fail, [make_gate(), make_gate()])
     with pytest.raises(ExceptionGroup, match="2 items failed") as info:
         await pool.spawn_parallel_batch([0, 1], fail)
     assert [error.args for error in info.value.exceptions] == [(0,), (1,)]
 
 
 async def test_batch_first_failure_stops_the_rest(single):
-    calls = []
-
-    def fail_early(item):
-        calls.append(item)
-        if item == 3:
-            raise ValueError(item)
-
     with pytest.raises(ExceptionGroup):
-        await single.spawn_parallel_batch(range(1_000_000), fail_early)
-    assert len(calls) < 1_000_000
+        await single.spawn_parallel_batch(range(1_000_000), partial(jobs.fail_on, 3))
+    counted = await single.spawn_cpu_work(jobs.take_count)
+    assert counted < 1_000_000
 
 
 async def test_batch_on_error_return_gives_outcomes(pool):
-    values = await pool.spawn_parallel_batch(range(4), odd_fails, "return")
+    values = await pool.spawn_parallel_batch(range(4), jobs.odd_fails, "return")
     assert [type(value) for value in values] == [outcome.Value, outcome.Error] * 2
     assert [value.unwrap() for value in values[::2]] == [0, 2]
     with pytest.raises(ValueError, match="3"):
@@ -135,21 +107,15 @@ async def test_batch_on_error_return_gives_outcomes(pool):
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 async def test_batch_control_flow_error_arrives_in_a_group(single, kind):
-    def fail(_item):
-        raise kind
-
     with pytest.raises(BaseExceptionGroup) as info:
-        await single.spawn_parallel_batch([1], fail, on_error="return")
+        await single.spawn_parallel_batch([kind], jobs.raise_error, on_error="return")
     assert [type(error) for error in info.value.exceptions] == [kind]
-    assert await single.spawn_cpu_work(double, 1) == 2
+    assert await single.spawn_cpu_work(jobs.double, 1) == 2
 
 
 async def test_batch_whose_item_asks_to_end_raises_task_cancelled(pool):
-    def end(_item):
-        raise runtime.JobCancelled
-
     with pytest.raises(runtime.TaskCancelled, match="by one of its items"):
-        await pool.spawn_parallel_batch(range(3), end)
+        await pool.spawn_parallel_batch(range(3), jobs.cancel_myself)
 
 
 # Misuse
@@ -162,9 +128,9 @@ async def test_misuse_batch_arguments(pool):
     with pytest.raises(TypeError, match="async_fn is async"):
         await pool.spawn_parallel_batch([1], async_fn)
     with pytest.raises(ValueError, match="on_error must be 'raise' or 'return'"):
-        await pool.spawn_parallel_batch([1], double, "skip")
+        await pool.spawn_parallel_batch([1], jobs.double, "skip")
     with pytest.raises(TypeError, match="priority must be"):
-        await pool.spawn_parallel_batch([1], double, priority=1)
+        await pool.spawn_parallel_batch([1], jobs.double, priority=1)
     with pytest.raises(ValueError, match="chunk_size must be at least 1, not 0"):
         await pool.spawn_chunked_parallel([1], 0, list)
     with pytest.raises(TypeError, match="chunk_size must be an int"):
@@ -172,44 +138,38 @@ async def test_misuse_batch_arguments(pool):
 
 
 @pytest.mark.parametrize("verb", ["spawn_parallel_batch", "spawn_chunked_parallel"])
-async def test_batch_items_that_cannot_be_listed_take_no_place(verb):
+async def test_batch_items_that_cannot_be_listed_take_no_place(verb, open_pool):
     def broken():
         yield 1
         raise ValueError("no more")
 
-    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
-        arguments = (double,) if verb == "spawn_parallel_batch" else (2, list)
+    async with open_pool(1, queue_capacity=1) as pool:
+        arguments = (jobs.double,) if verb == "spawn_parallel_batch" else (2, list)
         for _ in range(3):  # more than there are places
             with pytest.raises(ValueError, match="no more"):
                 await getattr(pool, verb)(broken(), *arguments)
-        assert await pool.spawn_cpu_work(double, 1) == 2
+        assert await pool.spawn_cpu_work(jobs.double, 1) == 2
 
 
 # Cancellation
 
 
-async def test_cancel_queued_batch_calls_nothing(held, gate):
-    calls = []
+async def test_cancel_queued_batch_calls_nothing(held, gate, calls):
     with trio.move_on_after(0.001) as scope:
         await held.spawn_parallel_batch(range(10), calls.append)
     assert scope.cancelled_caught
     gate.open()
     await wait_until(lambda: held.statistics().in_flight == 0)
-    assert calls == []
+    assert list(calls) == []
     assert held.statistics().jobs_withdrawn == 1
 
 
-async def test_cancel_running_batch_stops_and_waits(single, gate):
-    calls = []
-
-    def work(item):
-        calls.append(item)
-        gate.hold()
-
+async def test_cancel_running_batch_stops_and_waits(single, gate, calls):
+    work = partial(jobs.note_and_hold, calls, gate)
     async with cancelled_after(gate.wait_entered, opens=gate) as scope:
         await single.spawn_parallel_batch(range(1000), work)
     assert scope.cancelled_caught
-    assert len(calls) < 1000
+    assert len(list(calls)) < 1000
 
 
 async def test_cancel_batch_at_its_last_item_returns_the_results(single, gate):
@@ -224,41 +184,50 @@ async def test_cancel_reaches_check_cancelled_in_a_batch(single, gate):
     assert scope.cancelled_caught
 
 
+async def test_cancel_reaches_every_worker_of_a_batch(pool, make_gate):
+    gates = [make_gate(), make_gate()]
+
+    async def all_entered():
+        for gate in gates:
+            await gate.wait_entered()
+
+    async with cancelled_after(all_entered) as scope:
+        await pool.spawn_parallel_batch(gates, jobs.hold_until_cancelled)
+    assert scope.cancelled_caught
+
+
+async def test_batch_failure_stops_what_runs(pool, gate):
+    """One item goes on until it is cancelled, the other fails once that runs."""
+    fail_or_hold = partial(jobs.fail_or_hold, gate)
+    with pytest.RaisesGroup(ValueError):
+        await pool.spawn_parallel_batch(range(2), fail_or_hold)
+    assert not gate.is_open
+
+
 # Chunks
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 1000])
-async def test_chunked_returns_a_flat_list_in_input_order(pool, size):
-    lengths = []
-
-    def double_all(chunk):
-        assert type(chunk) is list
-        lengths.append(len(chunk))
-        return map(double, chunk)
-
+async def test_chunked_returns_a_flat_list_in_input_order(pool, calls, size):
+    double_all = partial(jobs.double_all, calls)
     results = await pool.spawn_chunked_parallel(range(size), 10, double_all)
     assert results == [2 * n for n in range(size)]
-    assert all(length == 10 for length in sorted(lengths)[1:])
+    lengths = sorted(calls)
+    assert all(length == 10 for length in lengths[1:])
     assert sum(lengths) == size
 
 
 @pytest.mark.parametrize(("returned", "number"), [([], 0), ([1, 2, 3], 3)])
 async def test_chunked_wrong_number_of_results_is_an_error(pool, returned, number):
-    def wrong(_chunk):
-        return returned
-
     with pytest.raises(ExceptionGroup) as info:
-        await pool.spawn_chunked_parallel([1, 2], 2, wrong)
+        await pool.spawn_chunked_parallel([1, 2], 2, partial(jobs.give, returned))
     (error,) = info.value.exceptions
     assert f"returned {number} results for 2 items" in str(error)
 
 
 async def test_chunked_error_arrives_in_a_group(pool):
-    def fail(chunk):
-        raise ValueError(chunk)
-
     with pytest.raises(ExceptionGroup, match="1 item failed") as info:
-        await pool.spawn_chunked_parallel([1, 2], 5, fail)
+        await pool.spawn_chunked_parallel([1, 2], 5, jobs.fail)
     assert info.value.exceptions[0].args == ([1, 2],)
 
 

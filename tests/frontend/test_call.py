@@ -1,10 +1,9 @@
-import contextvars
-import functools
 import threading
 import traceback
+from functools import partial
 
+import jobs
 import pytest
-import sniffio
 import trio
 import trio.testing
 from helpers import cancelled_after, wait_until
@@ -13,100 +12,81 @@ from trio.testing import wait_all_tasks_blocked
 import runtime
 from runtime._frontend.call import Poller
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
-
-variable = contextvars.ContextVar("variable", default="unset")
-
-
-def divide(a, b):
-    return a / b
-
-
-async def async_double(x):
-    return 2 * x
-
-
 # The value, the error
 
 
-async def test_call_runs_fn_once_in_a_worker_and_returns_its_value(pool):
-    calls = []
-
-    def work(a, b):
-        calls.append(threading.current_thread().name)
-        return a + b
-
-    assert await pool.spawn_cpu_work(work, 2, 3) == 5
-    assert len(calls) == 1
-    assert calls[0].startswith("runtime-test-")
+async def test_call_runs_fn_once_in_a_worker_and_returns_its_value(pool, calls):
+    assert await pool.spawn_cpu_work(jobs.note_thread_and_add, calls, 2, 3) == 5
+    (thread_id,) = calls
+    assert thread_id != threading.get_ident()
 
 
-async def test_call_error_arrives_unchanged(pool):
-    error = ValueError("mine")
+async def test_call_of_builtins_partials_and_methods(pool):
+    assert await pool.spawn_cpu_work(sorted, (2, 1)) == [1, 2]
+    assert await pool.spawn_cpu_work(partial(jobs.add, 1, b=5)) == 6
+    assert await pool.spawn_cpu_work(jobs.Accumulator(10).plus, 3) == 13
+    assert await pool.spawn_cpu_work("a-b".split, "-") == ["a", "b"]
 
-    def fail():
-        raise error
 
+async def test_call_error_arrives_unchanged(pool, backend):
+    """From an interpreter, an error of the same kind with the worker's traceback."""
+    error = ValueError("mine", 1)
     with pytest.raises(ValueError, match="mine") as info:
-        await pool.spawn_cpu_work(fail)
-    assert info.value is error
-    assert error.__cause__ is None
-    assert error.__context__ is None
+        await pool.spawn_cpu_work(jobs.raise_error, error)
+    assert type(info.value) is ValueError
+    assert info.value.args == ("mine", 1)
+    assert (info.value is error) == (backend == "threads")
+    assert (info.value.__cause__ is None) == (backend == "threads")
+    assert info.value.__context__ is None
 
 
-async def test_call_error_shows_no_frame_of_ours_in_the_worker(pool):
+async def test_call_error_shows_no_frame_of_ours_in_the_worker(pool, backend):
     with pytest.raises(ZeroDivisionError) as info:
-        await pool.spawn_cpu_work(divide, 1, 0)
+        await pool.spawn_cpu_work(jobs.divide, 1, 0)
     frames = traceback.extract_tb(info.value.__traceback__)
-    assert frames[-1].name == "divide"
+    if backend == "threads":
+        assert frames[-1].name == "divide"
+    else:
+        shown = str(info.value.__cause__)
+        assert "in divide\n" in shown
+        assert "runtime/_backends" not in shown
     # What is ours is the way through Trio, above the user's function only.
     assert not [frame for frame in frames if "runtime/_core" in frame.filename]
 
 
-class HidesItsTraceback(Exception):
-    @property
-    def __traceback__(self):
-        raise RuntimeError("nobody's business")
+async def test_error_that_hides_its_traceback_arrives(single):
+    with pytest.raises(jobs.HidesItsTraceback):
+        await single.spawn_cpu_work(jobs.hide_traceback)
+    job = await single.submit(jobs.hide_traceback)
+    with pytest.raises(jobs.HidesItsTraceback):
+        await job.wait()
 
 
-async def test_error_that_hides_its_traceback_arrives():
-    def fail():
-        raise HidesItsTraceback
-
-    async with runtime.open_worker_pool(1, backend="threads") as pool:
-        with pytest.raises(HidesItsTraceback):
-            await pool.spawn_cpu_work(fail)
-        job = await pool.submit(fail)
-        with pytest.raises(HidesItsTraceback):
-            await job.wait()
-
-
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, RecursionError])
-async def test_call_control_flow_error_is_the_answer_and_the_worker_lives_on(
-    single, kind
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("exit", SystemExit),
+        ("interrupt", KeyboardInterrupt),
+        ("memory", MemoryError),
+        ("recursion", RecursionError),
+        ("surrogate", ValueError),
+        ("nul", ValueError),
+        ("evil", jobs.Evil),
+    ],
+)
+async def test_call_odd_error_is_the_answer_and_the_worker_lives_on(
+    single, kind, error
 ):
-    def fail():
-        raise kind("from the job")
-
-    with pytest.raises(kind, match="from the job"):
-        await single.spawn_cpu_work(fail)
-    assert await single.spawn_cpu_work(divide, 4, 2) == 2
-
-
-async def test_call_that_recurses_for_ever_raises_and_the_worker_lives_on(single):
-    def recurse():
-        return recurse() + 1
-
-    with pytest.raises(RecursionError):
-        await single.spawn_cpu_work(recurse)
-    assert await single.spawn_cpu_work(divide, 4, 2) == 2
+    with pytest.raises(error):
+        await single.spawn_cpu_work(jobs.raise_odd, kind)
+    assert await single.spawn_cpu_work(jobs.divide, 4, 2) == 2
 
 
 async def test_call_many_at_once_each_gets_its_own_answer(pool):
     answers = {}
 
     async def ask(number):
-        answers[number] = await pool.spawn_cpu_work(divide, number, 1)
+        answers[number] = await pool.spawn_cpu_work(jobs.divide, number, 1)
 
     async with trio.open_nursery() as nursery:
         for number in range(500):
@@ -119,11 +99,11 @@ async def test_call_many_at_once_each_gets_its_own_answer(pool):
 
 async def test_misuse_coroutine_function_names_the_right_call(pool):
     with pytest.raises(TypeError, match=r"sync function.*await pool\.spawn"):
-        await pool.spawn_cpu_work(async_double, 1)
+        await pool.spawn_cpu_work(jobs.async_double, 1)
 
 
 async def test_misuse_coroutine_object_is_closed_and_refused(pool):
-    coroutine = async_double(1)
+    coroutine = jobs.async_double(1)
     with pytest.raises(TypeError, match=r"write instead: spawn_cpu_work\(fn, \*args\)"):
         await pool.spawn_cpu_work(coroutine)
     with pytest.raises(RuntimeError, match="cannot reuse"):
@@ -132,7 +112,7 @@ async def test_misuse_coroutine_object_is_closed_and_refused(pool):
 
 async def test_misuse_partial_of_async_function_fails_in_the_job(pool):
     with pytest.raises(TypeError, match=r"returned a coroutine.*pool\.spawn"):
-        await pool.spawn_cpu_work(functools.partial(async_double, 1))
+        await pool.spawn_cpu_work(partial(jobs.async_double, 1))
 
 
 async def test_misuse_not_callable_is_refused(pool):
@@ -142,13 +122,13 @@ async def test_misuse_not_callable_is_refused(pool):
 
 async def test_misuse_on_cancel_names_the_choices(pool):
     with pytest.raises(ValueError, match="on_cancel must be 'wait', 'abandon'"):
-        await pool.spawn_cpu_work(divide, 1, 1, on_cancel="never")
+        await pool.spawn_cpu_work(jobs.divide, 1, 1, on_cancel="never")
 
 
 async def test_misuse_priority_is_refused_and_the_pool_goes_on(pool):
     with pytest.raises(TypeError, match=r"priority must be a runtime\.Priority, not 7"):
-        await pool.spawn_cpu_work(divide, 1, 1, priority=7)
-    assert await pool.spawn_cpu_work(divide, 1, 1) == 1
+        await pool.spawn_cpu_work(jobs.divide, 1, 1, priority=7)
+    assert await pool.spawn_cpu_work(jobs.divide, 1, 1) == 1
 
 
 # Checkpoints
@@ -157,18 +137,18 @@ async def test_misuse_priority_is_refused_and_the_pool_goes_on(pool):
 async def test_call_is_a_checkpoint(pool):
     for _ in range(20):  # with a poll that pays, that does not, and without
         with trio.testing.assert_checkpoints():
-            await pool.spawn_cpu_work(divide, 1, 1)
+            await pool.spawn_cpu_work(jobs.divide, 1, 1)
 
 
 async def test_call_that_fails_is_a_checkpoint(pool):
     with trio.testing.assert_checkpoints(), pytest.raises(ZeroDivisionError):
-        await pool.spawn_cpu_work(divide, 1, 0)
+        await pool.spawn_cpu_work(jobs.divide, 1, 0)
 
 
 async def test_call_in_a_cancelled_scope_is_not_even_queued(manual):
     with trio.CancelScope() as scope:
         scope.cancel()
-        await manual.pool.spawn_cpu_work(divide, 1, 1)
+        await manual.pool.spawn_cpu_work(jobs.divide, 1, 1)
     assert scope.cancelled_caught
     assert manual.pool.statistics().queued == 0
 
@@ -176,14 +156,13 @@ async def test_call_in_a_cancelled_scope_is_not_even_queued(manual):
 # The cancellation ladder
 
 
-async def test_cancel_queued_call_is_withdrawn(held, gate):
-    calls = []
+async def test_cancel_queued_call_is_withdrawn(held, gate, calls):
     async with cancelled_after(wait_all_tasks_blocked) as scope:
         await held.spawn_cpu_work(calls.append, 1)
     assert scope.cancelled_caught
     gate.open()
     await wait_until(lambda: held.statistics().in_flight == 0)
-    assert calls == []
+    assert list(calls) == []
     assert held.statistics().jobs_withdrawn == 1
 
 
@@ -216,13 +195,9 @@ async def test_cancel_running_call_waits_and_returns_the_value(pool, gate):
 
 
 async def test_cancel_running_call_that_fails_raises_its_error(pool, gate):
-    def fail():
-        gate.hold()
-        raise ValueError("later")
-
     async with cancelled_after(gate.wait_entered, opens=gate):
         with pytest.raises(ValueError, match="later"):
-            await pool.spawn_cpu_work(fail)
+            await pool.spawn_cpu_work(jobs.hold_and_fail, gate, "later")
 
 
 async def test_cancel_running_call_that_checks_ends_in_cancelled(pool, gate):
@@ -231,92 +206,77 @@ async def test_cancel_running_call_that_checks_ends_in_cancelled(pool, gate):
     assert scope.cancelled_caught
 
 
-async def test_cancel_abandoned_call_leaves_at_once(single, gate):
-    ended = []
-
-    def work():
-        gate.hold()
-        ended.append(True)
-
+async def test_cancel_abandoned_call_leaves_at_once(single, gate, calls):
     async with cancelled_after(gate.wait_entered) as scope:
-        await single.spawn_cpu_work(work, on_cancel="abandon")
+        await single.spawn_cpu_work(
+            jobs.hold_and_note, gate, calls, on_cancel="abandon"
+        )
     assert scope.cancelled_caught
-    assert ended == []
+    assert list(calls) == []
     assert single.statistics().abandoned == 1
     assert single.statistics().in_flight == 1
     gate.open()
     await wait_until(lambda: single.statistics().abandoned == 0)
-    assert ended == [True]
+    assert list(calls) == [True]
     assert single.statistics().jobs_completed == 1
 
 
-async def test_cancel_abandoned_call_keeps_the_block_waiting(gate):
-    ended = []
-
-    def work():
-        gate.hold()
-        ended.append(True)
-
+async def test_cancel_abandoned_call_keeps_the_block_waiting(gate, calls, open_pool):
     async with trio.open_nursery() as nursery:
-        async with runtime.open_worker_pool(1) as pool:
+        async with open_pool(1) as pool:
             async with cancelled_after(gate.wait_entered):
-                await pool.spawn_cpu_work(work, on_cancel="abandon")
-            assert ended == []
+                await pool.spawn_cpu_work(
+                    jobs.hold_and_note, gate, calls, on_cancel="abandon"
+                )
+            assert list(calls) == []
 
             async def open_when_blocked():
                 await wait_all_tasks_blocked()
                 gate.open()
 
             nursery.start_soon(open_when_blocked)
-        assert ended == [True]
+        assert list(calls) == [True]
 
 
-async def test_cancel_abandoned_call_error_is_dropped(gate):
-    def fail():
-        gate.hold()
-        raise ValueError("nobody listens")
-
-    async with runtime.open_worker_pool(1) as pool:
+async def test_cancel_abandoned_call_error_is_dropped(gate, open_pool):
+    async with open_pool(1) as pool:
         async with cancelled_after(gate.wait_entered):
-            await pool.spawn_cpu_work(fail, on_cancel="abandon")
+            await pool.spawn_cpu_work(
+                jobs.hold_and_fail, gate, "nobody listens", on_cancel="abandon"
+            )
         gate.open()
 
 
-async def test_cancel_queued_call_with_abandon_is_withdrawn(held, gate):
-    calls = []
+async def test_cancel_queued_call_with_abandon_is_withdrawn(held, gate, calls):
     async with cancelled_after(wait_all_tasks_blocked) as scope:
         await held.spawn_cpu_work(calls.append, 1, on_cancel="abandon")
     assert scope.cancelled_caught
     assert held.statistics().abandoned == 0
     gate.open()
     await wait_until(lambda: held.statistics().in_flight == 0)
-    assert calls == []
+    assert list(calls) == []
 
 
-async def test_deadline_withdraws_what_has_not_begun(held, gate):
-    calls = []
+async def test_deadline_withdraws_what_has_not_begun(held, gate, calls):
     with pytest.raises(trio.TooSlowError), trio.fail_after(0.01):
         await held.spawn_cpu_work(calls.append, 1)
     gate.open()
     await wait_until(lambda: held.statistics().in_flight == 0)
-    assert calls == []
+    assert list(calls) == []
 
 
 async def test_cancel_loop_behind_a_stuck_worker_keeps_the_queue_short(held):
     for _ in range(100):
         with trio.move_on_after(0):
-            await held.submit(divide, 1, 1)
+            await held.submit(jobs.divide, 1, 1)
         async with cancelled_after(wait_all_tasks_blocked):
-            await held.spawn_cpu_work(divide, 1, 1)
+            await held.spawn_cpu_work(jobs.divide, 1, 1)
     assert held.statistics().queued <= 2
 
 
 async def test_job_cancelled_raised_by_the_job_itself_becomes_task_cancelled(pool):
-    def end():
-        raise runtime.JobCancelled
-
     with pytest.raises(runtime.TaskCancelled, match="cancelled by itself"):
-        await pool.spawn_cpu_work(end)
+        await pool.spawn_cpu_work(jobs.cancel_myself)
 
 
 # The poll of CALL-2, with a worker that moves only when told
@@ -328,14 +288,14 @@ async def test_poll_finds_the_answer_without_a_wake_up(manual):
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_it)
-        assert await manual.pool.spawn_cpu_work(divide, 6, 2) == 3
+        assert await manual.pool.spawn_cpu_work(jobs.divide, 6, 2) == 3
     assert not manual.pool._intake.port._pending
 
 
 async def test_poll_looks_itself_where_nobody_brings_the_answer(manual):
     """As for interpreters: who polls takes what is there, and needs no other task."""
     manual.pool._intake.look = manual.registry.step_all
-    assert await manual.pool.spawn_cpu_work(divide, 6, 3) == 2
+    assert await manual.pool.spawn_cpu_work(jobs.divide, 6, 3) == 2
     assert manual.pool.statistics().jobs_completed == 1
 
 
@@ -364,7 +324,7 @@ async def test_poll_that_finds_nothing_parks_until_the_port_delivers(manual):
     answers = []
 
     async def ask():
-        answers.append(await manual.pool.spawn_cpu_work(divide, 6, 2))
+        answers.append(await manual.pool.spawn_cpu_work(jobs.divide, 6, 2))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
@@ -384,7 +344,7 @@ async def test_poll_of_a_call_that_is_stopped_meanwhile_ends_in_task_cancelled(m
 
     async def ask():
         with pytest.raises(runtime.TaskCancelled) as info:
-            await manual.pool.spawn_cpu_work(divide, 6, 2)
+            await manual.pool.spawn_cpu_work(jobs.divide, 6, 2)
         errors.append(info.value)
 
     async def stop():
@@ -433,7 +393,7 @@ async def test_name_is_what_errors_call_the_job(held, gate):
 
         async def ask():
             with pytest.raises(runtime.TaskCancelled, match="'my name'"):
-                await held.spawn_cpu_work(divide, 1, 1, name="my name")
+                await held.spawn_cpu_work(jobs.divide, 1, 1, name="my name")
 
         nursery.start_soon(ask)
         await wait_all_tasks_blocked()
@@ -443,25 +403,15 @@ async def test_name_is_what_errors_call_the_job(held, gate):
 
 
 async def test_context_is_the_callers_and_changes_stay_inside(pool):
-    def work():
-        seen = variable.get()
-        variable.set("changed in the job")
-        return seen
-
-    variable.set("mine")
-    assert await pool.spawn_cpu_work(work) == "mine"
-    assert variable.get() == "mine"
-    variable.set("mine later")
-    assert await pool.spawn_cpu_work(work) == "mine later"
+    jobs.REQUEST.set("mine")
+    assert await pool.spawn_cpu_work(jobs.read_and_change_request) == "mine"
+    assert jobs.REQUEST.get() == "mine"
+    jobs.REQUEST.set("mine later")
+    assert await pool.spawn_cpu_work(jobs.read_and_change_request) == "mine later"
 
 
-async def test_sniffio_finds_no_library_inside_a_job(pool, inline):
-    def look():
-        with pytest.raises(sniffio.AsyncLibraryNotFoundError):
-            sniffio.current_async_library()
-        return True
-
-    assert await pool.spawn_cpu_work(look)
+async def test_sniffio_finds_no_library_inside_a_job(pool):
+    assert await pool.spawn_cpu_work(jobs.has_no_async_library)
 
 
 # The limiter
@@ -472,12 +422,10 @@ async def test_limiter_lends_a_token_until_the_job_has_ended(pool, gate):
     second = []
 
     async def ask():
-        second.append(await pool.spawn_cpu_work(divide, 1, 1, limiter=limiter))
+        second.append(await pool.spawn_cpu_work(jobs.divide, 1, 1, limiter=limiter))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(
-            functools.partial(pool.spawn_cpu_work, gate.hold, limiter=limiter)
-        )
+        nursery.start_soon(partial(pool.spawn_cpu_work, gate.hold, limiter=limiter))
         await gate.wait_entered()
         nursery.start_soon(ask)
         await wait_all_tasks_blocked()
@@ -500,7 +448,7 @@ async def test_limiter_keeps_the_token_of_an_abandoned_job(pool, gate):
 async def test_limiter_gets_its_token_back_from_a_withdrawn_job(held, gate):
     limiter = trio.CapacityLimiter(1)
     async with cancelled_after(wait_all_tasks_blocked):
-        await held.spawn_cpu_work(divide, 1, 1, limiter=limiter)
+        await held.spawn_cpu_work(jobs.divide, 1, 1, limiter=limiter)
     gate.open()
     await wait_until(lambda: limiter.borrowed_tokens == 0)
 
@@ -514,17 +462,19 @@ async def test_limiter_error_at_the_end_is_the_answer(pool):
             raise ValueError("cannot release")
 
     with pytest.raises(ValueError, match="cannot release"):
-        await pool.spawn_cpu_work(divide, 1, 1, limiter=Broken())
-    assert await pool.spawn_cpu_work(divide, 1, 1) == 1
+        await pool.spawn_cpu_work(jobs.divide, 1, 1, limiter=Broken())
+    assert await pool.spawn_cpu_work(jobs.divide, 1, 1) == 1
 
 
-async def test_limiter_gets_its_token_back_if_the_wait_at_the_bound_is_cancelled(gate):
+async def test_limiter_gets_its_token_back_if_the_wait_at_the_bound_is_cancelled(
+    gate, open_pool
+):
     limiter = trio.CapacityLimiter(1)
-    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+    async with open_pool(1, queue_capacity=1) as pool:
         pool.submit_nowait(gate.hold)
-        pool.submit_nowait(divide, 1, 1)
+        pool.submit_nowait(jobs.divide, 1, 1)
         async with cancelled_after(wait_all_tasks_blocked) as scope:
-            await pool.spawn_cpu_work(divide, 1, 1, limiter=limiter)
+            await pool.spawn_cpu_work(jobs.divide, 1, 1, limiter=limiter)
         assert scope.cancelled_caught
         assert limiter.borrowed_tokens == 0
         gate.open()

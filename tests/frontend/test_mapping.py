@@ -1,28 +1,14 @@
-import contextvars
 import itertools
-import threading
+from functools import partial
 
+import jobs
 import outcome
 import pytest
 import trio
 import trio.testing
-from helpers import TIMEOUT, cancelled_after, wait_until
+from helpers import cancelled_after, wait_until
 
 import runtime
-
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
-
-variable = contextvars.ContextVar("variable", default="unset")
-
-
-def double(x):
-    return 2 * x
-
-
-def fail_at_3(x):
-    if x == 3:
-        raise ValueError(x)
-    return x
 
 
 async def async_range(stop):
@@ -41,25 +27,25 @@ async def collect(results):
 @pytest.mark.parametrize("source", [range, async_range])
 @pytest.mark.parametrize("size", [0, 1, 2, 3000])
 async def test_map_ordered_gives_results_in_input_order(pool, source, size):
-    async with pool.map(double, source(size)) as results:
+    async with pool.map(jobs.double, source(size)) as results:
         assert await collect(results) == [2 * n for n in range(size)]
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 2, 1000])
 async def test_map_any_room_gives_every_result(pool, max_in_flight):
-    async with pool.map(double, range(500), max_in_flight=max_in_flight) as results:
+    async with pool.map(
+        jobs.double, range(500), max_in_flight=max_in_flight
+    ) as results:
         assert await collect(results) == [2 * n for n in range(500)]
 
 
 async def test_map_unordered_gives_every_result_once(pool):
-    async with pool.map(double, range(3000), ordered=False) as results:
+    async with pool.map(jobs.double, range(3000), ordered=False) as results:
         assert sorted(await collect(results)) == [2 * n for n in range(3000)]
 
 
 async def test_map_unordered_does_not_wait_for_a_slow_item(pool, gate):
-    def work(item):
-        return gate.hold(item) if item == "slow" else item
-
+    work = partial(jobs.hold_if_slow, gate)
     async with pool.map(work, ["slow", "quick"], ordered=False) as results:
         assert await anext(results) == "quick"
         gate.open()
@@ -67,9 +53,7 @@ async def test_map_unordered_does_not_wait_for_a_slow_item(pool, gate):
 
 
 async def test_map_ordered_waits_for_a_slow_item(pool, gate):
-    def work(item):
-        return gate.hold(item) if item == "slow" else item
-
+    work = partial(jobs.hold_if_slow, gate)
     async with pool.map(work, ["slow", "quick"]) as results:
         with trio.move_on_after(0.01) as scope:
             await anext(results)
@@ -80,12 +64,12 @@ async def test_map_ordered_waits_for_a_slow_item(pool, gate):
 
 async def test_map_with_one_worker_and_in_the_inline_pool(single, inline):
     for pool in (single, inline):
-        async with pool.map(double, range(200)) as results:
+        async with pool.map(jobs.double, range(200)) as results:
             assert await collect(results) == [2 * n for n in range(200)]
 
 
 async def test_map_each_result_is_a_checkpoint(pool):
-    async with pool.map(double, range(3)) as results:
+    async with pool.map(jobs.double, range(3)) as results:
         for _ in range(3):
             with trio.testing.assert_checkpoints():
                 await anext(results)
@@ -94,12 +78,12 @@ async def test_map_each_result_is_a_checkpoint(pool):
 
 
 async def test_map_context_is_the_callers_and_changes_stay_inside(pool):
-    variable.set("mine")
-    async with pool.map(lambda _: variable.get(), range(20)) as results:
+    jobs.REQUEST.set("mine")
+    async with pool.map(jobs.read_request, range(20)) as results:
         assert set(await collect(results)) == {"mine"}
-    async with pool.map(variable.set, range(20)) as results:
+    async with pool.map(jobs.set_request, range(20)) as results:
         await collect(results)
-    assert variable.get() == "mine"
+    assert jobs.REQUEST.get() == "mine"
 
 
 # Bounded memory
@@ -116,7 +100,9 @@ async def test_map_of_an_endless_source_never_pulls_ahead(pool, ordered):
             last = number
             yield number
 
-    async with pool.map(double, source(), max_in_flight=8, ordered=ordered) as results:
+    async with pool.map(
+        jobs.double, source(), max_in_flight=8, ordered=ordered
+    ) as results:
         handed_out = 0
         async for _ in results:
             assert last - handed_out <= 8
@@ -128,6 +114,7 @@ async def test_map_of_an_endless_source_never_pulls_ahead(pool, ordered):
 
 
 async def test_map_source_is_not_pulled_before_there_is_room(pool):
+    await pool.spawn_cpu_work(jobs.same, "the workers are there")
     pulled = []
 
     def source():
@@ -135,8 +122,8 @@ async def test_map_source_is_not_pulled_before_there_is_room(pool):
             pulled.append(number)
             yield number
 
-    async with pool.map(double, source(), max_in_flight=3) as results:
-        await wait_until(lambda: pool.statistics().jobs_completed >= 3)
+    async with pool.map(jobs.double, source(), max_in_flight=3) as results:
+        await wait_until(lambda: pool.statistics().jobs_completed > 3)
         await trio.testing.wait_all_tasks_blocked()
         assert pulled == [0, 1, 2]
         await anext(results)
@@ -146,13 +133,14 @@ async def test_map_source_is_not_pulled_before_there_is_room(pool):
 
 async def test_map_item_of_a_slow_source_starts_at_once(pool):
     send, receive = trio.open_memory_channel(0)
-    async with send, pool.map(double, receive) as results:
+    async with send, pool.map(jobs.double, receive) as results:
         for number in range(5):
             await send.send(number)
             assert await anext(results) == 2 * number
 
 
 async def test_map_long_sync_source_lets_other_tasks_run(pool):
+    await pool.spawn_cpu_work(jobs.same, "the workers are there")
     ticks = []
     seen_by_source = 0
 
@@ -171,7 +159,7 @@ async def test_map_long_sync_source_lets_other_tasks_run(pool):
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tick)
-        async with pool.map(double, source(), max_in_flight=200_000) as results:
+        async with pool.map(jobs.double, source(), max_in_flight=200_000) as results:
             await wait_until(lambda: seen_by_source)
             await anext(results)
         nursery.cancel_scope.cancel()
@@ -183,45 +171,44 @@ async def test_map_long_sync_source_lets_other_tasks_run(pool):
 
 @pytest.mark.parametrize("ordered", [True, False])
 async def test_map_error_arrives_in_a_group_and_stops_the_rest(pool, ordered):
-    calls = itertools.count()
-
-    def work(item):
-        next(calls)
-        return fail_at_3(item)
-
-    with pytest.raises(ExceptionGroup, match=r"map of .*work: 1 item") as info:
-        async with pool.map(work, itertools.count(), ordered=ordered) as results:
+    pulled = itertools.count()
+    with pytest.raises(ExceptionGroup, match="map of fail_at_3: 1 item") as info:
+        async with pool.map(jobs.fail_at_3, pulled, ordered=ordered) as results:
             await collect(results)
     assert info.value.exceptions[0].args == (3,)
-    assert next(calls) < 1000
+    assert next(pulled) < 1000
 
 
 async def test_map_error_comes_after_the_results_before_it(pool):
     seen = []
     with pytest.raises(ExceptionGroup):
-        async with pool.map(fail_at_3, range(100)) as results:
+        async with pool.map(jobs.fail_at_3, range(100)) as results:
             async for result in results:
                 seen.append(result)  # noqa: PERF401  # needed when it raises
     assert seen == [0, 1, 2]
 
 
 async def test_map_error_keeps_back_the_results_after_it(pool, gate):
-    def work(item):
-        if item == "good":
-            return gate.open()
-        gate.hold()
-        raise ValueError(item)
-
+    work = partial(jobs.hold_and_fail_if_bad, gate)
     seen = []
+
+    async def open_gate():
+        await wait_until(lambda: pool.statistics().jobs_executed)
+        gate.open()
+
     with pytest.raises(ExceptionGroup):
-        async with pool.map(work, ["bad", "good"]) as results:
+        async with (
+            pool.map(work, ["bad", "good"]) as results,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(open_gate)
             async for result in results:
                 seen.append(result)  # noqa: PERF401  # needed when it raises
     assert seen == []
 
 
 async def test_map_on_error_return_gives_outcomes(pool):
-    async with pool.map(fail_at_3, range(6), on_error="return") as results:
+    async with pool.map(jobs.fail_at_3, range(6), on_error="return") as results:
         values = await collect(results)
     assert [type(value) for value in values] == [
         *[outcome.Value] * 3,
@@ -248,7 +235,7 @@ async def test_map_source_error_is_raised_as_it_is_after_the_results(pool, is_as
     seen = []
     with pytest.raises(KeyError) as info:
         async with pool.map(
-            double, (async_source if is_async else source)()
+            jobs.double, (async_source if is_async else source)()
         ) as results:
             async for result in results:
                 seen.append(result)  # noqa: PERF401  # needed when it raises
@@ -258,13 +245,13 @@ async def test_map_source_error_is_raised_as_it_is_after_the_results(pool, is_as
 
 async def test_map_body_error_leaves_the_block_as_it_is(pool):
     with pytest.raises(KeyError, match="the body's"):
-        async with pool.map(double, itertools.count()) as results:
+        async with pool.map(jobs.double, itertools.count()) as results:
             await anext(results)
             raise KeyError("the body's")
 
 
 async def test_map_iteration_after_an_error_raises_again_or_ends(pool):
-    async with pool.map(fail_at_3, [3]) as results:
+    async with pool.map(jobs.fail_at_3, [3]) as results:
         with pytest.raises(ExceptionGroup):
             await anext(results)
         with pytest.raises((ExceptionGroup, StopAsyncIteration)):
@@ -278,23 +265,19 @@ async def test_misuse_map_arguments(pool):
     with pytest.raises(TypeError, match="async_fn is async"):
         pool.map(async_fn, [])
     with pytest.raises(ValueError, match="max_in_flight must be at least 1"):
-        pool.map(double, [], max_in_flight=0)
+        pool.map(jobs.double, [], max_in_flight=0)
     with pytest.raises(ValueError, match="on_error must be"):
-        pool.map(double, [], on_error="ignore")
+        pool.map(jobs.double, [], on_error="ignore")
     with pytest.raises(TypeError, match="not iterable"):
-        async with pool.map(double, 3) as results:
+        async with pool.map(jobs.double, 3) as results:
             await collect(results)
 
 
 # Early ends
 
 
-async def test_map_left_early_withdraws_and_waits(single, gate):
-    calls = []
-
-    def work(item):
-        calls.append(item)
-        gate.hold()
+async def test_map_left_early_withdraws_and_waits(single, gate, calls):
+    work = partial(jobs.note_and_hold, calls, gate)
 
     async def open_when_blocked():
         await trio.testing.wait_all_tasks_blocked()
@@ -304,7 +287,7 @@ async def test_map_left_early_withdraws_and_waits(single, gate):
         await gate.wait_entered()
         nursery.start_soon(open_when_blocked)
     assert gate.is_open
-    assert calls == [0]
+    assert list(calls) == [0]
     assert single.statistics().in_flight == 0
 
 
@@ -317,15 +300,13 @@ async def test_map_left_early_closes_the_source(pool):
         finally:
             closed.append(True)
 
-    async with pool.map(double, source()) as results:
+    async with pool.map(jobs.double, source()) as results:
         await anext(results)
     assert closed == [True]
 
 
 async def test_map_cancelled_tells_its_items(single, gate):
-    def work(_item):
-        gate.hold_while(runtime.check_cancelled)
-
+    work = partial(jobs.hold_item_until_cancelled, gate)
     async with (
         cancelled_after(gate.wait_entered) as scope,
         single.map(work, itertools.count()) as results,
@@ -335,11 +316,9 @@ async def test_map_cancelled_tells_its_items(single, gate):
     assert not gate.is_open
 
 
-async def test_map_stopped_by_the_pool_raises_task_cancelled(gate):
-    def work(_item):
-        gate.hold_while(runtime.check_cancelled)
-
-    async with runtime.open_worker_pool(1) as pool, trio.open_nursery() as nursery:
+async def test_map_stopped_by_the_pool_raises_task_cancelled(gate, open_pool):
+    work = partial(jobs.hold_item_until_cancelled, gate)
+    async with open_pool(1) as pool, trio.open_nursery() as nursery:
 
         async def stop():
             await gate.wait_entered()
@@ -352,9 +331,11 @@ async def test_map_stopped_by_the_pool_raises_task_cancelled(gate):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_map_with_a_stuck_item_is_left_behind_by_shutdown(gate, ordered):
+async def test_map_with_a_stuck_item_is_left_behind_by_shutdown(
+    gate, ordered, open_pool
+):
     """What comes back after the stream was given up must do no harm."""
-    async with runtime.open_worker_pool(2) as pool, trio.open_nursery() as nursery:
+    async with open_pool(2) as pool, trio.open_nursery() as nursery:
 
         async def stop():
             await gate.wait_entered()
@@ -372,16 +353,16 @@ async def test_map_with_a_stuck_item_is_left_behind_by_shutdown(gate, ordered):
             await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_map_that_outlives_its_pools_block_ends_with_an_error():
+async def test_map_that_outlives_its_pools_block_ends_with_an_error(open_pool):
     send, receive = trio.open_memory_channel(0)
     errors = []
 
     async with trio.open_nursery() as nursery, send:
-        async with runtime.open_worker_pool(1) as pool:
+        async with open_pool(1) as pool:
 
             async def consume():
                 with pytest.raises(runtime.PoolClosedError) as info:
-                    async with pool.map(double, receive) as results:
+                    async with pool.map(jobs.double, receive) as results:
                         await collect(results)
                 errors.append(info.value)
 
@@ -392,26 +373,18 @@ async def test_map_that_outlives_its_pools_block_ends_with_an_error():
     assert len(errors) == 1
 
 
-async def test_map_on_a_closed_pool_is_refused():
-    async with runtime.open_worker_pool(1) as pool:
+async def test_map_on_a_closed_pool_is_refused(open_pool):
+    async with open_pool(1) as pool:
         pass
     with pytest.raises(runtime.PoolClosedError):
-        pool.map(double, [])
+        pool.map(jobs.double, [])
 
 
 async def test_map_two_at_once_share_the_workers(pool):
-    names = set()
-
-    def work(item):
-        names.add(threading.current_thread().name)
-        return item
-
     async def run(size):
-        async with pool.map(work, range(size)) as results:
+        async with pool.map(jobs.same, range(size)) as results:
             assert await collect(results) == list(range(size))
 
-    with trio.fail_after(TIMEOUT):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run, 1000)
-            nursery.start_soon(run, 500)
-    assert names <= {"runtime-test-0", "runtime-test-1"}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, 1000)
+        nursery.start_soon(run, 500)
