@@ -9,7 +9,7 @@ import weakref
 import pytest
 from helpers import TIMEOUT
 
-from runtime._backends import answers, bell, credit, seats
+from runtime._backends import answers, bell, cells, credit, seats
 from runtime._core.job import DONE, QUEUED, RUNNING, WITHDRAWN
 
 pytest.importorskip("_interpqueues")
@@ -470,6 +470,7 @@ def test_a_reply_to_an_interpreter_before_is_nobodys(pool):
     ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
     ((*_, (late,), _, _, _, _, _),) = wait_news(pool.queues)
     pool.workers[0].hang_up()
+    pool.workers[0].hang_up()
     pool.queues.bury(0)
     pool.queues.drain()
     late.reply(answers.VALUE, (b"late",))
@@ -623,6 +624,69 @@ def test_leak_descriptors_and_memory(kind_of_bell):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+class Storm:
+    """Four workers that end now and then, and who sends, withdraws and takes news."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.order = random.Random(seed)
+        self.queues = CreditQueues(4)
+        self.ran = []  # frames; appended by all threads
+        self.ended = {}  # the last answer, by id
+        self.withdrawn = set()
+        self.frames = {}  # by id
+        self.out = []
+        self.threads = [
+            threading.Thread(target=self.serve, args=(index,)) for index in range(4)
+        ]
+
+    def serve(self, index):
+        """Be a worker, until the order to stop."""
+        lifetimes = random.Random(self.seed + index)
+        is_over = False
+        while not is_over:
+            worker = CreditWorker(self.queues.handle, index)
+            for _ in range(lifetimes.randrange(1, 500)):
+                job = worker.next()
+                is_over = job is None
+                if is_over:
+                    break
+                self.run(worker, job)
+            self.queues.bury(index)
+
+    def run(self, worker, job):
+        while job.start and job.stop - job.start > 1 and not len(worker):
+            worker.share((job.start + job.stop) // 2)
+        self.ran += [bytes(job.frame(i)) for i in range(job.start, job.stop)]
+        worker.finish(answers.VALUE, ())
+
+    def send(self, work_id):
+        """Send a call or, now and then, a batch."""
+        name, lane = b"%d" % work_id, self.order.randrange(3)
+        if self.order.random() < 0.1:
+            self.frames[work_id] = [name + b".%d" % i for i in range(20)]
+            frames = (b"fn", *self.frames[work_id])
+            work = self.queues.inject(work_id, frames, (), 1, 21, lane)
+        else:
+            self.frames[work_id] = [name]
+            work = self.queues.inject(work_id, (name,), (), 0, 1, lane)
+        self.out.append(work)
+
+    def withdraw(self):
+        """Withdraw something that was sent lately, if it has not begun."""
+        victim = self.order.choice(self.out[-20:])
+        if self.queues.withdraw(victim):
+            self.withdrawn.add(victim.id)
+
+    def take(self):
+        """Take the news."""
+        for work_id, answer, *_, is_last, _, _ in self.queues.drain():
+            assert work_id not in self.ended, f"seed {self.seed}"
+            assert answer in (answers.VALUE, answers.NONE), f"seed {self.seed}"
+            if is_last:
+                self.ended[work_id] = answer
+
+
 @pytest.mark.stress
 def test_stress_storm_accounts_for_every_job(kind_of_bell):
     """Jobs, batches and withdrawals beside four workers that end now and then.
@@ -630,73 +694,31 @@ def test_stress_storm_accounts_for_every_job(kind_of_bell):
     Each piece of work ends once: withdrawn and never run, or run, each frame once.
     """
     seed = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
-    order = random.Random(seed)
-    queues = CreditQueues(4)
-    ran = [[] for _ in range(4)]
-
-    def serve(index):
-        lifetimes = random.Random(seed + index)
-        is_over = False
-        while not is_over:
-            worker = CreditWorker(queues.handle, index)
-            for _ in range(lifetimes.randrange(1, 500)):
-                job = worker.next()
-                if job is None:
-                    is_over = True
-                    break
-                while job.start and job.stop - job.start > 1 and not len(worker):
-                    worker.share((job.start + job.stop) // 2)
-                for i in range(job.start, job.stop):
-                    ran[index].append(bytes(job.frame(i)))
-                worker.finish(answers.VALUE, ())
-            queues.bury(index)
-
-    threads = [threading.Thread(target=serve, args=(index,)) for index in range(4)]
-    for thread in threads:
+    storm = Storm(seed)
+    for thread in storm.threads:
         thread.start()
-    ended, withdrawn, expected = {}, set(), {}
-    out = []
-
-    def take():
-        for work_id, answer, *_, is_last, _, _ in queues.drain():
-            assert work_id not in ended, f"seed {seed}"
-            assert answer in (answers.VALUE, answers.NONE), f"seed {seed}"
-            if is_last:
-                ended[work_id] = answer
-
     for work_id in range(1, STORM_JOBS + 1):
-        count = order.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 20))
-        lane = order.randrange(3)
-        if count:
-            frames = [b"fn", *(b"%d.%d" % (work_id, i) for i in range(count))]
-            work = queues.inject(work_id, tuple(frames), (), 1, len(frames), lane)
-            expected[work_id] = frames[1:]
-        else:
-            work = queues.inject(work_id, (b"%d" % work_id,), (), 0, 1, lane)
-            expected[work_id] = [b"%d" % work_id]
-        out.append(work)
-        if order.random() < 0.3:
-            victim = order.choice(out[-20:])
-            if queues.withdraw(victim):
-                withdrawn.add(victim.id)
-        if order.random() < 0.5:
-            take()
-    ear = bell.Ear((queues.fileno(),) * 2)
-    while len(ended) < STORM_JOBS:
+        storm.send(work_id)
+        if storm.order.random() < 0.3:
+            storm.withdraw()
+        if storm.order.random() < 0.5:
+            storm.take()
+    ear = bell.Ear((storm.queues.fileno(),) * 2)
+    while len(storm.ended) < STORM_JOBS:
         ear.wait()
-        take()
-    queues.stop()
-    for thread in threads:
+        storm.take()
+    storm.queues.stop()
+    for thread in storm.threads:
         thread.join(TIMEOUT)
         assert not thread.is_alive(), f"seed {seed}"
-    all_ran = sorted(frame for frames in ran for frame in frames)
-    must_run = sorted(
+    must_run = [
         frame
-        for work_id, frames in expected.items()
-        if work_id not in withdrawn
+        for work_id, frames in storm.frames.items()
+        if work_id not in storm.withdrawn
         for frame in frames
-    )
-    assert all_ran == must_run, f"seed {seed}"
-    assert {i for i, answer in ended.items() if answer == answers.NONE} == withdrawn
-    assert sum(queues.counters(i)[0] for i in range(4)) >= STORM_JOBS - len(withdrawn)
-    assert len(queues._memory._free) == len(set(queues._memory._free))
+    ]
+    assert sorted(storm.ran) == sorted(must_run), f"seed {seed}"
+    empty = {i for i, answer in storm.ended.items() if answer == answers.NONE}
+    assert empty == storm.withdrawn, f"seed {seed}"
+    free = storm.queues._memory._free
+    assert len(set(free)) == len(free) == cells.CELL_COUNT - 1, f"seed {seed}"
