@@ -334,6 +334,95 @@ def test_a_stopped_batch_without_workers_ends(pool):
     assert work.phase == DONE
 
 
+def test_a_stopped_batch_that_breaks_is_over(pool):
+    work = pool.batch(64)
+    pool.workers[0].next()
+    work.request_stop()
+    pool.queues.bury(0)  # takes back the piece that waits
+    ((_, answer, *_, is_last, _, _),) = pool.queues.drain()
+    assert (answer, is_last, work.phase) == (answers.BROKEN, True, DONE)
+    assert len(pool.queues._begun) == 0
+
+
+def test_what_cannot_be_sent_stays_queued(pool, monkeypatch):
+    def fail(mailbox, item):
+        monkeypatch.undo()
+        raise MemoryError
+
+    monkeypatch.setattr(seats, "put_item", fail)
+    with pytest.raises(MemoryError):
+        pool.call()
+    assert (len(pool.queues), pool.queues._lent) == (1, 0)
+    assert pool.queues._seats[0].pieces == {}
+    pool.call()
+    pool.run()
+    pool.run()
+    assert [item[0] for item in pool.queues.drain()] == [1, 2]
+
+
+# The bell
+
+
+def rings(queues):
+    return bell.Ear((queues.fileno(),) * 2).hears()
+
+
+def test_a_hushed_bell_rings_afterwards(pool):
+    pool.call()
+    pool.queues.hush(True)
+    pool.queues.hush(True)
+    pool.run()
+    assert not rings(pool.queues)
+    pool.queues.hush(False)
+    assert not rings(pool.queues)
+    pool.queues.hush(False)
+    assert rings(pool.queues)
+    assert len(pool.queues.drain()) == 1
+    assert not rings(pool.queues)
+    pool.call()
+    pool.queues.hush(True)
+    pool.run()
+    assert len(pool.queues.drain()) == 1  # looked for without the bell
+    pool.queues.hush(False)
+    assert not rings(pool.queues)
+
+
+def test_race_answer_at_the_end_of_a_hush(pool, monkeypatch):
+    """1. Home ends the hush. 2. The worker puts an answer. 3. Home looks."""
+    pool.call()
+    pool.queues.hush(True)
+    pool.workers[0].next()
+
+    def look_late(mailbox):
+        monkeypatch.undo()
+        count = credit.count_items(mailbox)
+        pool.workers[0].finish(answers.VALUE, ())  # even after the look
+        return count
+
+    monkeypatch.setattr(credit, "count_items", look_late)
+    pool.queues.hush(False)
+    assert rings(pool.queues)
+
+
+def test_race_answer_after_all_were_taken(pool, monkeypatch):
+    """1. Home silences the bell. 2. It takes all answers. 3. The worker puts one."""
+    pool.call()
+    pool.call()
+    pool.run()
+    pool.workers[0].next()
+    take_answers = pool.queues._take_answers
+
+    def take_early():
+        take_answers()
+        pool.workers[0].finish(answers.VALUE, ())
+
+    monkeypatch.setattr(pool.queues, "_take_answers", take_early)
+    assert len(pool.queues.drain()) == 1
+    monkeypatch.undo()
+    assert rings(pool.queues)
+    assert len(pool.queues.drain()) == 1
+
+
 # Flags
 
 
@@ -467,9 +556,10 @@ def test_who_asks_is_answered_in_any_case(pool, end):
 
 def test_a_reply_to_an_interpreter_before_is_nobodys(pool):
     pool.call()
-    ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
+    thread = ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
     ((*_, (late,), _, _, _, _, _),) = wait_news(pool.queues)
     pool.workers[0].hang_up()
+    thread.join(TIMEOUT)
     pool.workers[0].hang_up()
     pool.queues.bury(0)
     pool.queues.drain()
@@ -595,16 +685,19 @@ def test_the_order_to_stop_is_not_taken_back(pair):
     pair.queues.stop()
     pair.queues.bury(0)
     worker = pair.begin(0)  # HOST-4 had not seen it
-    assert worker.next() is None
+    assert [worker.next() for _ in range(2)] == [None, None]
 
 
 def test_misuse_of_a_worker_is_an_error(pool):
-    with pytest.raises(RuntimeError, match="no job runs"):
-        pool.workers[0].finish(answers.VALUE, ())
+    worker = pool.workers[0]
+    for misuse in (lambda: pool.workers[0].finish(answers.VALUE, ()), worker.detach):
+        with pytest.raises(RuntimeError, match="no job runs"):
+            misuse()
     pool.call()
     pool.workers[0].next()
-    with pytest.raises(RuntimeError, match="still runs"):
-        pool.workers[0].next()
+    for misuse in (worker.next, lambda: worker.attach(8)):
+        with pytest.raises(RuntimeError, match="still runs"):
+            misuse()
 
 
 def test_leak_descriptors_and_memory(kind_of_bell):
