@@ -174,13 +174,21 @@ class CreditWorker:
         if job is None:
             raise RuntimeError("no job runs here")
         self._finish(job, answer, _copies(frames), self._parks, self._idle_ns)
+        # ORDER: last; what cannot be answered is still here, and can be BROKEN.
+        self._running = None
         self._parks = self._idle_ns = 0
 
     def finish_detached(
         self, number: int, answer: int, frames: tuple[object, ...], /
     ) -> None:
         """Answer a detached job; from any thread."""
-        self._finish(self._away[number], answer, _copies(frames), 0, 0)
+        # ORDER: first, for home may use the cell again as soon as it has the answer.
+        job = self._away.pop(number)
+        try:
+            self._finish(job, answer, _copies(frames), 0, 0)
+        except BaseException:  # no memory, say; then it can be BROKEN
+            self._away[number] = job
+            raise
 
     def _finish(
         self,
@@ -193,11 +201,6 @@ class CreditWorker:
         times = job.begin_ns, time.perf_counter_ns(), parks, idle_ns
         job.end()  # CREDIT-4 let go
         self._post(cells.ANSWER, self._index, job.at, answer, frames, times)
-        # ORDER: last; what cannot be answered is still here, and can be BROKEN.
-        if job is self._running:
-            self._running = None
-        else:
-            del self._away[job.at]
 
     def begin_wait(self) -> bool:
         """Count one more job of the pool as waiting, if one more may."""

@@ -75,11 +75,11 @@ class Runner:
 
     def finish(self, answer: int, frames: tuple[object, ...]) -> None:
         """Answer its job."""
-        number, self.number = self.number, 0
-        if number == 0:
+        if self.number == 0:
             self.crew.worker.finish(answer, frames)
         else:
-            self.crew.worker.finish_detached(number, answer, frames)
+            self.crew.worker.finish_detached(self.number, answer, frames)
+            self.number = 0
 
 
 def current_job() -> "EncodedJob | None":
