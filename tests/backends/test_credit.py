@@ -254,6 +254,22 @@ def test_a_call_does_not_wait_behind_a_batch(pool):
     assert worker.next().start == 0
 
 
+@pytest.mark.parametrize(
+    "first", ["call", "batch"], ids=["batch behind call", "call behind batch"]
+)
+def test_a_worker_has_credit_for_its_kind_of_work(pool, first):
+    works = [pool.call, lambda: pool.batch(1)]
+    if first == "batch":
+        works.reverse()
+    for inject in works:
+        inject()
+    assert len(pool.queues._seats[0].pieces) == 1
+    pool.run()
+    pool.queues.drain()
+    pool.run()
+    assert len(pool.queues.drain()) == 1
+
+
 @pytest.mark.parametrize("frame_count", [1, 2, 7, 64, 200])
 def test_a_batch_is_cut_and_each_frame_runs_once(pair, frame_count):
     work = pair.batch(frame_count)
@@ -465,16 +481,17 @@ def test_views_at_workers_are_bounded(pool):
     memory = bytearray(1)
     many = tuple(memoryview(memory) for _ in range(MAX_LENT - 1))
     pool.call(lent=many)
-    pool.call(lent=many[:1])
     pool.call(lent=many[:2])
+    assert len(pool.queues._line) == 1  # though a worker has credit
+    pool.run()
+    pool.queues.drain()
+    pool.call(lent=many)
     assert len(pool.queues._line) == 1
     pool.run()
     pool.queues.drain()
-    assert len(pool.queues._line) == 0
-    pool.run()
     pool.run()
     pool.queues.drain()
-    assert pool.queues._lent == 0
+    assert (len(pool.queues._line), pool.queues._lent) == (0, 0)
 
 
 def test_misuse_too_many_views(pool):
@@ -679,6 +696,18 @@ def test_stop_lets_what_is_queued_run(pair):
         pair.queues.bury(index)
     assert len(pair.queues.drain()) == 6
     assert all(work.phase == DONE for work in works)
+
+
+def test_what_waits_is_not_withdrawn_after_the_order_to_stop(pool):
+    """There is nobody to send again to what waits beside it."""
+    pool.call()
+    works = [pool.call(), pool.call()]
+    pool.queues.stop()
+    assert not pool.queues.withdraw(works[0])
+    for _ in range(3):
+        pool.run()
+    assert pool.workers[0].next() is None
+    assert len(pool.queues.drain()) == 3
 
 
 def test_the_order_to_stop_is_not_taken_back(pair):
