@@ -97,7 +97,7 @@ class CreditJob:
         """Let go of the frames and of the cell, which home uses again."""
         # The watch may still look at the flags, but not at another job's.
         memory, at = self._cell
-        copy = bytearray(memory[at + i] for i in range(cells.SIZE))
+        copy = bytearray((0, memory[at + 1], memory[at + 2], memory[at + 3]))
         self._cell = memoryview(copy), 0
         self._frames = ()
 
