@@ -165,6 +165,16 @@ class HidesItsTraceback(Exception):
         raise RuntimeError("nobody's business")
 
 
+class LiarError(Exception):
+    @property
+    def __class__(self):
+        raise ZeroDivisionError
+
+
+def lie():
+    raise LiarError
+
+
 def hide_traceback():
     raise HidesItsTraceback
 
@@ -467,50 +477,70 @@ def failing_source():
     raise OSError("source")
 
 
-def loop(entered, ended):
-    """Go on for ever without asking; write down what ends it."""
-    os.write(entered, b"x")
+def loop(gate, calls, *_ignored):
+    """Go on for ever without asking; note what ends it."""
+    gate.enter()
     try:
         while True:
             pass
     except BaseException as error:
-        os.write(ended, type(error).__name__[-1:].encode())
+        calls.append(type(error).__name__)
         raise
 
 
-def loop_item(entered, ended, _item):
-    loop(entered, ended)
+def note_and_loop(calls, item):
+    calls.append(item)
+    while True:
+        pass
 
 
-def stubborn(entered, ended):
+def loop_until_open(gate):
+    gate.enter()
+    while not gate.passes():
+        pass
+    return "ended by itself"
+
+
+def ask_for_ever(gate, calls):
+    """Go on until it is cancelled; note what ends it."""
+    gate.enter()
     try:
-        loop(entered, ended)
+        while True:
+            runtime.check_cancelled()
+    except BaseException as error:
+        calls.append(type(error).__name__)
+        raise
+
+
+def stubborn(gate, calls):
+    try:
+        loop(gate, calls)
     except runtime.JobInterrupted:
         return "my answer"
 
 
-def go_on(entered, ended, opened):
+def survive(gate, calls, goes_on):
     """Survive an interrupt and go on."""
-    stubborn(entered, ended)
-    hold(entered, opened)
+    stubborn(gate, calls)
+    goes_on.hold()
 
 
-def shielded(entered, opened, written):
-    """Write after a section that is waited in, and after it."""
+def shielded(gate, calls):
+    """Note the end of a section that is waited in, and what comes after it."""
     with runtime.uninterruptible():
-        hold(entered, opened)
-        os.write(written, b"s")
-    os.write(written, b"r")
+        gate.hold()
+        calls.append("section")
+    calls.append("rest")
 
 
-def finish(written):
+def finish(calls):
     """Run Python code in a finalizer after the call has returned."""
 
     class Noisy:
         def __del__(self):
             for _ in range(100):
                 pass
-            os.write(written, b"d")
+            calls.append("ended")
 
     return Holder(Noisy())
 
