@@ -96,9 +96,11 @@ def _no_packing(_value: object) -> "Any":
 pack = unpack = _no_packing
 if os.environ.get("RUNTIME_CORE") != "python":
     try:
-        from .._native.scheduler import pack, unpack
+        from .._native import scheduler
     except ImportError:
         pass
+    else:
+        pack, unpack = scheduler.pack, scheduler.unpack
 
 
 def dumps(obj: object) -> tuple[bytes, list[PickleBuffer]]:

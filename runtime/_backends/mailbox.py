@@ -11,16 +11,17 @@ Layer: backends, both sides. Imports: nothing of ours.
 """
 
 import _interpqueues
+import _interpreters  # noqa: F401  # else no memoryview can be an item
 import sys
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
 __all__ = ("close_mailbox", "count_items", "get_item", "open_mailbox", "put_item")
 
 # What becomes of the items of an interpreter that ended: they turn into None.
-_REPLACE = 3
+_REPLACE: "Literal[3]" = 3
 # What is done with items that cannot be shared: an error.
 _NO_FALLBACK = 0
 

@@ -69,12 +69,8 @@ async def test_job_that_waits_is_reported_without_a_stack(
 ):
     gate = make_gate()
 
-    def work():
-        with runtime.blocking():
-            gate.hold()
-
     async with runtime.open_worker_pool(1, stuck_after=HOUR) as pool:
-        job = await pool.submit(work)
+        job = await pool.submit(gate.hold_in_c)
         await gate.wait_entered()
         await pass_time(mock_clock, HOUR / 4)
         await pass_time(mock_clock, HOUR)

@@ -385,9 +385,9 @@ class Endless:
         self.gate, self.ended_by = gate, []
 
     def __call__(self):
-        self.gate.enter()
         too_late = time.monotonic() + TIMEOUT
         try:
+            self.gate.enter()
             while time.monotonic() < too_late:
                 pass
         except BaseException as error:
