@@ -302,6 +302,10 @@ def make_coroutine():
     return nothing()
 
 
+class Thing:
+    """Something a weak reference can watch."""
+
+
 class Accumulator:
     def __init__(self, start):
         self.total = start

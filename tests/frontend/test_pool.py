@@ -244,10 +244,10 @@ async def test_pool_waiter_outside_the_block_gets_task_cancelled(gate, open_pool
 
 # Nesting
 
-runs_trio = threads_only("from_worker works in threads only")
+in_threads = threads_only("the pool itself does not cross")
 
 
-@runs_trio
+@in_threads
 async def test_nested_call_from_a_job_of_a_busy_pool(pool):
     def parent():
         return runtime.from_worker.run(pool.spawn_cpu_work, jobs.double, 21)
@@ -255,7 +255,7 @@ async def test_nested_call_from_a_job_of_a_busy_pool(pool):
     assert await pool.spawn_cpu_work(parent) == 42
 
 
-@runs_trio
+@in_threads
 async def test_nested_two_pools_call_each_other(open_pool):
     async with (
         open_pool(1) as left,
@@ -275,7 +275,7 @@ async def test_nested_two_pools_call_each_other(open_pool):
         assert await right.spawn_cpu_work(ask_left, 1) == 2
 
 
-@runs_trio
+@in_threads
 async def test_nested_call_of_a_pool_that_is_closing_still_works(gate, open_pool):
     """What was accepted may use its pool until it is done."""
     answers = []
