@@ -1,9 +1,7 @@
 """Jobs that any worker can import, whatever interpreter it runs in."""
 
 import contextvars
-import os
 import random
-import select
 import sys
 import threading
 import time
@@ -259,35 +257,6 @@ def interpreter_id():
     import _interpreters
 
     return int(_interpreters.get_current()[0])
-
-
-def hold(entered, opened):
-    """Say that it runs, and go on when the other end says so."""
-    os.write(entered, b"x")
-    ready, _, _ = select.select([opened], [], [], 10)
-    assert ready, "nobody opened"
-    return os.read(opened, 1)
-
-
-def spin(entered):
-    """Say that it runs, and go on until it is cancelled."""
-    os.write(entered, b"x")
-    while True:
-        runtime.check_cancelled()
-        time.sleep(0)
-
-
-def spin_item(entered, item):
-    if item == 0:
-        spin(entered)
-    return item
-
-
-def fail_or_spin(entered, item):
-    """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
-    if item == 0:
-        spin(entered)
-    raise ValueError(item)
 
 
 def cancel_myself(_item=None):
@@ -690,12 +659,12 @@ def ask_for_lambda():
     return runtime.from_worker.run(unsendable())
 
 
-def ask_and_write(async_fn, written):
+def ask_and_note(async_fn, calls):
     """Write down what ends the wait."""
     try:
         runtime.from_worker.run(async_fn)
     except BaseException as error:
-        os.write(written, f"{type(error).__name__} ".encode())
+        calls.append(type(error).__name__)
         raise
 
 
@@ -730,19 +699,14 @@ def descend(depth):
         return depth
 
 
-def block(entered, opened):
+def block(gate):
     with runtime.blocking(), runtime.blocking():
-        return hold(entered, opened)
+        return gate.hold("passed")
 
 
-def ask_and_loop(entered, ended):
+def ask_and_hold(gate):
     runtime.from_worker.run(double_at_home, 1)
-    loop(entered, ended)
-
-
-def ask_and_hold(entered, opened):
-    runtime.from_worker.run(double_at_home, 1)
-    return hold(entered, opened)
+    return gate.hold()
 
 
 lock = threading.Lock()
@@ -781,15 +745,15 @@ def wander(seed, depth):
     return count
 
 
-def ask_late(entered, opened, written):
-    hold(entered, opened)
-    ask_and_write(sleep_at_home, written)
+def ask_late(gate, calls):
+    gate.hold()
+    ask_and_note(sleep_at_home, calls)
 
 
-def loop_after(entered, opened, ended):
+def loop_after(waits, goes_on, calls):
     """Wait, and then go on for ever."""
-    block(entered, opened)
-    loop(entered, ended)
+    block(waits)
+    loop(goes_on, calls)
 
 
 def end_crew():

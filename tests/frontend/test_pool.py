@@ -69,6 +69,11 @@ async def test_pool_whose_threads_do_not_start_leaves_nothing(open_pool, monkeyp
 # Leaving the block
 
 
+async def test_pool_preloads_modules(open_pool):
+    async with open_pool(1, preload=["colorsys"]) as pool:
+        assert await pool.spawn_cpu_work(jobs.is_imported, "colorsys")
+
+
 async def test_pool_block_left_idle_ends_the_threads(open_pool):
     async with open_pool(2):
         pass  # the fixture no_leaks looks for the threads
