@@ -15,7 +15,7 @@ While a job waits outside the pool another thread goes on with the loop (`crew`)
 It imports the standard library and the native core only, for each worker pays for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `crew`, `encoding`,
-`main_module`, `replies`, `variables`.
+`main_module`, `native_parts`, `replies`, `variables`.
 """
 
 import sys
@@ -32,6 +32,7 @@ from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
 from .interrupting import uninterruptible
 from .main_module import install
+from .native_parts import set_time_slice
 from .replies import encode as _encode
 from .replies import encode_error as _error_answer
 from .variables import set_variables
@@ -57,6 +58,9 @@ __all__ = (
 
 # As in _core/batch.py: long against the cost of a leaf's start.
 LEAF_NS = 500_000
+# Longer than the usual time slice, so that Trio's thread need not wait for its end.
+# Measured in bench/situations/interpreters_lag: 5 to 100 ms do the same.
+SLICE_NS = 10_000_000
 
 _index = -1  # the worker's
 
@@ -102,6 +106,7 @@ def serve(
     """
     global _index
     _index = index
+    set_time_slice(SLICE_NS)
     try:
         Crew(
             _attach(kind, handle, index),

@@ -9,17 +9,17 @@ which is quicker; what comes out is the same.
 
 The C half of `pickle` is imported without the other, which a worker would wait for.
 
-Layer: backends, both sides. Imports: `errors`.
+Layer: backends, both sides. Imports: `errors`, `native_parts`.
 """
 
 import copyreg
 import io
-import os
 from _pickle import PickleBuffer, Pickler, PicklingError
 from _pickle import loads as _loads
 from array import array
 
 from .errors import describe, rebuild
+from .native_parts import pack, unpack
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -87,20 +87,6 @@ class _Pickler(Pickler):
         if isinstance(obj, BaseException):
             return rebuild, describe(obj)
         return NotImplemented
-
-
-def _no_packing(_value: object) -> "Any":
-    return NotImplemented
-
-
-pack = unpack = _no_packing
-if os.environ.get("RUNTIME_CORE") != "python":
-    try:
-        from .._native import scheduler
-    except ImportError:
-        pass
-    else:
-        pack, unpack = scheduler.pack, scheduler.unpack
 
 
 def dumps(obj: object) -> tuple[bytes, list[PickleBuffer]]:

@@ -12,13 +12,14 @@ of the core, which no other job needs.
     CROSS-10  watch: wake up; if what runs is to be interrupted, register a probe
     CROSS-11  worker: say what runs, then look whether the alarm came too early
 
-Layer: backends, worker side. Imports: `runtime._core`, once it is needed.
+Layer: backends, worker side. Imports: `native_parts`; `runtime._core`, once needed.
 """
 
 import sys
 from _thread import RLock, get_ident
 
 from .._errors import JobCancelled
+from .native_parts import set_time_slice
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class _Watch:
         del self._worker  # the interpreter may go on without its pool
 
     def _wait(self) -> None:
+        set_time_slice(0)  # the usual; it must not wait for the worker's to end
         while not self._is_over:
             self._worker.wait_alarm()
             # RACE: it may not run yet, then CROSS-11 rings again, or not any more.

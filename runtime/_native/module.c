@@ -227,6 +227,9 @@ static PyMethodDef native_functions[] = {
                "join(f, g) for f() and g(), join(f, x, g, y) for f(x) and g(y).")},
     {"pack", native_pack, METH_O,
      PyDoc_STR("Return a plain value as bytes; NotImplemented leaves it to pickle.")},
+    {"set_time_slice", native_set_time_slice, METH_O,
+     PyDoc_STR("Ask for time slices of so many ns for this thread, 0 for the usual;\n"
+               "return whether the system could be asked.")},
     {"unpack", native_unpack, METH_O,
      PyDoc_STR("Return what was packed; NotImplemented if it was pickled.")},
     {0},

@@ -286,6 +286,10 @@ extern PyType_Spec shared_worker_spec;
 PyObject *native_pack(PyObject *module, PyObject *value);
 PyObject *native_unpack(PyObject *module, PyObject *packed);
 
+/* slice.c */
+
+PyObject *native_set_time_slice(PyObject *module, PyObject *number);
+
 /* leaf.c */
 
 extern PyType_Spec leaf_spec;

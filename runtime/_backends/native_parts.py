@@ -1,0 +1,35 @@
+"""What the native core has for pools of interpreters only; without it, stand-ins.
+
+`pack` and `unpack` are for plain values and return NotImplemented for the rest;
+`set_time_slice` tells whether the system could be asked. The stand-ins say no.
+
+Layer: backends, both sides. Imports: `runtime._native`, where that is in use.
+"""
+
+import os
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ("pack", "set_time_slice", "unpack")
+
+
+def _leave_to_pickle(_value: object) -> "Any":
+    return NotImplemented
+
+
+def _ask_nobody(_slice_ns: int) -> bool:
+    return False
+
+
+pack = unpack = _leave_to_pickle
+set_time_slice = _ask_nobody
+if os.environ.get("RUNTIME_CORE") != "python":
+    try:
+        from .._native import scheduler
+    except ImportError:  # built without a compiler
+        pass
+    else:
+        pack, unpack = scheduler.pack, scheduler.unpack
+        set_time_slice = scheduler.set_time_slice
