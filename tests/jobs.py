@@ -2,14 +2,17 @@
 
 import contextvars
 import os
+import random
 import select
 import sys
 import threading
 import time
+import types
 
 import runtime
 
 REQUEST = contextvars.ContextVar("REQUEST", default="none")
+OBJECT = contextvars.ContextVar("OBJECT", default=None)
 counter = 0
 
 
@@ -445,8 +448,8 @@ def import_all(names):
     return len(names)
 
 
-def ask_trio():
-    return runtime.from_worker.run(nothing)
+def join_here():
+    return runtime.join(nothing, nothing)
 
 
 def is_even(x):
@@ -539,3 +542,231 @@ def get(queue):
 
 def id_of(handle):
     return handle.id
+
+
+# What jobs ask for. It runs at home, and only there is Trio imported.
+
+# What is kept at home: pools and jobs that may be used, events, notes.
+home = types.SimpleNamespace(pool=None, job=None, event=None, notes=[])
+
+
+async def double_at_home(x):
+    import trio
+
+    await trio.lowlevel.checkpoint()
+    return 2 * x
+
+
+async def fail_at_home(message):
+    raise ValueError(message)
+
+
+async def square_elsewhere(x):
+    return await home.pool.spawn_cpu_work(square, x)
+
+
+async def double_elsewhere(x):
+    return await home.pool.spawn_cpu_work(ask, double_at_home, x)
+
+
+async def call_elsewhere(fn, *args):
+    return await home.pool.spawn_cpu_work(fn, *args)
+
+
+async def wait_for_job():
+    return await home.job.wait()
+
+
+async def note_task(what=None):
+    import trio
+
+    home.notes.append(trio.lowlevel.current_task())
+    return what
+
+
+def note_at_home(what):
+    home.notes.append(what)
+
+
+async def meet_at_home(count, what):
+    """Wait until that many are here."""
+    home.notes.append(what)
+    if len(home.notes) == count:
+        home.event.set()
+    await home.event.wait()
+    return what
+
+
+async def sleep_at_home():
+    import trio
+
+    home.event.set()
+    try:
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        home.notes.append("in Trio")
+        raise
+
+
+async def sleep_in_two_tasks():
+    import trio
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep_at_home)
+        nursery.start_soon(trio.sleep_forever)
+
+
+async def sleep_for_long():
+    """Sleep, whoever is cancelled, until the event is set."""
+    import trio
+
+    home.notes.append("asleep")
+    with trio.CancelScope(shield=True):
+        await home.event.wait()
+
+
+async def make_unsendable():
+    return unsendable()
+
+
+async def read_at_home():
+    """Return what is seen, and set what must not be seen elsewhere."""
+    seen = REQUEST.get(), OBJECT.get()
+    REQUEST.set("set at home")
+    return seen[0], seen[1] is home.pool
+
+
+def ask(async_fn, *args):
+    return runtime.from_worker.run(async_fn, *args)
+
+
+def ask_sync(fn, *args):
+    return runtime.from_worker.run_sync(fn, *args)
+
+
+def ask_and_catch(async_fn, *args):
+    """Return the error as text."""
+    try:
+        return runtime.from_worker.run(async_fn, *args)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def ask_for_lambda():
+    return runtime.from_worker.run(unsendable())
+
+
+def ask_and_write(async_fn, written):
+    """Write down what ends the wait."""
+    try:
+        runtime.from_worker.run(async_fn)
+    except BaseException as error:
+        os.write(written, f"{type(error).__name__} ".encode())
+        raise
+
+
+def ask_in_request(value):
+    REQUEST.set(value)
+    return runtime.from_worker.run(read_at_home), REQUEST.get()
+
+
+def ask_in_thread():
+    """Ask in a thread that the job has started."""
+    import threading
+
+    caught = []
+
+    def body():
+        try:
+            runtime.from_worker.run(double_at_home, 1)
+        except Exception as error:
+            caught.append(str(error))
+
+    thread = threading.Thread(target=body, daemon=False)
+    thread.start()
+    thread.join()
+    return caught
+
+
+def descend(depth):
+    """Have as many jobs wait as it takes to be refused; return how many did."""
+    try:
+        return runtime.from_worker.run(call_elsewhere, descend, depth + 1)
+    except runtime.DeadlockError:
+        return depth
+
+
+def block(entered, opened):
+    with runtime.blocking(), runtime.blocking():
+        return hold(entered, opened)
+
+
+def ask_and_loop(entered, ended):
+    runtime.from_worker.run(double_at_home, 1)
+    loop(entered, ended)
+
+
+def ask_and_hold(entered, opened):
+    runtime.from_worker.run(double_at_home, 1)
+    return hold(entered, opened)
+
+
+lock = threading.Lock()
+
+
+def wait_with_lock(x):
+    """Hold a lock of the user's across a wait."""
+    with lock:
+        return runtime.from_worker.run(double_at_home, x)
+
+
+def use_lock(x):
+    with lock:
+        return x
+
+
+def wander(seed, depth):
+    """Wait and use the pool in some random way; return how many jobs that were."""
+    order = random.Random(seed)
+    count = 1
+    for turn in range(order.randrange(4)):
+        kind = order.randrange(5)
+        if kind == 0:
+            runtime.check_cancelled()
+        elif kind == 1:
+            with runtime.blocking():
+                time.sleep(0)
+        elif kind == 2:
+            assert runtime.from_worker.run(double_at_home, turn) == 2 * turn
+        elif kind == 3:
+            assert ask_and_catch(fail_at_home, "no") == "ValueError: no"
+        elif depth:
+            count += runtime.from_worker.run(
+                call_elsewhere, wander, order.random(), depth - 1
+            )
+    return count
+
+
+def ask_late(entered, opened, written):
+    hold(entered, opened)
+    ask_and_write(sleep_at_home, written)
+
+
+def loop_after(entered, opened, ended):
+    """Wait, and then go on for ever."""
+    block(entered, opened)
+    loop(entered, ended)
+
+
+def end_crew():
+    """Do to a thread that runs jobs what only a bug does."""
+    import sys
+
+    crew = sys.modules["runtime._backends.crew"]
+    finish = crew.Runner.finish
+
+    def broken(*_):
+        crew.Runner.finish = finish
+        raise RuntimeError("a bug")
+
+    crew.Runner.finish = broken

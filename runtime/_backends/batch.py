@@ -18,7 +18,8 @@ import outcome
 from .._core import CancelToken, Job, captured
 from . import answers, blame
 from .encoding import dumps_whole, loads
-from .interpreters import EncodableJob, encode_variables
+from .interpreters import EncodableJob
+from .variables import encode_variables
 
 __all__ = ("EncodedBatch",)
 

@@ -20,19 +20,23 @@ ONE = (1).to_bytes(8, "little")
 HAS_EVENTFD = hasattr(os, "eventfd")
 
 
-def open_bell(*, permits: bool) -> Bell:
-    """Make a bell.
+def open_bell(*, permits: int | None = None) -> Bell:
+    """Make a bell, with so many permits, or one that only rings.
 
     Raises:
       OSError: there are no descriptors left.
     """
     if HAS_EVENTFD:
         flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK
-        bell = os.eventfd(0, flags | (os.EFD_SEMAPHORE if permits else 0))
+        if permits is not None:
+            flags |= os.EFD_SEMAPHORE
+        bell = os.eventfd(permits or 0, flags)
         return bell, bell
     ends = os.pipe()
     for end in ends:
         os.set_blocking(end, False)
+    for _ in range(permits or 0):
+        ring(ends)
     return ends
 
 

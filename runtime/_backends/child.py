@@ -10,10 +10,12 @@ stops. Nothing may leave it but an error of ours: whatever a job raises is its a
     CROSS-4  encode what came of it
     CROSS-5  answer                          to the home interpreter's outbox
 
+While a job waits outside the pool another thread goes on with the loop (`crew`).
+
 It imports the standard library and the native core only, for each worker pays for it.
 
-Layer: backends, worker side. Imports: `answers`, `encoding`, `main_module`,
-`native_parts`.
+Layer: backends, worker side. Imports: `answers`, `asking`, `crew`, `encoding`,
+`main_module`, `native_parts`, `replies`, `variables`.
 """
 
 import sys
@@ -24,19 +26,26 @@ from importlib import import_module
 from types import CoroutineType
 
 from .. import _backends
-from .._errors import CrossingError, JobCancelled, JobInterrupted, NotOnWorkerError
-from . import answers, blame, interrupting
-from .encoding import dumps, lend_large, loads
+from .._errors import JobCancelled, JobInterrupted
+from . import answers, asking, blame, interrupting
+from .crew import Crew, current_job, runner_of_job
+from .encoding import loads
 from .interrupting import uninterruptible
 from .main_module import install
 from .native_parts import set_time_slice
+from .replies import encode as _encode
+from .replies import encode_error as _error_answer
+from .variables import set_variables
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .crew import Runner
+    from .replies import Reply as Answer
     from .transport import EncodedJob, QueueEnd
+    from .variables import Variables
 
 __all__ = (
     "check_cancelled",
@@ -53,10 +62,6 @@ LEAF_NS = 500_000
 # Measured in bench/situations/interpreters_lag: 5 to 100 ms do the same.
 SLICE_NS = 10_000_000
 
-type Answer = tuple[int, tuple[object, ...]]
-
-# The job that runs now; one thread works in an interpreter.
-_current: "EncodedJob | None" = None
 _index = -1  # the worker's
 
 
@@ -68,8 +73,7 @@ def set_up(setup: bytes) -> None:
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
     facade.open_worker_pool = _backends.refuse_inside  # type: ignore[attr-defined]
     facade.spawn_cpu_work = _backends.refuse_inside  # type: ignore[attr-defined]
-    facade.from_worker = _ThreadsOnly()  # type: ignore[attr-defined]
-    facade.blocking = _Blocking  # type: ignore[attr-defined]
+    asking.install(facade)
     facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
     for name in ("broadcast", "join", "open_sync_pool", "par_iter", "scope"):
         setattr(facade, name, _threads_only(f"runtime.{name}()"))
@@ -82,7 +86,14 @@ def set_up(setup: bytes) -> None:
         function(*args)
 
 
-def serve(kind: str, handle: "Any", index: int, max_jobs: int) -> None:
+def serve(
+    kind: str,
+    handle: "Any",
+    index: int,
+    max_jobs: int,
+    pool_name: str,
+    spare_limit: int,
+) -> None:
     """Serve the pool until it stops, or for some jobs; the body of the worker's thread.
 
     Args:
@@ -90,12 +101,20 @@ def serve(kind: str, handle: "Any", index: int, max_jobs: int) -> None:
       handle: What they are found by.
       index: The worker's index.
       max_jobs: How many jobs at most; 0 for any number.
+      pool_name: The pool's name, for messages.
+      spare_limit: How many jobs of the pool may wait at a time, for messages.
     """
     global _index
     _index = index
     set_time_slice(SLICE_NS)
     try:
-        _serve(_attach(kind, handle, index), max_jobs)
+        Crew(
+            _attach(kind, handle, index),
+            max_jobs,
+            pool_name=pool_name,
+            spare_limit=spare_limit,
+            work=_work,
+        ).run()
     finally:
         interrupting.end_watch()
 
@@ -114,22 +133,28 @@ def _attach(kind: str, handle: "Any", index: int) -> "QueueEnd":
     return worker
 
 
-def _serve(worker: "QueueEnd", max_jobs: int) -> None:
-    global _current
-    left = max_jobs or -1
-    while left and (job := worker.next()) is not None:  # CROSS-1 wait
-        left -= 1
-        _current = job
+def _work(runner: "Runner") -> None:
+    """Run one job after the other."""
+    crew = runner.crew
+    worker = crew.worker
+    while crew.is_single or crew.take_turn(runner):
+        job = worker.next()  # CROSS-1 wait
+        if job is None:
+            if crew.note_empty():
+                continue
+            return
+        crew.note_job()
+        runner.job = job
         run = _run_batch if job.start else _run_call
-        answer, frames = run(worker, job)
+        answer, frames = run(runner, job)
         # ORDER: first let go of what was lent; it is home when the answer is taken.
-        _current = None
+        runner.job = None
         del job
-        worker.finish(answer, frames)  # CROSS-5 answer
+        runner.finish(answer, frames)  # CROSS-5 answer
         del frames  # else it lives until the next job
 
 
-def _run_call(worker: "QueueEnd", job: "EncodedJob") -> Answer:
+def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
     """Run one call and return its answer."""
     try:
         if job.is_stopped:
@@ -140,7 +165,7 @@ def _run_call(worker: "QueueEnd", job: "EncodedJob") -> Answer:
         del buffers, call
         context = context_of(variables)
         if may_interrupt:
-            value = interrupting.run(worker, job, context, fn, *args)
+            value = interrupting.run(runner.crew.worker, job, context, fn, *args)
         else:
             value = context.run(fn, *args)  # CROSS-3 run
         if type(value) is CoroutineType:
@@ -150,15 +175,16 @@ def _run_call(worker: "QueueEnd", job: "EncodedJob") -> Answer:
                 "give async functions to 'await pool.spawn(async_fn, *args)'"
             )
         del fn, args, context
-        return answers.VALUE, _encode(value, "result")
+        return answers.VALUE, _encode(value, "result")  # CROSS-4 encode
     except (JobCancelled, JobInterrupted):
         return answers.CANCELLED, ()
     except BaseException as error:
         return _error_answer(_without_our_frames(error))
 
 
-def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
+def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
     """Work through a range of a batch's frames, sharing what is left."""
+    worker = runner.crew.worker
     results: list[object] = []
     error: BaseException | None = None
     try:
@@ -169,7 +195,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
             run = partial(interrupting.run, worker, job, context)
         position, leaf_frames = job.start, 1
         while position < job.stop and not job.is_stopped:
-            if not len(worker):
+            if not len(worker) and runner.has_seat():
                 _share(worker, job, position + leaf_frames, position)
             begin_ns = time.perf_counter_ns()
             leaf_stop = min(position + leaf_frames, job.stop)
@@ -180,7 +206,7 @@ def _run_batch(worker: "QueueEnd", job: "EncodedJob") -> Answer:
             fitting = (leaf_stop - position) * LEAF_NS // max(elapsed_ns, 1)
             leaf_frames = max(1, min(fitting, 2 * leaf_frames))
             position = leaf_stop
-            if worker.has_work_outside():
+            if worker.has_work_outside() and runner.has_seat():
                 worker.look_outside_next()
                 if position < job.stop:
                     worker.share(position)
@@ -219,28 +245,11 @@ def _decode(data: object, buffers: tuple[object, ...]) -> "Any":
         raise blame.not_found(error) from error
 
 
-def _encode(value: object, what: str) -> tuple[object, ...]:
-    """Return the frames of a value."""  # CROSS-4 encode
-    (whole,) = lend_large((value,))
-    try:
-        data, buffers = dumps(whole)
-        return (data, *(buffer.raw() for buffer in buffers))
-    except Exception as error:
-        raise blame.cannot_cross(value, what, error) from error
-
-
-def _error_answer(error: BaseException) -> Answer:
-    try:
-        return answers.ERROR, (dumps(error)[0],)
-    except BaseException as failure:  # no memory, say
-        return answers.ERROR, (dumps(CrossingError(repr(type(failure))))[0],)
-
-
-def context_of(variables: tuple[tuple[str, str, object], ...]) -> Context:
+def context_of(variables: "Variables") -> Context:
     """Return a fresh context with the variables that crossed."""
     context = Context()
-    for module, name, value in variables:
-        context.run(getattr(import_module(module), name).set, value)
+    if variables:
+        context.run(set_variables, variables)
     return context
 
 
@@ -272,17 +281,11 @@ class _CurrentToken:
     @property
     def is_set(self) -> bool:
         """Whether the job was asked to stop."""
-        return _current is not None and _current.is_stopped
+        job = current_job()
+        return job is not None and job.is_stopped
 
 
 _token = _CurrentToken()
-
-
-class _ThreadsOnly:
-    """What `runtime.from_worker` is here: not there."""
-
-    def __getattr__(self, name: str) -> "Callable[..., None]":
-        return _threads_only(f"runtime.from_worker.{name}()")
 
 
 def _threads_only(verb: str) -> "Callable[..., None]":
@@ -297,16 +300,6 @@ def _threads_only(verb: str) -> "Callable[..., None]":
     return refuse
 
 
-class _Blocking:
-    """What `runtime.blocking` is here: a block in which no other thread runs jobs."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_error: object) -> None:
-        pass
-
-
 def current_token() -> _CurrentToken:
     """Return the running job's token; what a pool's token is on this side."""
     return _token
@@ -317,9 +310,8 @@ def check_cancelled() -> None:
 
     See `runtime.check_cancelled`, whose place it takes inside an interpreter.
     """
-    if _current is None:
-        raise NotOnWorkerError(
-            "runtime.check_cancelled()", "the call in the job's own thread"
-        )
-    if _current.is_stopped:
+    job = current_job()
+    if job is None:
+        runner_of_job("runtime.check_cancelled()", "the call in the job's own thread")
+    elif job.is_stopped:
         interrupting.raise_cancelled()

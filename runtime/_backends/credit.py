@@ -17,14 +17,14 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 
-from .._core import sync
+from .._core import SPARE_LIMIT, sync
 from .._core.job import DONE, QUEUED, RUNNING, WITHDRAWN
 from .._errors import CrossingError
 from . import answers, cells
 from .bell import Bell, Ear, close_bell, open_bell, ring, silence
 from .encoding import dumps
 from .mailbox import close_mailbox, count_items, get_item, open_mailbox
-from .seats import Seat
+from .seats import CreditQuestion, Seat
 from .sent import Line, Memory, Piece, SentWork
 from .transport import Counters, EncodedJob, News
 
@@ -37,6 +37,8 @@ MAX_LENT = 128
 MAX_LENT_ALONE = 256
 # Bytes of an answer from which on the worker is woken to let go of its copy. Arbitrary.
 LARGE_ANSWER = 1 << 20
+# What two bytes for each worker can count.
+MAX_WAITS = 0xFFFF
 NO_TIMES = (0, 0, 0, 0)
 
 
@@ -45,19 +47,22 @@ class CreditQueues:
 
     Args:
       worker_count: How many workers, at least 1.
+      spare_limit: How many jobs may wait for something outside the pool.
 
     Thread safety: internally synchronized. Only the Trio thread sends.
     """
 
-    def __init__(self, worker_count: int) -> None:
+    def __init__(self, worker_count: int, *, spare_limit: int = SPARE_LIMIT) -> None:
         # No user code runs under this lock; the line's lock may be taken under it.
         self._lock = sync.Lock()  # atomic: acquire, release
-        self._memory = Memory()  # immutable
+        self._memory = memory = Memory(worker_count)  # immutable
         self._answers = open_mailbox()  # immutable
-        self._bell: Bell = open_bell(permits=False)  # immutable
+        self._bell: Bell = open_bell()  # immutable
         self._ear = Ear(self._bell)  # owner: the Trio thread
-        self._seats = [Seat(index) for index in range(worker_count)]  # immutable
+        self._waits: Bell = open_bell(permits=min(spare_limit, MAX_WAITS))  # immutable
+        self._seats = [Seat(i, memory) for i in range(worker_count)]  # immutable
         self._credit = 2 if 2 * worker_count <= MAX_AT_WORKERS else 1  # immutable
+        self._num_hushed = 0  # owner: the Trio thread
         # All that follows is guarded by the lock.
         self._line = Line()  # guarded by: self._lock
         self._begun: deque[SentWork] = deque()  # guarded by: self._lock; batches
@@ -66,15 +71,20 @@ class CreditQueues:
         self._news: list[News] = []  # guarded by: self._lock
         self._is_stopping = False  # guarded by: self._lock; never cleared
         finalizer = weakref.finalize(
-            self, _close, os.getpid(), self._answers, self._bell, self._seats
+            self,
+            _close,
+            os.getpid(),
+            self._answers,
+            (self._bell, self._waits),
+            self._seats,
         )
         finalizer.atexit = False  # a straggler may still use them
 
     @property
     def handle(self) -> cells.Handle:
         """What a worker needs to find its seat."""
-        seats = tuple((seat.mailbox, seat.bell, seat.alarm) for seat in self._seats)
-        return self._memory.view, self._answers, self._bell, seats
+        seats = tuple(seat.handle for seat in self._seats)
+        return self._memory.view, self._answers, self._bell, self._waits, seats
 
     def __len__(self) -> int:
         """Return how many entries wait, here or behind what runs."""
@@ -147,17 +157,14 @@ class CreditQueues:
             for seat in self._seats:
                 seat.ring_alarm()
 
-    def hush(self, is_hushed: bool, /) -> None:
-        """Change nothing: a worker rings without asking home."""
-
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
-        # RACE: whoever has news now rings now, and this is called again.
-        if not self._ear.hears():
-            return []
-        # ORDER: the bell first; silenced after the answers were taken, it would swallow
-        # the ring of one that came in between.
-        silence(self._bell)  # CREDIT-5 silence
+        if self._ear.hears():
+            # ORDER: the bell first; silenced after the answers were taken, it would
+            # swallow the ring of one that came in between.
+            silence(self._bell)  # CREDIT-5 silence
+        elif not self._num_hushed:
+            return []  # RACE: whoever has news now rings now
         with self._lock:
             self._take_answers()
             self._send_all()
@@ -170,6 +177,25 @@ class CreditQueues:
             self._take_answers()  # what has ended runs no more
             return [seat.running() for seat in self._seats]
 
+    def detached(self) -> list[list[int]]:
+        """Return the ids of what each worker runs besides, mostly waiting."""
+        with self._lock:
+            self._take_answers()
+            return [[p.work.id for p in seat.away.values()] for seat in self._seats]
+
+    def num_waiting(self) -> int:
+        """Return how many jobs wait for something outside the pool."""
+        return sum(seat.num_waiting() for seat in self._seats)
+
+    def hush(self, is_hushed: bool, /) -> None:
+        """Say whether the home looks by itself for a while."""
+        self._num_hushed += 1 if is_hushed else -1
+        self._memory.view[cells.HUSHED] = self._num_hushed > 0
+        # ORDER: last. The mailbox has a lock: what is put after this look is put by
+        # somebody who sees that the bell has to ring.
+        if not self._num_hushed and (self._news or count_items(self._answers)):
+            ring(self._bell)
+
     def stop(self) -> None:
         """Tell the workers to stop as soon as they find no more work."""
         with self._lock:
@@ -180,16 +206,16 @@ class CreditQueues:
             self._set_flags()
             for seat in self._seats:
                 seat.order(None)
+                seat.reply(0, answers.NONE, ())
 
     def bury(self, index: int, /) -> None:
         """Free the seat of a worker that has left its interpreter."""
         with self._lock:
             seat = self._seats[index]
             self._take_answers()  # CREDIT-6 last answers
-            self._take_back(seat)
-            for piece in list(seat.pieces.values()):
+            self._take_back(seat, is_over=True)
+            for piece in seat.clear(self._waits):
                 self._take_answer(seat, piece, answers.BROKEN, (), NO_TIMES)
-            seat.is_taken = False
         ring(self._bell)  # the Trio thread sends
 
     def counters(self, index: int, /) -> Counters:
@@ -281,9 +307,9 @@ class CreditQueues:
             len(seat.pieces) > 1 and self._take_back(seat) for seat in self._seats
         )
 
-    def _take_back(self, seat: Seat) -> bool:
+    def _take_back(self, seat: Seat, *, is_over: bool = False) -> bool:
         """Queue again what a worker has not begun; return whether there was any."""
-        taken = seat.take_back()
+        taken = seat.take_back(is_over=is_over)
         for piece in reversed(taken):
             work = piece.work
             self._lent -= len(work.lent)
@@ -322,9 +348,43 @@ class CreditQueues:
                 seat.is_taken = True
             elif kind == cells.SHARED:
                 self._take_share(seat.pieces[rest[0]], rest[1])
+            elif kind == cells.DETACHED:
+                self._move(seat.pieces, seat.away, rest[0])
+            elif kind == cells.ATTACHED:
+                self._move(seat.away, seat.pieces, rest[0])
+            elif kind == cells.ASKED:
+                self._take_question(seat, *rest)
             else:
                 at, answer, frames, times = rest
-                self._take_answer(seat, seat.pieces[at], answer, frames, times)
+                piece = seat.away.get(at) or seat.pieces[at]
+                self._take_answer(seat, piece, answer, frames, times)
+
+    def _move(self, old: dict[int, Piece], new: dict[int, Piece], at: int) -> None:
+        """Note that a job has left its worker's seat, or has come back to it."""
+        piece = new[at] = old.pop(at)
+        piece.is_away = not piece.is_away
+        lent = len(piece.work.lent)
+        # Else what waits for a job that lends could keep that from being sent.
+        self._lent += -lent if piece.is_away else lent
+
+    def _take_question(
+        self, seat: Seat, at: int, number: int, frames: tuple[bytes, ...]
+    ) -> None:
+        """Pass on what a job asks for."""
+        piece = seat.away.get(at) or seat.pieces[at]
+        question = CreditQuestion(seat, number, frames)
+        self._news.append(
+            (
+                piece.work.id,
+                answers.ASKED,
+                (question,),
+                piece.start,
+                piece.stop,
+                False,
+                seat.index,
+                0,
+            )
+        )
 
     def _take_share(self, piece: Piece, middle: int) -> None:
         """Take what a worker gives away of its piece."""
@@ -344,9 +404,10 @@ class CreditQueues:
     ) -> None:
         """Take the answer for a piece that has ended."""
         work = piece.work
-        del seat.pieces[piece.at]
+        del (seat.away if piece.is_away else seat.pieces)[piece.at]
         seat.count(piece, times)
-        self._lent -= len(work.lent)
+        if not piece.is_away:
+            self._lent -= len(work.lent)
         work.last_phase = RUNNING
         work.end_piece(piece)
         if work.is_stopped:
@@ -367,7 +428,7 @@ class CreditQueues:
             )
         )
         if not seat.pieces and sum(map(len, frames)) >= LARGE_ANSWER:
-            seat.order(())
+            seat.order(cells.WAKE)
 
     def _end(self, work: SentWork) -> None:
         work.end(DONE)
@@ -401,11 +462,14 @@ class CreditQueues:
         ring(self._bell)
 
 
-def _close(pid: int, answer_box: int, bell: Bell, seats: Sequence[Seat]) -> None:
+def _close(
+    pid: int, answer_box: int, bells: Sequence[Bell], seats: Sequence[Seat]
+) -> None:
     """Free everything; no worker is left."""
     if os.getpid() != pid:
         return  # a forked child: what it has is a copy
     close_mailbox(answer_box)
-    close_bell(bell)
+    for bell in bells:
+        close_bell(bell)
     for seat in seats:
         seat.close()

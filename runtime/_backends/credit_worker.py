@@ -3,21 +3,29 @@
     CREDIT-2  take a permit, get the item, mark its cell as begun
     CREDIT-4  let go of what was lent, put the answer, ring
 
-Layer: backends, worker side. Imports: `bell`, `cells`, `mailbox`.
+Layer: backends, worker side. Imports: `bell`, `cells`, `credit_replies`,
+`mailbox`.
 """
 
+import os
 import time
+from _thread import allocate_lock
 
 from . import cells
 from .bell import Ear, ring, silence, take
+from .credit_replies import Replies
 from .mailbox import get_item, put_item
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from .bell import Bell
     from .cells import Handle
+    from .transport import EncodedJob
 
 __all__ = ("CreditJob", "CreditWorker")
+
+# How often a worker looks before it sleeps: about as long as it takes to be woken.
+SPIN_ROUNDS = 60
 
 
 class CreditJob:
@@ -26,7 +34,7 @@ class CreditJob:
     Thread safety: the flags from any thread, all else by the worker.
     """
 
-    __slots__ = ("_cell", "_frames", "_skipped", "at", "start", "stop")
+    __slots__ = ("_cell", "_frames", "_skipped", "at", "begin_ns", "start", "stop")
 
     phase = cells.RUNNING  # there is none here that does not run
 
@@ -39,6 +47,7 @@ class CreditJob:
         frames: tuple[object, ...],
     ) -> None:
         self.at = at  # immutable: where its cell begins
+        self.begin_ns = time.perf_counter_ns()  # immutable
         self._cell = memory, at  # atomic: a single store, at its end
         self._frames = frames  # owner
         # Frames between frame 0 and its first, which were not sent.
@@ -92,18 +101,29 @@ class CreditJob:
 
 
 class CreditWorker:
-    """A worker's end; see `transport.QueueEnd`. Belongs to the worker's thread."""
+    """A worker's end; see `transport.QueueEnd`.
+
+    Thread safety: owned by who has the seat, but for what any thread may call.
+    """
 
     def __init__(self, handle: "Handle", index: int) -> None:
-        memory, self._answers, self._home, seats = handle  # immutable
+        memory, self._answers, self._home, self._waits, seats = handle  # immutable
+        mailbox, bell, alarm, replies, reply_bell = seats[index]
         self._cells: memoryview = memory  # immutable
-        self._mailbox: int = seats[index][0]  # immutable
-        self._bell: Bell = seats[index][1]  # immutable
-        self._ear = Ear(self._bell)  # owner
-        self._alarm: Bell = seats[index][2]  # immutable
+        self._mailbox: int = mailbox  # immutable
+        self._bell: Bell = bell  # immutable
+        self._ear = Ear(bell)  # owner
+        self._alarm: Bell = alarm  # immutable
+        self._replies = Replies(replies, reply_bell)  # immutable
         self._index = index  # immutable
         self._running: CreditJob | None = None  # owner
-        self._begin_ns = self._idle_ns = self._parks = 0  # owner
+        self._is_stopped = False  # owner
+        self._idle_ns = self._parks = 0  # owner
+        # Those that run but not at the seat, by where their cells are.
+        self._away: dict[int, CreditJob] = {}  # atomic: one thread per key
+        # No user code runs under this lock.
+        self._lock = allocate_lock()  # atomic: acquire, release
+        self._num_waits = 0  # guarded by: self._lock
         self._post(cells.HELLO, index)
 
     def __len__(self) -> int:
@@ -111,27 +131,34 @@ class CreditWorker:
         return 0 if self._cells[cells.HUNGRY] else 1
 
     def next(self) -> CreditJob | None:
-        """Wait for a job; None is the order to stop."""
+        """Wait for a job; None is the order to stop, or was called for by `recall`."""
         if self._running is not None:
             raise RuntimeError("a job still runs here")
-        while True:
+        item = cells.WAKE
+        while item == cells.WAKE:
+            if self._is_stopped:
+                return None
             self._wait()
             item = get_item(self._mailbox)
-            if item is None:
-                return None
-            if item:
-                break
-            # It was sent to make this thread run for a moment.
+            self._is_stopped = item is None
+        if item == cells.RECALL or item is None:
+            return None
         at, start, stop, frames = item
         self._cells[at] = cells.RUNNING  # CREDIT-2 mark
-        self._begin_ns = time.perf_counter_ns()
         self._running = CreditJob(self._cells, at, start, stop, frames)
         return self._running
 
+    def recall(self) -> None:
+        """Have one `next` return None; from any thread."""
+        put_item(self._mailbox, cells.RECALL)
+        ring(self._bell)
+
     def _wait(self) -> None:
         """Wait for a permit and take it."""
-        if self._ear.hears() and take(self._bell):  # CREDIT-2 take a permit
-            return
+        for _ in range(SPIN_ROUNDS):
+            if self._ear.hears() and take(self._bell):  # CREDIT-2 take a permit
+                return
+            os.sched_yield()
         begin_ns = time.perf_counter_ns()
         self._parks += 1
         self._ear.wait()
@@ -144,13 +171,85 @@ class CreditWorker:
         job = self._running
         if job is None:
             raise RuntimeError("no job runs here")
-        copies = tuple(map(bytes, frames))  # type: ignore[arg-type]  # buffers
-        end_ns = time.perf_counter_ns()
-        times = self._begin_ns, end_ns, self._parks, self._idle_ns
+        self._finish(job, answer, _copies(frames), self._parks, self._idle_ns)
+        # ORDER: last; what cannot be answered is still here, and can be BROKEN.
         self._running = None
-        job.end()  # CREDIT-4 let go
-        self._post(cells.ANSWER, self._index, job.at, answer, copies, times)
         self._parks = self._idle_ns = 0
+
+    def finish_detached(
+        self, number: int, answer: int, frames: tuple[object, ...], /
+    ) -> None:
+        """Answer a detached job; from any thread."""
+        # ORDER: first, for home may use the cell again as soon as it has the answer.
+        job = self._away.pop(number)
+        try:
+            self._finish(job, answer, _copies(frames), 0, 0)
+        except BaseException:  # no memory, say; then it can be BROKEN
+            self._away[number] = job
+            raise
+
+    def _finish(
+        self,
+        job: CreditJob,
+        answer: int,
+        frames: tuple[bytes, ...],
+        parks: int,
+        idle_ns: int,
+    ) -> None:
+        times = job.begin_ns, time.perf_counter_ns(), parks, idle_ns
+        job.end()  # CREDIT-4 let go
+        self._post(cells.ANSWER, self._index, job.at, answer, frames, times)
+
+    def begin_wait(self) -> bool:
+        """Count one more job of the pool as waiting, if one more may."""
+        with self._lock:
+            if not take(self._waits):
+                return False
+            self._note_waits(1)
+        return True
+
+    def end_wait(self) -> None:
+        """Count one less; from any thread."""
+        with self._lock:
+            self._note_waits(-1)
+        ring(self._waits)
+
+    def _note_waits(self, change: int) -> None:
+        self._num_waits += change
+        at = cells.waits_at(self._index)
+        self._cells[at + 1], self._cells[at] = divmod(self._num_waits, 256)
+
+    def detach(self) -> int:
+        """Take the running job off the seat, and return a number for it; it runs on."""
+        job = self._running
+        if job is None:
+            raise RuntimeError("no job runs here")
+        self._post(cells.DETACHED, self._index, job.at)
+        self._cells[job.at] = cells.AWAY
+        self._away[job.at] = job
+        self._running = None
+        return job.at
+
+    def attach(self, number: int, /) -> None:
+        """Let a detached job be the one that runs at the seat, where none does."""
+        if self._running is not None:
+            raise RuntimeError("a job still runs here")
+        self._post(cells.ATTACHED, self._index, number)
+        self._cells[number] = cells.RUNNING
+        self._running = self._away.pop(number)
+
+    def ask(
+        self, job: "EncodedJob", frames: tuple[object, ...], /
+    ) -> tuple[int, tuple[object, ...]]:
+        """Send copies of frames home and wait for the reply; from any thread."""
+        assert isinstance(job, CreditJob)
+        number = self._replies.open()
+        self._post(cells.ASKED, self._index, job.at, number, _copies(frames))
+        return self._replies.wait(number)
+
+    def hang_up(self) -> None:
+        """End every `ask` of this worker with BROKEN, those to come too."""
+        self._replies.end()
 
     def share(self, middle: int, /) -> None:
         """Send the frames from ``middle`` on back."""
@@ -177,5 +276,10 @@ class CreditWorker:
 
     def _post(self, *message: object) -> None:
         put_item(self._answers, message)
-        # ORDER: the item first; home silences the bell before it looks.
-        ring(self._home)
+        # ORDER: the item first; home silences the bell or ends the hush, then looks.
+        if not self._cells[cells.HUSHED]:
+            ring(self._home)
+
+
+def _copies(frames: tuple[object, ...]) -> tuple[bytes, ...]:
+    return tuple(map(bytes, frames))  # type: ignore[arg-type]  # buffers

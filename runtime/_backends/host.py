@@ -35,7 +35,7 @@ SET_UP = (
 )
 SERVE = (
     "from runtime._backends.child import serve as _runtime_serve; "
-    "_runtime_serve(_runtime_kind, _runtime_handle, _runtime_index, _runtime_max_jobs)"
+    "_runtime_serve(*_runtime_args)"
 )
 
 
@@ -49,6 +49,8 @@ class Plan:
       handle: What a worker finds them by.
       setup: Encoded: what a worker does before it serves.
       max_jobs: After so many an interpreter gives way to a fresh one; 0 for never.
+      pool_name: The pool's name, for messages.
+      spare_limit: How many of its jobs may wait at a time, for messages.
     """
 
     path: tuple[str, ...]
@@ -56,6 +58,8 @@ class Plan:
     handle: object
     setup: bytes
     max_jobs: int
+    pool_name: str
+    spare_limit: int
 
 
 class Host:
@@ -132,10 +136,14 @@ class Host:
             }
             failure = crossinterp.execute(number, SET_UP, names)
         names = {
-            "_runtime_kind": plan.kind,
-            "_runtime_handle": plan.handle,
-            "_runtime_index": self._index,
-            "_runtime_max_jobs": plan.max_jobs,
+            "_runtime_args": (
+                plan.kind,
+                plan.handle,
+                self._index,
+                plan.max_jobs,
+                plan.pool_name,
+                plan.spare_limit,
+            )
         }
         try:
             if failure is None:

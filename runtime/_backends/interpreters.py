@@ -11,9 +11,7 @@ is in CROSSING.md.
 Layer: backends, main side. Imports: `runtime._core`, `crossinterp`, `encoding`, `host`.
 """
 
-import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextvars import Context, ContextVar
 from itertools import count
 from typing import cast
 
@@ -26,9 +24,10 @@ from . import answers, blame, farewell
 from .encoding import dumps, lend_large, loads
 from .host import Host, Plan
 from .main_module import main_name
-from .transport import Counters, EncodedJob, HomeQueues, News
+from .transport import Counters, EncodedJob, HomeQueues, News, Question
+from .variables import encode_variables
 
-__all__ = ("EncodableJob", "InterpreterRegistry", "encode_variables", "setup_of")
+__all__ = ("EncodableJob", "InterpreterRegistry", "setup_of")
 
 
 class EncodableJob(Job):
@@ -169,6 +168,9 @@ class InterpreterRegistry:
     def unwatch(self, job: Job, handle: EncodedJob) -> None:
         """Do what the front end wants to do when the handle is over."""
 
+    def answer(self, job: Job, question: Question) -> None:
+        """Do what a job asks for, which waits; the front end does."""
+
     def withdraw(self, job: Job) -> bool:
         """Take a job back; True if it had not begun and now never will."""
         handle = self._handles.get(job)
@@ -201,6 +203,9 @@ class InterpreterRegistry:
     def _take(self, news: News) -> None:
         work_id, answer, frames, start, _, is_last, worker_index, _ = news
         job = self._out[work_id]
+        if answer == answers.ASKED:
+            self.answer(job, cast("Question", frames[0]))  # ASK-4 news
+            return
         if answer == answers.BROKEN:
             result: outcome.Maybe[object] = outcome.Error(self._broken(worker_index))
         elif isinstance(job, EncodableJob):
@@ -228,16 +233,17 @@ class InterpreterRegistry:
         self.is_stopping = True
         if self.is_forked:
             return
-        running = self._queues.running()
-        if any(running) and not is_gil_enabled():
+        busy = {index % self.worker_count for index in self._running_ids()}
+        if busy and not is_gil_enabled():
             # Without a GIL the end of an interpreter stops all threads of the process,
             # and would wait for the call that a straggler is in.
-            for host, number in zip(self._hosts, running, strict=True):
-                host.keeps_interpreter = not number
+            for index, host in enumerate(self._hosts):
+                host.keeps_interpreter = index not in busy
         self._queues.stop()
 
     def join(self, *, but_not: Collection[int] = ()) -> None:
         """Wait until the workers have stopped, but for those left behind."""
+        but_not = {index % self.worker_count for index in but_not}
         for index, host in enumerate(self._hosts):
             if self.is_forked:
                 continue
@@ -247,13 +253,27 @@ class InterpreterRegistry:
                 farewell.remember(host.thread)
 
     def running_jobs(self) -> dict[int, Job]:
-        """Return the jobs that run now by worker index."""
-        running = enumerate(self._queues.running())
+        """Return the jobs that run now by worker index, as in `_running_ids`."""
+        running = self._running_ids().items()
         return {i: self._out[number] for i, number in running if number in self._out}
 
+    def _running_ids(self) -> dict[int, int]:
+        """Return the ids of what runs by worker index.
+
+        What a worker runs besides has its index and a multiple of the number of
+        workers, as if it were a spare's.
+        """
+        running = {
+            i: number for i, number in enumerate(self._queues.running()) if number
+        }
+        for index, numbers in enumerate(self._queues.detached()):
+            for turn, number in enumerate(numbers, 1):
+                running[index + turn * self.worker_count] = number
+        return running
+
     def num_waiting(self) -> int:
-        """Return how many workers wait with another in their place: none here."""
-        return 0
+        """Return how many jobs wait while another thread works in their place."""
+        return self._queues.num_waiting()
 
     def after_fork(self) -> None:
         """Give up everything in a forked child, where there are no workers."""
@@ -331,56 +351,6 @@ def _statistics(index: int, counters: Counters) -> WorkerStatistics:
         queue_latency=HistogramSnapshot(sum(latencies), latencies),
         run_time=HistogramSnapshot(sum(times), times),
     )
-
-
-# Context variables
-
-# Where each variable can be found, None if nowhere. A variable lives for ever.
-_names: dict[ContextVar[object], tuple[str, str] | None] = {}
-
-# Where variables are that say what runs at home, and must not be believed elsewhere.
-# To set one there would mean to import Trio, or pytest, in each interpreter.
-_NOT_SENT = ("runtime.", "trio.", "sniffio", "pytest_trio.")
-
-
-def encode_variables(context: Context) -> tuple[tuple[str, str, object], ...]:
-    """Return the variables that can cross: found by name, with values that pickle."""
-    if not context:
-        return ()
-    found: list[tuple[str, str, object]] = []
-    for variable, value in context.items():
-        try:
-            name = _names[variable]
-        except KeyError:
-            name = _names[variable] = _name_of(variable)
-        if name is not None and _crosses(value):
-            found.append((*name, value))
-    return tuple(found)
-
-
-def _name_of(variable: ContextVar[object]) -> tuple[str, str] | None:
-    """Return the module and the attribute that a variable is found at."""
-    for module_name, module in list(sys.modules.items()):
-        for attribute, value in _attributes(module):
-            if value is variable:
-                if module_name.startswith(_NOT_SENT):
-                    return None
-                return module_name, attribute
-    return None
-
-
-def _attributes(module: object) -> Iterable[tuple[str, object]]:
-    return list(getattr(module, "__dict__", {}).items())
-
-
-def _crosses(value: object) -> bool:
-    if value is None or type(value) in (bool, int, float, str, bytes):
-        return True
-    try:
-        dumps(value)
-    except Exception:
-        return False
-    return True
 
 
 def setup_of(

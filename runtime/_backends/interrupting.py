@@ -59,10 +59,26 @@ class _Running:
         return self.phase != RUNNING
 
 
-class _Watch:
-    """The thread that waits for the alarm, and what it sees of the worker."""
+class _Thread:
+    """A thread that runs jobs, as a probe sees a worker."""
 
-    index = 0  # as a probe sees the worker
+    __slots__ = ("_watch", "index", "running")
+
+    def __init__(self, watch: "_Watch", running: _Running) -> None:
+        self.index = get_ident()  # immutable
+        self.running = running  # immutable
+        self._watch = watch  # immutable
+
+    @property
+    def job(self) -> _Running:
+        """What a probe takes for the worker's job."""
+        if self.running.handle.is_interrupted:
+            self._watch.register(self.running)  # the alarm may not have been heard yet
+        return self.running
+
+
+class _Watch:
+    """The thread that waits for the alarm, and what it sees of those that run jobs."""
 
     def __init__(self, worker: "QueueEnd") -> None:
         # Here, and not when there is an interrupt: beside a job that keeps the GIL an
@@ -70,27 +86,22 @@ class _Watch:
         from .._core import interrupt, probe, safe_points, sync  # noqa: F401
 
         self.interrupt: Any = interrupt  # immutable: the module
-        self.running: _Running | None = None  # owner: the worker
+        # By thread: those inside a job that may be interrupted.
+        self.threads: dict[int, _Thread] = {}  # atomic: one thread per key
         self._worker = worker  # immutable
-        self._thread_id = get_ident()  # immutable: of the thread that runs jobs
         self._is_over = False  # atomic: a single store; never cleared
         self._lock = RLock()  # atomic: acquire, release; no user code under it
         probe.find_worker = self._find_worker  # type: ignore[assignment]
         sys.setswitchinterval(SWITCH_INTERVAL)
         self._thread = sync.start_thread(self._wait, "runtime-watch")  # immutable
 
-    def _find_worker(self) -> "_Watch | None":
-        return self if get_ident() == self._thread_id else None
+    def _find_worker(self) -> "_Thread | None":
+        ident = get_ident()
+        # No `dict.get`, as in the probe.
+        return self.threads[ident] if ident in self.threads else None  # noqa: SIM401
 
-    @property
-    def job(self) -> _Running | None:
-        """What a probe takes for the worker's job."""
-        running = self.running
-        if running is not None and running.handle.is_interrupted:
-            self._register(running)  # the alarm may not have been heard yet
-        return running
-
-    def _register(self, running: _Running) -> None:
+    def register(self, running: _Running) -> None:
+        """Have the probe interrupt what runs, once."""
         # Reentrant: the probe's events come within here, too.
         with self._lock:
             if running.is_asked:
@@ -112,9 +123,9 @@ class _Watch:
         while not self._is_over:
             self._worker.wait_alarm()
             # RACE: it may not run yet, then CROSS-11 rings again, or not any more.
-            running = self.running
-            if running is not None and running.handle.is_interrupted:
-                self._register(running)
+            for thread in list(self.threads.values()):
+                if thread.running.handle.is_interrupted:
+                    self.register(thread.running)
 
 
 def run(
@@ -128,14 +139,16 @@ def run(
     global _watch
     if _watch is None:
         _watch = _Watch(worker)
-    _watch.running = running = _Running(handle)
+    running = _Running(handle)
+    thread = _Thread(_watch, running)
+    _watch.threads[thread.index] = thread
     if handle.is_interrupted:  # CROSS-11 the alarm came too early
         worker.ring_alarm()
     try:
         return context.run(call, *args)
     finally:
         running.phase = DONE
-        _watch.running = None
+        del _watch.threads[thread.index]
         _watch.interrupt.nudge()
 
 

@@ -12,9 +12,6 @@ from . import cells
 
 __all__ = ("Line", "Memory", "Piece", "SentWork")
 
-# How many jobs can be at workers at once. Arbitrary.
-CELL_COUNT = 16 * 1024
-
 
 class Memory:
     """The cells.
@@ -24,10 +21,10 @@ class Memory:
 
     __slots__ = ("_free", "view")
 
-    def __init__(self) -> None:
-        size = CELL_COUNT * cells.SIZE
+    def __init__(self, worker_count: int) -> None:
+        size = cells.CELL_COUNT * cells.SIZE
         # The workers keep it alive, too: each has a view of it.
-        self.view = memoryview(bytearray(size))  # immutable
+        self.view = memoryview(bytearray(cells.waits_at(worker_count)))  # immutable
         # The first is for the flags of all.
         self._free = list(range(size - cells.SIZE, 0, -cells.SIZE))  # guarded by: home
 
@@ -53,13 +50,14 @@ class Piece:
     Thread safety: externally synchronized, by home's lock.
     """
 
-    __slots__ = ("at", "pushed_ns", "start", "stop", "work")
+    __slots__ = ("at", "is_away", "pushed_ns", "start", "stop", "work")
 
     def __init__(self, work: "SentWork", at: int, start: int, stop: int) -> None:
         self.work = work  # immutable
         self.at = at  # immutable: where its cell is
         self.start = start  # immutable
         self.stop = stop  # guarded by: home; shrinks when the worker shares
+        self.is_away = False  # guarded by: home; it runs, but not at the seat
         self.pushed_ns = work.pushed_ns  # immutable
 
     def has_begun(self) -> bool:

@@ -7,19 +7,25 @@ Layer: frontend. Imports: `runtime._backends`, `port`, trio.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from functools import partial
 from typing import cast, override
 
+import outcome
 import trio
 
 from .. import _core
 from .._backends.batch import EncodedBatch
 from .._backends.host import Plan
 from .._backends.interpreters import InterpreterRegistry, setup_of
-from .._backends.transport import EncodedJob, HomeQueues
+from .._backends.questions import decode_question, encode_outcome
+from .._backends.transport import EncodedJob, HomeQueues, Question
+from .._backends.variables import set_variables
 from .._core import Job, Registry
+from .._errors import JobCancelled
 from .batch import BatchState
+from .from_worker import Request
 from .intake import MakeRegistry
 from .port import CompletionPort
 from .token import WorkToken
@@ -38,6 +44,7 @@ def interpreters(
     initializer: Callable[..., object] | None,
     initargs: tuple[object, ...],
     max_jobs: int | None,
+    spare_limit: int,
 ) -> MakeRegistry:
     """Return what makes the registry of a pool of interpreters."""
     setup = setup_of(preload, initializer, initargs)
@@ -45,8 +52,10 @@ def interpreters(
     def make_registry(
         nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> Registry:
-        queues, kind, handle = _queues(worker_count)
-        plan = Plan(tuple(sys.path), kind, handle, setup, max_jobs or 0)
+        queues, kind, handle = _queues(worker_count, spare_limit)
+        plan = Plan(
+            tuple(sys.path), kind, handle, setup, max_jobs or 0, name, spare_limit
+        )
         registry = _TrioRegistry(
             nursery, worker_count, queues, plan, name=name, on_failure=on_failure
         )
@@ -55,16 +64,18 @@ def interpreters(
     return make_registry
 
 
-def _queues(worker_count: int) -> tuple[HomeQueues, str, object]:
+def _queues(worker_count: int, spare_limit: int) -> tuple[HomeQueues, str, object]:
     """Return the queues that the core in use has, their kind and their handle."""
     if _core.core == "native":
         from .._native.scheduler import SharedQueues
 
-        shared = SharedQueues(worker_count, spin_rounds=SPIN_ROUNDS)
+        shared = SharedQueues(
+            worker_count, spin_rounds=SPIN_ROUNDS, spare_limit=spare_limit
+        )
         return shared, "native", shared.handle
     from .._backends.credit import CreditQueues
 
-    queues = CreditQueues(worker_count)
+    queues = CreditQueues(worker_count, spare_limit=spare_limit)
     return queues, "credit", queues.handle
 
 
@@ -118,6 +129,12 @@ class _TrioRegistry(InterpreterRegistry):
         if isinstance(token, WorkToken) and token.handles is not None:
             token.handles.discard(handle)
 
+    @override
+    def answer(self, job: Job, question: Question) -> None:
+        token = job.token
+        if isinstance(token, WorkToken) and self._port is not None:
+            self._port.post(_EncodedRequest(question, token, job.context))
+
     def look(self) -> None:
         """Take the news now; the pump would a little later."""
         assert self._port is not None
@@ -136,3 +153,45 @@ class _TrioRegistry(InterpreterRegistry):
             while True:
                 await trio.lowlevel.wait_readable(self.fileno())
                 self.look()
+
+
+class _EncodedRequest(Request):
+    """A request from inside an interpreter.
+
+    It sees the context variables that crossed, and else those of the job at home.
+    """
+
+    __slots__ = ("_question",)
+
+    def __init__(
+        self, question: Question, token: WorkToken, context: Context | None
+    ) -> None:
+        context = Context() if context is None else context.copy()
+        super().__init__(_run_question, (question,), token, context)
+        self._question = question  # immutable
+
+    @override
+    def answer(self, result: outcome.Maybe[object]) -> None:
+        if isinstance(result, outcome.Value):
+            reply = encode_outcome(result.value, None)
+        else:
+            reply = encode_outcome(None, _without_cancelled(result.error))
+        self._question.reply(*reply)  # ASK-5 reply
+
+
+async def _run_question(question: Question) -> object:
+    is_async, fn, args, variables = decode_question(question.frames)
+    set_variables(variables)
+    result = fn(*args)
+    return await cast("Awaitable[object]", result) if is_async else result
+
+
+def _without_cancelled(error: BaseException) -> BaseException:
+    """Return what is left of an error for who is not in the cancelled scope."""
+    if isinstance(error, trio.Cancelled):
+        return JobCancelled()
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, rest = error.split(trio.Cancelled)
+        if cancelled is not None:
+            return JobCancelled() if rest is None else rest
+    return error

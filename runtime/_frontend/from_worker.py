@@ -12,8 +12,8 @@ Layer: frontend. Imports: `runtime._core`, `token`, trio.
 """
 
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
-from typing import cast
+from contextvars import Context, copy_context
+from typing import cast, override
 
 import outcome
 import trio
@@ -32,17 +32,22 @@ def run[*Ts, R](async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
     The job's context variables are visible in ``async_fn``. The job waits; meanwhile a
     spare thread works in its place, so ``async_fn`` may use the job's own pool.
 
+    In a pool of interpreters ``async_fn``, its arguments and what comes of it have to
+    cross, as what a job is made of does.
+
     Returns:
       What ``async_fn`` returned.
 
     Raises:
       NotOnWorkerError: called outside a job.
       DeadlockError: as many jobs wait already as the pool has spare threads.
+      CrossingError: something cannot cross to or from an interpreter.
+      PoolClosedError: the job was left behind by its pool.
       trio.RunFinishedError: the Trio run is over.
       trio.Cancelled: the job's waiter was cancelled while ``async_fn`` ran in its
         task. Let it pass.
       JobCancelled: the job was asked to stop while ``async_fn`` ran in a task of its
-        own. Let it pass.
+        own, or the job is in an interpreter. Let it pass.
     """
     return ask("runtime.from_worker.run()", async_fn, *args)
 
@@ -86,43 +91,39 @@ def ask[*Ts, R](
         raise NotOnWorkerError(
             verb, "fn(*args), since there is no Trio behind a sync pool"
         )
-    return cast("R", Request(async_fn, args, token).ask(worker))
+    return cast("R", _ThreadRequest(async_fn, args, token).ask(worker))
 
 
 class Request:
     """Something a job wants to have run in Trio.
 
-    Thread safety: `ask` on the worker; all else in the Trio thread.
+    Args:
+      async_fn: What to run.
+      args: Its arguments.
+      token: Of the job's work.
+      context: What ``async_fn`` sees; nobody else uses it.
+
+    Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_args", "_async_fn", "_context", "_done", "_outcome", "_token")
+    __slots__ = ("_args", "_async_fn", "_context", "_token")
 
     def __init__(
         self,
         async_fn: Callable[..., Awaitable[object]],
         args: tuple[object, ...],
         token: WorkToken,
+        context: Context,
     ) -> None:
         self._async_fn = async_fn  # immutable
         self._args = args  # immutable
         self._token = token  # immutable
-        self._context = copy_context()  # immutable
+        self._context = context  # immutable
         self._context.run(current_token.set, token)
-        self._done = Latch()  # immutable
-        self._outcome: outcome.Maybe[object] | None = None  # owner: until BACK-3
 
-    def ask(self, worker: Worker) -> object:
-        """Post the request, wait, and return or raise what came of it."""
-        worker.begin_wait()  # may refuse, so before the post
-        try:
-            if not self._token.intake.port.post(self):  # BACK-1 post
-                raise trio.RunFinishedError
-            self._done.wait()
-        finally:
-            worker.end_wait()
-        answer, self._outcome = self._outcome, None
-        assert answer is not None
-        return answer.unwrap()  # BACK-4 wake up
+    def answer(self, result: outcome.Maybe[object]) -> None:
+        """Let the job go on with what came of it."""
+        raise NotImplementedError
 
     def deliver(self) -> None:
         """Choose the task that runs the request."""
@@ -134,11 +135,11 @@ class Request:
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error: nothing in Trio can run it any more."""
-        self._answer(outcome.Error(error))
+        self.answer(outcome.Error(error))
 
     async def run_in_this_task(self) -> None:
         """Run the request in the calling task, with the job's context variables."""
-        self._answer(await self._run())
+        self.answer(await self._run())
 
     async def run_in_child_task(self) -> None:
         """Run the request in a task of its own, cancelled with its job."""
@@ -158,7 +159,7 @@ class Request:
         ):
             # It speaks of this task's scope, which nobody above the job knows.
             result = outcome.Error(JobCancelled())
-        self._answer(result)
+        self.answer(result)
 
     async def _run(self) -> outcome.Maybe[object]:
         task = trio.lowlevel.current_task()
@@ -171,7 +172,40 @@ class Request:
         await trio.lowlevel.cancel_shielded_checkpoint()
         return result
 
-    def _answer(self, result: outcome.Maybe[object]) -> None:
+
+class _ThreadRequest(Request):
+    """A request from a worker of this interpreter.
+
+    Thread safety: made and asked on the worker; all else in the Trio thread.
+    """
+
+    __slots__ = ("_done", "_outcome")
+
+    def __init__(
+        self,
+        async_fn: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+        token: WorkToken,
+    ) -> None:
+        super().__init__(async_fn, args, token, copy_context())
+        self._done = Latch()  # immutable
+        self._outcome: outcome.Maybe[object] | None = None  # owner: until BACK-3
+
+    def ask(self, worker: Worker) -> object:
+        """Post the request, wait, and return or raise what came of it."""
+        worker.begin_wait()  # may refuse, so before the post
+        try:
+            if not self._token.intake.port.post(self):  # BACK-1 post
+                raise trio.RunFinishedError
+            self._done.wait()
+        finally:
+            worker.end_wait()
+        answer, self._outcome = self._outcome, None
+        assert answer is not None
+        return answer.unwrap()  # BACK-4 wake up
+
+    @override
+    def answer(self, result: outcome.Maybe[object]) -> None:
         # ORDER: the outcome first; the latch lets the worker read it.
         self._outcome = result
         self._done.set()  # BACK-3 answer

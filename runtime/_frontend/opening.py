@@ -62,8 +62,9 @@ async def open_worker_pool(
       initargs: Its arguments.
       max_jobs_per_worker: After so many jobs, pieces of batches included, a worker gets
         a fresh interpreter, for jobs that leave something behind; at least 1, only with
-        ``"interpreters"``. Each interpreter that ends leaves some memory behind, too.
-        None for never.
+        ``"interpreters"``. It keeps the old one while a job there waits in `blocking`
+        or `runtime.from_worker`. Each interpreter that ends leaves some memory behind,
+        too. None for never.
       spare_limit: How many jobs may wait at a time in `blocking` or
         `runtime.from_worker`; each has a spare thread work in its place. One more
         gets a `DeadlockError`.

@@ -43,6 +43,7 @@ def registry_maker(
             initializer=initializer,
             initargs=initargs,
             max_jobs=max_jobs,
+            spare_limit=spare_limit,
         )
     if initializer is not None:
         raise ValueError(

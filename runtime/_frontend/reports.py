@@ -46,7 +46,8 @@ class PoolStatistics:
       jobs_completed: Work that ended with a value.
       jobs_failed: Work that ended with an error, cancellation included.
       jobs_withdrawn: Work that was cancelled before it began.
-      workers: One snapshot per worker, by index; then one per spare thread, if any.
+      workers: One snapshot per worker, by index; then one per spare thread, if any,
+        but those inside an interpreter, which count with their worker.
     """
 
     name: str

@@ -1,4 +1,4 @@
-/* What encoded.c and shared.c share: Python objects around encoded jobs.
+/* What the files share that deal with encoded jobs: Python objects around them.
  *
  * Layer: native. Includes: native.h, shared_worker.h.
  */
@@ -22,5 +22,11 @@ PyObject *frames_view(native_state_t *state, parcel_t *parcel, size_t start, siz
 /* A parcel of copies of the buffers in a tuple, then views of those in another, which
  * may be NULL and else has to be kept as its lender; NULL with an exception set. */
 parcel_t *parcel_of(PyObject *copied, PyObject *lent);
+
+/* question.c */
+
+/* Make home's handle on a question, which takes over a reference; NULL with an
+ * exception set, and the question has no answer. */
+PyObject *question_view(native_state_t *state, shared_t *shared, question_t *question);
 
 #endif

@@ -30,6 +30,7 @@ typedef enum {
     ANSWER_VALUE,
     ANSWER_ERROR,
     ANSWER_CANCELLED,
+    ANSWER_ASKED, /* not over: a job of the work asks home for something */
 } answer_t;
 
 /* What the jobs of one piece of work share. */
@@ -44,7 +45,7 @@ typedef struct {
     parcel_t *parcel;          /* immutable */
 } work_t;
 
-typedef struct {
+typedef struct encoded {
     message_t message;
     _Atomic uint32_t refs;
     _Atomic int phase;
@@ -53,6 +54,9 @@ typedef struct {
     uint32_t stop;     /* owner: the running worker; the frame after the last */
     int lane;          /* immutable */
     int64_t pushed_ns; /* owner: the pusher, before the push */
+    /* While it runs beside its seat: guarded by the lock of shared_t. */
+    struct encoded *next;
+    uint64_t number;
     /* The answer. */
     answer_t answer;
     parcel_t *reply; /* may be NULL */

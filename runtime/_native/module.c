@@ -85,6 +85,7 @@ add_types(PyObject *module, native_state_t *state)
            && add_type(module, &registry_spec, &state->registry_type)
            && add_type(module, &frame_spec, &state->frame_type)
            && add_type(module, &encoded_job_spec, &state->encoded_job_type)
+           && add_type(module, &question_spec, &state->question_type)
            && add_type(module, &shared_queues_spec, &state->shared_queues_type)
            && add_type(module, &shared_worker_spec, &state->shared_worker_type)
            && add_type(module, &leaf_spec, &state->leaf_type);
@@ -146,6 +147,7 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->registry_type);
     Py_VISIT((PyObject *)state->frame_type);
     Py_VISIT((PyObject *)state->encoded_job_type);
+    Py_VISIT((PyObject *)state->question_type);
     Py_VISIT((PyObject *)state->shared_queues_type);
     Py_VISIT((PyObject *)state->shared_worker_type);
     Py_VISIT((PyObject *)state->leaf_type);
@@ -173,6 +175,7 @@ native_clear(PyObject *module)
     Py_CLEAR(state->registry_type);
     Py_CLEAR(state->frame_type);
     Py_CLEAR(state->encoded_job_type);
+    Py_CLEAR(state->question_type);
     Py_CLEAR(state->shared_queues_type);
     Py_CLEAR(state->shared_worker_type);
     Py_CLEAR(state->leaf_type);

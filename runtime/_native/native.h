@@ -36,6 +36,7 @@ typedef struct {
     PyTypeObject *registry_type;
     PyTypeObject *frame_type;
     PyTypeObject *encoded_job_type;
+    PyTypeObject *question_type;
     PyTypeObject *shared_queues_type;
     PyTypeObject *shared_worker_type;
     PyTypeObject *leaf_type;
@@ -272,10 +273,11 @@ entry_is_fork(void *entry)
 void fork_execute(native_state_t *state, WorkerObject *thief, void *entry);
 PyObject *native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
-/* encoded.c and shared.c, for pools of interpreters; see SHARED.md */
+/* encoded.c, question.c, shared.c and shared_worker.c, for pools of interpreters; see SHARED.md */
 
 extern PyType_Spec frame_spec;
 extern PyType_Spec encoded_job_spec;
+extern PyType_Spec question_spec;
 extern PyType_Spec shared_queues_spec;
 extern PyType_Spec shared_worker_spec;
 

@@ -1,8 +1,7 @@
-/* SharedQueues and SharedWorker: the two ends of what a pool's interpreters share.
+/* SharedQueues: home's end of what a pool's interpreters share.
  *
- * `SharedQueues` belongs to the interpreter that opened the pool: it injects, withdraws,
- * and takes what comes back. A `SharedWorker` is made in a worker's interpreter, by the
- * thread that stays there. Who frees what is in SHARED.md.
+ * It belongs to the interpreter that opened the pool: it injects, withdraws, and takes
+ * what comes back. Who frees what is in SHARED.md.
  *
  * Layer: native. Includes: native.h, crossing.h.
  */
@@ -11,8 +10,6 @@
 #include "crossing.h"
 
 DEFINE_SHARED_TABLE;
-
-/* SharedQueues */
 
 typedef struct {
     PyObject_HEAD
@@ -28,11 +25,12 @@ shared_of(PyObject *op)
 static PyObject *
 shared_queues_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"worker_count", "spin_rounds", NULL};
+    static char *names[] = {"worker_count", "spin_rounds", "spare_limit", NULL};
     unsigned int worker_count;
     long spin_rounds = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|$l", names, &worker_count,
-                                     &spin_rounds)) {
+    unsigned int spare_limit = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|$lI", names, &worker_count,
+                                     &spin_rounds, &spare_limit)) {
         return NULL;
     }
     if (worker_count < 1) {
@@ -44,7 +42,7 @@ shared_queues_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     errno = 0;
-    self->shared = shared_open(worker_count, spin_rounds);
+    self->shared = shared_open(worker_count, spin_rounds, spare_limit);
     if (self->shared == NULL) {
         Py_DECREF(self);
         return errno != 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyErr_NoMemory();
@@ -69,6 +67,19 @@ news_of(native_state_t *state, encoded_t *job)
                          (unsigned int)job->worker_index, (long long)job->run_ns);
 }
 
+/* Make a tuple that says that a job asks; takes over a reference to the question. */
+static PyObject *
+news_of_question(native_state_t *state, shared_t *shared, question_t *question)
+{
+    unsigned long long id = question->work_id;
+    unsigned int index = question->worker_index;
+    PyObject *handle = question_view(state, shared, question);
+    return handle == NULL
+               ? NULL
+               : Py_BuildValue("(Ki(N)IIOIL)", id, (int)ANSWER_ASKED, handle, 0U, 0U,
+                               Py_False, index, 0LL);
+}
+
 /* Empty the outbox: free what comes home, and list the news if `news` is a list. */
 static bool
 take_back(native_state_t *state, shared_t *shared, PyObject *news)
@@ -83,6 +94,17 @@ take_back(native_state_t *state, shared_t *shared, PyObject *news)
             parcel_t *parcel = (parcel_t *)message;
             Py_DECREF((PyObject *)parcel->lender);
             free(parcel);
+        }
+        else if (message->kind == MESSAGE_QUESTION) {
+            question_t *question = (question_t *)message;
+            if (news == NULL || !ok) {
+                shared_reply(shared, question, ANSWER_NONE, NULL);
+                question_release(question);
+                continue;
+            }
+            PyObject *item = news_of_question(state, shared, question);
+            ok = item != NULL && PyList_Append(news, item) == 0;
+            Py_XDECREF(item);
         }
         else {
             encoded_t *job = (encoded_t *)message;
@@ -101,6 +123,7 @@ shared_queues_dealloc(PyObject *op)
     PyTypeObject *type = Py_TYPE(op);
     shared_t *shared = shared_of(op);
     if (shared != NULL) {
+        shared_close(shared);
         /* ORDER: the queued jobs first; their parcels come home through the outbox. */
         encoded_t *job;
         while ((job = shared_take_any(shared)) != NULL) {
@@ -224,6 +247,53 @@ shared_queues_running(PyObject *op, PyObject *Py_UNUSED(ignored))
     return ids;
 }
 
+/* The ids of what a seat's detached jobs are parts of. */
+static PyObject *
+list_detached(shared_t *shared, seat_t *seat)
+{
+    size_t count;
+    /* Copied first: nothing of Python's may happen under the lock. */
+    uint64_t *ids = seat_list_detached(shared, seat, &count);
+    if (ids == NULL) {
+        return PyErr_NoMemory();
+    }
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *id = PyLong_FromUnsignedLongLong(ids[i]);
+        if (id == NULL || PyList_Append(list, id) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(id);
+    }
+    free(ids);
+    return list;
+}
+
+static PyObject *
+shared_queues_detached(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    shared_t *shared = shared_of(op);
+    PyObject *lists = PyList_New(0);
+    for (uint32_t i = 0; lists != NULL && i < shared->seat_count; i++) {
+        PyObject *list = list_detached(shared, &shared->seats[i]);
+        if (list == NULL || PyList_Append(lists, list) < 0) {
+            Py_CLEAR(lists);
+        }
+        Py_XDECREF(list);
+    }
+    return lists;
+}
+
+static PyObject *
+shared_queues_num_waiting(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    shared_t *shared = shared_of(op);
+    pthread_mutex_lock(&shared->lock);
+    uint32_t num_waiting = shared->num_waiting;
+    pthread_mutex_unlock(&shared->lock);
+    return PyLong_FromUnsignedLong(num_waiting);
+}
+
 static PyObject *
 shared_queues_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -260,13 +330,15 @@ shared_queues_bury(PyObject *op, PyObject *number)
     Py_RETURN_NONE;
 }
 
+/* What was counted at the seat and beside it. */
 static PyObject *
-histogram_tuple(histogram_t *histogram)
+histogram_tuple(histogram_t *histogram, histogram_t *detached)
 {
     PyObject *buckets = PyTuple_New(HISTOGRAM_BUCKETS);
     for (Py_ssize_t i = 0; buckets != NULL && i < HISTOGRAM_BUCKETS; i++) {
         PyObject *number =
-            PyLong_FromUnsignedLongLong(counter_read(&histogram->buckets[i]));
+            PyLong_FromUnsignedLongLong(counter_read(&histogram->buckets[i])
+                                        + counter_read(&detached->buckets[i]));
         if (number == NULL) {
             Py_CLEAR(buckets);
             break;
@@ -285,20 +357,24 @@ shared_queues_counters(PyObject *op, PyObject *number)
         return NULL;
     }
     counters_t *counters = &seat->counters;
-    PyObject *queue_latency = histogram_tuple(&counters->queue_latency);
-    PyObject *run_time = histogram_tuple(&counters->run_time);
+    counters_t *detached = &seat->detached_counts;
+    PyObject *queue_latency =
+        histogram_tuple(&counters->queue_latency, &detached->queue_latency);
+    PyObject *run_time = histogram_tuple(&counters->run_time, &detached->run_time);
     if (queue_latency == NULL || run_time == NULL) {
         Py_XDECREF(queue_latency);
         Py_XDECREF(run_time);
         return NULL;
     }
     return Py_BuildValue("(KKKKKKKNN)",
-                         (unsigned long long)counter_read(&counters->jobs_executed),
+                         (unsigned long long)(counter_read(&counters->jobs_executed)
+                                              + counter_read(&detached->jobs_executed)),
                          (unsigned long long)counter_read(&counters->jobs_stolen),
                          (unsigned long long)counter_read(&counters->steal_attempts),
                          (unsigned long long)counter_read(&counters->parks),
                          (unsigned long long)counter_read(&counters->wake_ups),
-                         (unsigned long long)counter_read(&counters->busy_ns),
+                         (unsigned long long)(counter_read(&counters->busy_ns)
+                                              + counter_read(&detached->busy_ns)),
                          (unsigned long long)counter_read(&counters->idle_ns),
                          queue_latency, run_time);
 }
@@ -339,13 +415,19 @@ static PyMethodDef shared_queues_methods[] = {
      PyDoc_STR("Have what runs of a job's work interrupted, once its token is set.")},
     {"drain", shared_queues_drain, METH_NOARGS,
      PyDoc_STR("Return the news of jobs that left the scheduler, the oldest first:\n"
-               "(id, answer, frames, start, stop, is_last, worker_index, run_ns).")},
+               "(id, answer, frames, start, stop, is_last, worker_index, run_ns).\n"
+               "Among them the questions of jobs, each in place of the frames.")},
     {"hush", shared_queues_hush, METH_O,
      PyDoc_STR("Say whether the owner looks by itself, so that no bell need ring.")},
     {"running", shared_queues_running, METH_NOARGS,
-     PyDoc_STR("Return the id of what each worker runs, 0 for nothing.")},
+     PyDoc_STR("Return the id of what each worker runs at its seat, 0 for nothing.")},
+    {"detached", shared_queues_detached, METH_NOARGS,
+     PyDoc_STR("Return a list for each worker, of the ids of what it runs besides.")},
+    {"num_waiting", shared_queues_num_waiting, METH_NOARGS,
+     PyDoc_STR("Return how many jobs wait for something outside the pool.")},
     {"stop", shared_queues_stop, METH_NOARGS,
-     PyDoc_STR("Tell the workers to stop as soon as they find no more work.")},
+     PyDoc_STR("Tell the workers to stop as soon as they find no more work, and answer\n"
+               "no question any more.")},
     {"bury", shared_queues_bury, METH_O,
      PyDoc_STR("Free the seat of a worker whose thread has left its interpreter.")},
     {"counters", shared_queues_counters, METH_O,
@@ -365,7 +447,7 @@ static PyGetSetDef shared_queues_getset[] = {
 
 static PyType_Slot shared_queues_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR(
-        "SharedQueues(worker_count, *, spin_rounds=1)\n--\n\n"
+        "SharedQueues(worker_count, *, spin_rounds=1, spare_limit=0)\n--\n\n"
         "The queues of a pool of interpreters, as their owner sees them.\n\n"
         "Thread safety: internally synchronized, but drain is for one thread.")},
     {Py_tp_new, shared_queues_new},
@@ -381,219 +463,4 @@ PyType_Spec shared_queues_spec = {
     .basicsize = sizeof(SharedQueuesObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = shared_queues_slots,
-};
-
-/* SharedWorker */
-
-typedef struct {
-    PyObject_HEAD
-    shared_t *shared; /* immutable; one reference */
-    seat_t *seat;     /* owner; NULL once left */
-} SharedWorkerObject;
-
-static PyObject *
-shared_worker_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"handle", "index", NULL};
-    unsigned long long handle;
-    unsigned int index;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KI", names, &handle, &index)) {
-        return NULL;
-    }
-    SharedWorkerObject *self = (SharedWorkerObject *)PyType_GenericAlloc(type, 0);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->shared = shared_find(handle);
-    if (self->shared == NULL) {
-        Py_DECREF(self);
-        return PyErr_Format(PyExc_LookupError, "no queues of handle %llu", handle);
-    }
-    self->seat = shared_take_seat(self->shared, index);
-    if (self->seat == NULL) {
-        Py_DECREF(self);
-        return PyErr_Format(PyExc_LookupError, "seat %u is taken or missing", index);
-    }
-    return (PyObject *)self;
-}
-
-static void
-shared_worker_leave_seat(SharedWorkerObject *self)
-{
-    if (self->seat != NULL) {
-        shared_leave_seat(self->shared, self->seat);
-        self->seat = NULL;
-    }
-}
-
-static void
-shared_worker_dealloc(PyObject *op)
-{
-    SharedWorkerObject *self = (SharedWorkerObject *)op;
-    PyTypeObject *type = Py_TYPE(op);
-    shared_worker_leave_seat(self);
-    if (self->shared != NULL) {
-        shared_release(self->shared);
-    }
-    type->tp_free(op);
-    Py_DECREF(type);
-}
-
-/* Check that the seat was not left, and whether a job runs; false with an error set. */
-static bool
-check_runs(SharedWorkerObject *self, bool expected)
-{
-    if (self->seat == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "the worker has left its seat");
-        return false;
-    }
-    if ((self->seat->running != NULL) != expected) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        expected ? "no job runs here" : "a job still runs here");
-        return false;
-    }
-    return true;
-}
-
-static PyObject *
-shared_worker_next(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    SharedWorkerObject *self = (SharedWorkerObject *)op;
-    encoded_t *job;
-    if (!check_runs(self, false)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    job = seat_next(self->shared, self->seat);
-    Py_END_ALLOW_THREADS
-    if (job == NULL) {
-        Py_RETURN_NONE;
-    }
-    /* On failure the job still runs here; leaving the seat reports it broken. */
-    return encoded_job_view(state_of(Py_TYPE(op)), job);
-}
-
-static PyObject *
-shared_worker_finish(PyObject *op, PyObject *args)
-{
-    SharedWorkerObject *self = (SharedWorkerObject *)op;
-    int answer;
-    PyObject *frames;
-    if (!PyArg_ParseTuple(args, "iO!", &answer, &PyTuple_Type, &frames)
-        || !check_runs(self, true)) {
-        return NULL;
-    }
-    parcel_t *reply = parcel_of(frames, NULL);
-    if (reply == NULL) {
-        return NULL;
-    }
-    seat_finish(self->shared, self->seat, (answer_t)answer, reply);
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-shared_worker_share(PyObject *op, PyObject *number)
-{
-    SharedWorkerObject *self = (SharedWorkerObject *)op;
-    unsigned long middle = PyLong_AsUnsignedLong(number);
-    if ((middle == (unsigned long)-1 && PyErr_Occurred()) || !check_runs(self, true)) {
-        return NULL;
-    }
-    encoded_t *job = self->seat->running;
-    if (middle <= job->start || middle >= job->stop) {
-        return PyErr_Format(PyExc_ValueError, "%lu is not inside %u to %u", middle,
-                            (unsigned int)job->start, (unsigned int)job->stop);
-    }
-    if (!seat_share(self->shared, self->seat, (uint32_t)middle)) {
-        return PyErr_NoMemory();
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-shared_worker_look_outside_next(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    SharedWorkerObject *self = (SharedWorkerObject *)op;
-    if (self->seat != NULL) {
-        self->seat->search_count = UINT32_MAX; /* the next one is 0 */
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-shared_worker_has_work_outside(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    shared_t *shared = ((SharedWorkerObject *)op)->shared;
-    return PyBool_FromLong(injector_length(&shared->injector) > 0);
-}
-
-static PyObject *
-shared_worker_wait_alarm(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    SharedWorkerObject *self = (SharedWorkerObject *)op;
-    seat_t *seat = self->seat;
-    if (seat != NULL) {
-        Py_BEGIN_ALLOW_THREADS
-        parker_park(&seat->alarm, -1);
-        Py_END_ALLOW_THREADS
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-shared_worker_ring_alarm(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    SharedWorkerObject *self = (SharedWorkerObject *)op;
-    if (self->seat != NULL) {
-        parker_unpark(&self->seat->alarm);
-    }
-    Py_RETURN_NONE;
-}
-
-static Py_ssize_t
-shared_worker_length(PyObject *op)
-{
-    seat_t *seat = ((SharedWorkerObject *)op)->seat;
-    return seat != NULL ? (Py_ssize_t)deque_length(&seat->deque) : 0;
-}
-
-static PyMethodDef shared_worker_methods[] = {
-    {"next", shared_worker_next, METH_NOARGS,
-     PyDoc_STR("Return the next job, now running, or None, the order to stop.")},
-    {"finish", shared_worker_finish, METH_VARARGS,
-     PyDoc_STR("finish(answer, frames)\n--\n\nAnswer the running job with a tuple of "
-               "buffers, which are copied.")},
-    {"share", shared_worker_share, METH_O,
-     PyDoc_STR("Cut the frames from the given one on off the running job, for others.")},
-    {"look_outside_next", shared_worker_look_outside_next, METH_NOARGS,
-     PyDoc_STR("Let the next search begin with the injector.")},
-    {"wait_alarm", shared_worker_wait_alarm, METH_NOARGS,
-     PyDoc_STR("Wait until work that may run here is to be interrupted, in a thread\n"
-               "that does nothing else.")},
-    {"ring_alarm", shared_worker_ring_alarm, METH_NOARGS,
-     PyDoc_STR("End a wait_alarm.")},
-    {"has_work_outside", shared_worker_has_work_outside, METH_NOARGS,
-     PyDoc_STR("Return whether the injector had an entry a moment ago.")},
-    {0},
-};
-
-static PyType_Slot shared_worker_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR(
-        "SharedWorker(handle, index)\n--\n\n"
-        "One worker's seat at another interpreter's queues.\n\n"
-        "Its length is that of its own deque.\n\n"
-        "Thread safety: externally synchronized; the worker's thread only, but for the "
-        "alarm.")},
-    {Py_tp_new, shared_worker_new},
-    {Py_tp_dealloc, shared_worker_dealloc},
-    {Py_tp_methods, shared_worker_methods},
-    {Py_sq_length, shared_worker_length},
-    {0, NULL},
-};
-
-PyType_Spec shared_worker_spec = {
-    .name = "runtime._native.SharedWorker",
-    .basicsize = sizeof(SharedWorkerObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = shared_worker_slots,
 };

@@ -82,13 +82,20 @@ seat_become_active(shared_t *shared)
     }
 }
 
+/* Look whether there is a reason not to sleep. */
+static inline bool
+seat_must_look(shared_t *shared, seat_t *seat)
+{
+    return atomic_load(&seat->is_recalled) || seat_sees_work(shared);
+}
+
 /* Look and yield for up to `rounds` rounds; returns how many are left. */
 static inline long
-seat_spin(shared_t *shared, long rounds)
+seat_spin(shared_t *shared, seat_t *seat, long rounds)
 {
     for (; rounds > 0; rounds--) {
         for (int i = 0; i < SHARED_LOOKS_PER_ROUND; i++) {
-            if (seat_sees_work(shared)) {
+            if (seat_must_look(shared, seat)) {
                 return rounds;
             }
             cpu_relax();
@@ -104,7 +111,7 @@ seat_sleep(shared_t *shared, seat_t *seat)
 {
     sleep_become_sleepy(&shared->sleep, &seat->parker); /* SLEEP-3 sleepy */
 #ifndef WITHOUT_LAST_LOOK
-    if (seat_sees_work(shared)
+    if (seat_must_look(shared, seat)
         && sleep_stay_awake(&shared->sleep, &seat->parker,
                             atomic_load(&shared->is_stopping))) {
         return; /* SLEEP-4 last look */
@@ -117,10 +124,25 @@ seat_sleep(shared_t *shared, seat_t *seat)
     counter_add(&seat->counters.idle_ns, (uint64_t)(clock_ns() - start_ns));
 }
 
-/* Return an entry, sleeping until there is one; NULL is the order to stop. */
+/* Return whether this search is to end; the next one is another's affair. */
+static inline bool
+seat_was_recalled(seat_t *seat)
+{
+    bool was_recalled = atomic_load_explicit(&seat->is_recalled, memory_order_relaxed);
+    if (was_recalled) {
+        atomic_store(&seat->is_recalled, false);
+    }
+    return was_recalled;
+}
+
+/* Return an entry, sleeping until there is one; NULL is the order to stop, or somebody
+ * has recalled the thread. */
 static inline encoded_t *
 seat_next_entry(shared_t *shared, seat_t *seat)
 {
+    if (seat_was_recalled(seat)) {
+        return NULL;
+    }
     encoded_t *entry = seat_find(shared, seat);
     if (entry != NULL) {
         return entry;
@@ -129,6 +151,10 @@ seat_next_entry(shared_t *shared, seat_t *seat)
     for (;;) {
         long rounds = shared->spin_rounds;
         for (;;) {
+            if (seat_was_recalled(seat)) {
+                seat_become_active(shared); /* it looks for what it was woken for */
+                return NULL;
+            }
             /* ORDER: the flag before the search; a job may be posted, and the order
              * given, after a search that found nothing. */
             bool is_stopping = atomic_load(&shared->is_stopping);
@@ -140,14 +166,14 @@ seat_next_entry(shared_t *shared, seat_t *seat)
             if (rounds == 0) {
                 break;
             }
-            rounds = seat_spin(shared, rounds);
+            rounds = seat_spin(shared, seat, rounds);
         }
         seat_sleep(shared, seat);
     }
 }
 
-/* Return the next job, claimed and running; NULL is the order to stop. Withdrawn
- * entries leave the scheduler on the way. */
+/* Return the next job, claimed and running; NULL is the order to stop, or `seat_recall`.
+ * Withdrawn entries leave the scheduler on the way. */
 static inline encoded_t *
 seat_next(shared_t *shared, seat_t *seat)
 {

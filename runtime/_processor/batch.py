@@ -232,6 +232,6 @@ def _sendable(
     """Return the requests' context variables in the form in which they cross."""
     if contexts is None:
         return None
-    from .._backends.interpreters import encode_variables
+    from .._backends.variables import encode_variables
 
     return [encode_variables(context) for context in contexts]

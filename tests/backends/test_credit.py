@@ -30,8 +30,8 @@ def kind_of_bell(request, monkeypatch):
 class Pool:
     """The queues and their workers, which do what the test says."""
 
-    def __init__(self, worker_count=1):
-        self.queues = CreditQueues(worker_count)
+    def __init__(self, worker_count=1, **options):
+        self.queues = CreditQueues(worker_count, **options)
         self.workers = [self.begin(index) for index in range(worker_count)]
         self._last_id = 0
         assert self.queues.drain() == []
@@ -65,6 +65,24 @@ def pool():
 @pytest.fixture
 def pair():
     return Pool(2)
+
+
+def ask_in_thread(worker, job, frame, replies):
+    """Ask in a thread that has begun to; it appends the reply."""
+    thread = threading.Thread(
+        target=lambda: replies.append(worker.ask(job, (frame,))), daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def wait_news(queues, count=1):
+    """Wait until there is so much news, and return it."""
+    ear, news = bell.Ear((queues.fileno(),) * 2), []
+    while len(news) < count:
+        ear.wait()
+        news += queues.drain()
+    return news
 
 
 def ends(news):
@@ -387,6 +405,148 @@ def test_a_large_answer_wakes_the_worker_once_more(pool):
     assert pool.queues.withdraw(work)  # past what wakes it
     pool.call()
     assert pool.workers[0].next().frame(0) == b"call"
+
+
+# Jobs that wait for home
+
+
+def test_a_job_that_asks_gets_its_reply(pool):
+    work = pool.call()
+    job = pool.workers[0].next()
+    replies = []
+    thread = ask_in_thread(pool.workers[0], job, b"?", replies)
+    ((work_id, answer, (question,), *_, is_last, _, _),) = wait_news(pool.queues)
+    assert (work_id, answer, is_last, work.phase) == (1, answers.ASKED, False, RUNNING)
+    assert question.frames == (b"?",)
+    question.reply(answers.VALUE, (b"!", memoryview(b"view")))
+    question.reply(answers.ERROR, ())  # too late
+    thread.join(TIMEOUT)
+    assert replies == [(answers.VALUE, (b"!", b"view"))]
+    pool.workers[0].finish(answers.VALUE, ())
+    assert len(pool.queues.drain()) == 1
+
+
+def test_several_that_ask_get_their_own_replies(pool):
+    pool.call()
+    job = pool.workers[0].next()
+    replies = {}
+    threads = [
+        ask_in_thread(pool.workers[0], job, b"%d" % i, replies.setdefault(i, []))
+        for i in range(5)
+    ]
+    questions = [item[2][0] for item in wait_news(pool.queues, 5)]
+    for question in random.Random(1).sample(questions, 5):
+        question.reply(answers.VALUE, question.frames)
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert replies == {i: [(answers.VALUE, (b"%d" % i,))] for i in range(5)}
+    assert not pool.workers[0]._replies._is_led
+
+
+@pytest.mark.parametrize("end", ["dropped", "stop", "hang up"])
+def test_who_asks_is_answered_in_any_case(pool, end):
+    pool.call()
+    job = pool.workers[0].next()
+    replies = []
+    threads = [ask_in_thread(pool.workers[0], job, b"?", replies) for _ in range(3)]
+    news = wait_news(pool.queues, 3)
+    expected = answers.BROKEN if end == "hang up" else answers.NONE
+    if end == "dropped":
+        del news
+    elif end == "stop":
+        pool.queues.stop()
+    else:
+        pool.workers[0].hang_up()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert replies == [(expected, ())] * 3
+    if end != "dropped":  # and so it stays
+        ask_in_thread(pool.workers[0], job, b"?", replies).join(TIMEOUT)
+        assert replies[3] == (expected, ())
+
+
+def test_a_reply_to_an_interpreter_before_is_nobodys(pool):
+    pool.call()
+    ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
+    ((*_, (late,), _, _, _, _, _),) = wait_news(pool.queues)
+    pool.workers[0].hang_up()
+    pool.queues.bury(0)
+    pool.queues.drain()
+    late.reply(answers.VALUE, (b"late",))
+    worker = pool.begin(0)
+    pool.call()
+    pool.queues.drain()
+    replies = []
+    thread = ask_in_thread(worker, worker.next(), b"?", replies)
+    ((*_, (question,), _, _, _, _, _),) = wait_news(pool.queues)
+    question.reply(answers.VALUE, (b"for you",))
+    thread.join(TIMEOUT)
+    assert replies == [(answers.VALUE, (b"for you",))]
+
+
+def test_a_detached_job_makes_room_for_others(pool):
+    works = [pool.call() for _ in range(3)]
+    worker = pool.workers[0]
+    worker.next()
+    number = worker.detach()
+    assert pool.queues.detached() == [[1]]
+    pool.queues.drain()
+    assert len(pool.queues._line) == 0  # it needs no credit
+    worker.next()
+    assert pool.queues.running() == [2]
+    worker.finish_detached(number, answers.VALUE, (b"first",))
+    assert ends(pool.queues.drain()) == [(1, answers.VALUE, 0, 1, True)]
+    number = worker.detach()
+    worker.next()
+    worker.finish(answers.VALUE, ())
+    worker.attach(number)
+    assert (pool.queues.detached(), pool.queues.running()) == ([[]], [2])
+    worker.finish(answers.VALUE, ())
+    assert [item[0] for item in pool.queues.drain()] == [3, 2]
+    assert [work.phase for work in works] == [DONE] * 3
+
+
+def test_a_detached_job_is_broken_with_its_worker(pool):
+    pool.call(lent=(memoryview(b"a"),))
+    pool.workers[0].next()
+    pool.workers[0].detach()
+    assert pool.workers[0].begin_wait()
+    pool.queues.bury(0)
+    assert ends(pool.queues.drain()) == [(1, answers.BROKEN, 0, 1, True)]
+    assert (pool.queues.num_waiting(), pool.queues._lent) == (0, 0)
+    assert pool.queues._seats[0].away == {}
+
+
+def test_as_many_wait_as_may(kind_of_bell):
+    pool = Pool(2, spare_limit=300)
+    for i in range(300):
+        assert pool.workers[i % 3 % 2].begin_wait()
+    assert not pool.workers[0].begin_wait()
+    assert not pool.workers[1].begin_wait()
+    assert pool.queues.num_waiting() == 300
+    pool.workers[0].end_wait()
+    assert pool.workers[1].begin_wait()
+    pool.queues.bury(1)  # what waited there is gone
+    assert pool.queues.num_waiting() == 199
+    assert pool.workers[0].begin_wait()
+
+
+def test_recall_ends_one_wait(pool):
+    worker = pool.workers[0]
+    worker.recall()
+    assert worker.next() is None
+    pool.call()
+    worker.recall()
+    waiting = pool.call()
+    assert pool.queues.withdraw(waiting)  # past the recall
+    assert [worker.next() is None for _ in range(2)] == [True, False]
+    worker.finish(answers.VALUE, ())
+    worker.recall()
+    pool.queues.bury(0)
+    worker = pool.begin(0)
+    pool.queues.drain()
+    pool.call()
+    assert worker.next() is not None  # it was not for this one
 
 
 # The end

@@ -209,9 +209,9 @@ async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
     assert not await single.spawn_cpu_work(jobs.is_imported, "trio")
 
 
-async def test_from_worker_says_that_it_is_not_there(single):
-    with pytest.raises(RuntimeError, match="works in threads only"):
-        await single.spawn_cpu_work(jobs.ask_trio)
+async def test_join_says_that_it_is_not_there(single):
+    with pytest.raises(RuntimeError, match=r"join\(\) works in threads only"):
+        await single.spawn_cpu_work(jobs.join_here)
 
 
 async def test_many_jobs_leave_nothing(single):

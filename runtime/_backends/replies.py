@@ -1,0 +1,46 @@
+"""What came of a call, as an answer and frames, and back.
+
+Layer: backends, both sides. Imports: `answers`, `blame`, `encoding`.
+"""
+
+from .._errors import CrossingError
+from . import answers, blame
+from .encoding import dumps, lend_large, loads
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ("Reply", "decode", "encode", "encode_error")
+
+type Reply = tuple[int, tuple[object, ...]]
+
+
+def encode(value: object, what: str) -> tuple[object, ...]:
+    """Return the frames of a value.
+
+    Raises:
+      CrossingError: it cannot cross; names it as ``what``.
+    """
+    (whole,) = lend_large((value,))
+    try:
+        data, buffers = dumps(whole)
+        return (data, *(buffer.raw() for buffer in buffers))
+    except Exception as error:
+        raise blame.cannot_cross(value, what, error) from error
+
+
+def encode_error(error: BaseException) -> Reply:
+    """Return the reply that stands for an error; never raises."""
+    try:
+        return answers.ERROR, (dumps(error)[0],)
+    except BaseException as failure:  # no memory, say
+        return answers.ERROR, (dumps(CrossingError(repr(type(failure))))[0],)
+
+
+def decode(frames: tuple[object, ...]) -> "Any":
+    """Return what `encode` or `encode_error` got."""
+    try:
+        return loads(frames[0], frames[1:])
+    except (ImportError, AttributeError) as error:
+        raise blame.not_found(error) from error
