@@ -94,6 +94,8 @@ class _TrioRegistry(InterpreterRegistry):
     ) -> None:
         super().__init__(worker_count, queues, plan, name=name, on_failure=on_failure)
         self._nursery = nursery  # immutable
+        # Says whether somebody looks again and again, so that the pump may sleep.
+        self.hush: Callable[[bool], None] = queues.hush  # immutable
         self._port: CompletionPort | None = None  # immutable once bound
         self._pump_scope = trio.CancelScope(shield=True)  # owner: the Trio thread
         self.make_batch: Callable[..., BatchState] = partial(
@@ -143,10 +145,6 @@ class _TrioRegistry(InterpreterRegistry):
         except Exception as error:  # a bug of ours
             self._on_failure(error)
             self._pump_scope.cancel()
-
-    def hush(self, is_hushed: bool) -> None:
-        """Say whether somebody looks again and again, so that the pump may sleep."""
-        self._queues.hush(is_hushed)
 
     async def _pump(self) -> None:
         with self._pump_scope:
