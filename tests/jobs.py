@@ -701,6 +701,11 @@ def block(entered, opened):
         return hold(entered, opened)
 
 
+def block_and_hold(entered, opened):
+    block(entered, opened)
+    return hold(entered, opened)
+
+
 def begin_to_block():
     runtime.blocking().__enter__()
     runtime.blocking().__enter__()

@@ -180,9 +180,13 @@ async def test_who_comes_back_goes_on_at_once(single):
 
 
 async def test_who_comes_back_works_in_place_of_an_idle_spare(single, signals):
-    job = await single.submit(jobs.ask_and_hold, signals.entered, signals.opened)
+    is_anyone_idle = single._intake.registry.is_anyone_idle
+    job = await single.submit(jobs.block_and_hold, signals.entered, signals.opened)
     await signals.wait_entered()
-    await wait_until(lambda: not single._intake.registry.is_anyone_idle())
+    await wait_until(is_anyone_idle)
+    signals.open()
+    await signals.wait_entered()
+    await wait_until(lambda: not is_anyone_idle())
     other = await single.submit(jobs.square, 3)
     assert other.state is runtime.JobState.QUEUED
     signals.open()
