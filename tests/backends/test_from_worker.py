@@ -4,6 +4,7 @@ import os
 import random
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import jobs
 import pytest
@@ -11,6 +12,9 @@ import trio
 from helpers import wait_until
 
 import runtime
+from runtime._backends import child
+from runtime._backends.encoding import dumps
+from runtime._backends.replies import decode
 
 ROUNDS = int(os.environ.get("RUNTIME_STORM_ROUNDS", "3"))
 SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
@@ -127,6 +131,39 @@ async def test_a_batch_goes_on_beside_items_that_wait(single):
     items = list(range(300))
     ask = partial(jobs.ask, jobs.double_at_home)
     assert await single.spawn_parallel_batch(items, ask) == [2 * i for i in items]
+
+
+class Beside:
+    """A batch's job and its runner, while another job is at the seat."""
+
+    start, stop, is_stopped = 1, 9, False
+
+    def __init__(self):
+        call = jobs.double, (), False
+        self.sent = [dumps(call)[0], *(dumps([i])[0] for i in range(8))]
+        self.crew = SimpleNamespace(worker=self)
+
+    def __len__(self):
+        return 0
+
+    def frame(self, index):
+        return self.sent[index]
+
+    def has_seat(self):
+        return False
+
+    def has_work_outside(self):
+        return True
+
+    def share(self, _middle):
+        raise AssertionError("what is at the seat is not ours")
+
+
+def test_a_batch_beside_the_seat_shares_nothing():
+    """And goes on, since what waits outside is for who has the seat."""
+    beside = Beside()
+    _, frames = child._run_batch(beside, beside)
+    assert decode(frames) == ([2 * i for i in range(8)], None)
 
 
 # Who works meanwhile
