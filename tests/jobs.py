@@ -740,6 +740,11 @@ def block(gate):
         return gate.hold("passed")
 
 
+def block_and_hold(waits, runs):
+    block(waits)
+    return runs.hold()
+
+
 def begin_to_block():
     runtime.blocking().__enter__()
     runtime.blocking().__enter__()

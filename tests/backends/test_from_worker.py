@@ -4,6 +4,7 @@ import os
 import random
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import jobs
 import pytest
@@ -11,6 +12,9 @@ import trio
 from helpers import wait_until
 
 import runtime
+from runtime._backends import child
+from runtime._backends.encoding import dumps
+from runtime._backends.replies import decode
 
 ROUNDS = int(os.environ.get("RUNTIME_STORM_ROUNDS", "3"))
 SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
@@ -112,6 +116,39 @@ async def test_a_batch_goes_on_beside_items_that_wait(single):
     assert await single.spawn_parallel_batch(items, ask) == [2 * i for i in items]
 
 
+class Beside:
+    """A batch's job and its runner, while another job is at the seat."""
+
+    start, stop, is_stopped = 1, 9, False
+
+    def __init__(self):
+        call = jobs.double, (), False
+        self.sent = [dumps(call)[0], *(dumps([i])[0] for i in range(8))]
+        self.crew = SimpleNamespace(worker=self)
+
+    def __len__(self):
+        return 0
+
+    def frame(self, index):
+        return self.sent[index]
+
+    def has_seat(self):
+        return False
+
+    def has_work_outside(self):
+        return True
+
+    def share(self, _middle):
+        raise AssertionError("what is at the seat is not ours")
+
+
+def test_a_batch_beside_the_seat_shares_nothing():
+    """And goes on, since what waits outside is for who has the seat."""
+    beside = Beside()
+    _, frames = child._run_batch(beside, beside)
+    assert decode(frames) == ([2 * i for i in range(8)], None)
+
+
 # Who works meanwhile
 
 
@@ -162,13 +199,18 @@ async def test_who_comes_back_goes_on_at_once(single):
     assert [await job.wait() for job in others] == [0, 1, 2]
 
 
-async def test_who_comes_back_works_in_place_of_an_idle_spare(single, gate):
-    job = await single.submit(jobs.ask_and_hold, gate)
-    await gate.wait_entered()
-    await wait_until(lambda: not single._intake.registry.is_anyone_idle())
+async def test_who_comes_back_works_in_place_of_an_idle_spare(single, make_gate):
+    is_anyone_idle = single._intake.registry.is_anyone_idle
+    waits, runs = make_gate(), make_gate()
+    job = await single.submit(jobs.block_and_hold, waits, runs)
+    await waits.wait_entered()
+    await wait_until(is_anyone_idle)
+    waits.open()
+    await runs.wait_entered()
+    await wait_until(lambda: not is_anyone_idle())
     other = await single.submit(jobs.square, 3)
     assert other.state is runtime.JobState.QUEUED
-    gate.open()
+    runs.open()
     await job.wait()
     assert await other.wait() == 9
 
