@@ -69,6 +69,8 @@ class CreditQueues:
         self._is_begun_next = False  # guarded by: self._lock; whose turn it is
         self._lent = 0  # guarded by: self._lock; views at workers
         self._news: list[News] = []  # guarded by: self._lock
+        # What was lent and is to be let go of outside the lock.
+        self._dropped: list[object] = []  # guarded by: self._lock
         self._is_stopping = False  # guarded by: self._lock; never cleared
         finalizer = weakref.finalize(
             self,
@@ -137,10 +139,12 @@ class CreditQueues:
             elif job.last_phase == QUEUED:
                 job.last_phase = RUNNING  # a worker has a permit, and got it
             self._send_all()
+            dropped, self._dropped = self._dropped, []
+        dropped.clear()
         return is_withdrawn
 
     def _withdraw(self, job: SentWork) -> None:
-        job.end(WITHDRAWN)
+        self._dropped.append(job.end(WITHDRAWN))
         if job in self._begun:
             self._begun.remove(job)
             removed = [job]
@@ -169,6 +173,8 @@ class CreditQueues:
             self._take_answers()
             self._send_all()
             news, self._news = self._news, []
+            dropped, self._dropped = self._dropped, []
+        dropped.clear()
         return news
 
     def running(self) -> list[int]:
@@ -432,7 +438,7 @@ class CreditQueues:
             seat.order(cells.WAKE)
 
     def _end(self, work: SentWork) -> None:
-        work.end(DONE)
+        self._dropped.append(work.end(DONE))
         if work in self._begun:
             self._begun.remove(work)
 
@@ -440,7 +446,7 @@ class CreditQueues:
         """Send no more of a batch that was stopped."""
         work.ranges.clear()
         if not work.pieces:
-            work.end(DONE)
+            self._dropped.append(work.end(DONE))
             self._tell(work, answers.NONE)
 
     def _refuse(self, work: SentWork) -> None:
@@ -450,7 +456,7 @@ class CreditQueues:
             f"{MAX_LENT_ALONE} can cross without the native core; give it fewer and "
             "larger ones, or use backend='threads'"
         )
-        work.end(DONE)
+        self._dropped.append(work.end(DONE))
         self._tell(work, answers.ERROR, dumps(error)[0])
 
     def _tell_empty(self, work: SentWork) -> None:

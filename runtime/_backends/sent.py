@@ -209,11 +209,16 @@ class SentWork:
         self.memory.give_back(piece.at)
         self.ranges.insert(0, (piece.start, piece.stop))
 
-    def end(self, phase: int) -> None:
-        """Let go of what was sent; under the lock."""
+    def end(self, phase: int) -> tuple[memoryview, ...]:
+        """Let go of what was sent; under the lock.
+
+        Returns:
+          What was lent, to be let go of outside the lock: its end may run user code.
+        """
         self.last_phase = phase
-        self.copied = self.lent = ()
+        lent, self.lent, self.copied = self.lent, (), ()
         self.ranges.clear()
+        return lent
 
 
 class Line(Injector):

@@ -494,6 +494,25 @@ def test_views_at_workers_are_bounded(pool):
     assert (len(pool.queues._line), pool.queues._lent) == (0, 0)
 
 
+@pytest.mark.parametrize("end", ["answered", "withdrawn"])
+def test_lent_memory_is_let_go_of_outside_the_lock(pool, end):
+    """What ends with it may use the pool."""
+
+    class Owner(bytearray):
+        def __del__(self):
+            injected.append(pool.call())
+
+    injected = []
+    work = pool.call(lent=(memoryview(Owner(1)),))
+    if end == "answered":
+        pool.run()
+        pool.queues.drain()
+    else:
+        assert pool.queues.withdraw(work)
+    gc.collect()
+    assert len(injected) == 1
+
+
 def test_misuse_too_many_views(pool):
     work = pool.call(lent=(memoryview(b"a"),) * (MAX_LENT_ALONE + 1))
     ((_, answer, frames, *_, is_last, _, _),) = pool.queues.drain()
