@@ -1,9 +1,7 @@
 """Jobs that any worker can import, whatever interpreter it runs in."""
 
 import contextvars
-import os
 import random
-import select
 import sys
 import threading
 import time
@@ -168,6 +166,16 @@ class HidesItsTraceback(Exception):
         raise RuntimeError("nobody's business")
 
 
+class LiarError(Exception):
+    @property
+    def __class__(self):
+        raise ZeroDivisionError
+
+
+def lie():
+    raise LiarError
+
+
 def hide_traceback():
     raise HidesItsTraceback
 
@@ -251,35 +259,6 @@ def interpreter_id():
     return int(_interpreters.get_current()[0])
 
 
-def hold(entered, opened):
-    """Say that it runs, and go on when the other end says so."""
-    os.write(entered, b"x")
-    ready, _, _ = select.select([opened], [], [], 10)
-    assert ready, "nobody opened"
-    return os.read(opened, 1)
-
-
-def spin(entered):
-    """Say that it runs, and go on until it is cancelled."""
-    os.write(entered, b"x")
-    while True:
-        runtime.check_cancelled()
-        time.sleep(0)
-
-
-def spin_item(entered, item):
-    if item == 0:
-        spin(entered)
-    return item
-
-
-def fail_or_spin(entered, item):
-    """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
-    if item == 0:
-        spin(entered)
-    raise ValueError(item)
-
-
 def cancel_myself(_item=None):
     raise runtime.JobCancelled
 
@@ -290,6 +269,10 @@ async def nothing():
 
 def make_coroutine():
     return nothing()
+
+
+class Thing:
+    """Something a weak reference can watch."""
 
 
 class Accumulator:
@@ -470,50 +453,106 @@ def failing_source():
     raise OSError("source")
 
 
-def loop(entered, ended):
-    """Go on for ever without asking; write down what ends it."""
-    os.write(entered, b"x")
+def loop(gate, calls, *_ignored):
+    """Go on for ever without asking; note what ends it."""
+    gate.enter()
     try:
         while True:
             pass
     except BaseException as error:
-        os.write(ended, type(error).__name__[-1:].encode())
+        calls.append(type(error).__name__)
         raise
 
 
-def loop_item(entered, ended, _item):
-    loop(entered, ended)
+def note_and_loop(calls, item):
+    calls.append(item)
+    while True:
+        pass
 
 
-def stubborn(entered, ended):
+def loop_until_open(gate, *_ignored):
+    gate.enter()
+    while not gate.passes():
+        pass
+    return "ended by itself"
+
+
+def ask_for_ever(gate, calls):
+    """Go on until it is cancelled; note what ends it."""
+    gate.enter()
     try:
-        loop(entered, ended)
+        while True:
+            runtime.check_cancelled()
+    except BaseException as error:
+        calls.append(type(error).__name__)
+        raise
+
+
+def stubborn(gate, calls):
+    try:
+        loop(gate, calls)
     except runtime.JobInterrupted:
         return "my answer"
 
 
-def go_on(entered, ended, opened):
+def survive(gate, calls, goes_on):
     """Survive an interrupt and go on."""
-    stubborn(entered, ended)
-    hold(entered, opened)
+    stubborn(gate, calls)
+    goes_on.hold()
 
 
-def shielded(entered, opened, written):
-    """Write after a section that is waited in, and after it."""
+def shielded(gate, calls):
+    """Note the end of a section that is waited in, and what comes after it."""
     with runtime.uninterruptible():
-        hold(entered, opened)
-        os.write(written, b"s")
-    os.write(written, b"r")
+        gate.hold()
+        calls.append("section")
+    calls.append("rest")
 
 
-def finish(written):
+class DecodedAt:
+    """An argument whose decoding waits at a gate."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __reduce__(self):
+        return self.gate.hold, ()
+
+
+class ListenedTo:
+    """A worker's end of the queues; says when an alarm was heard and dealt with."""
+
+    def __init__(self, worker, gate):
+        self.worker, self.gate = worker, gate
+        self.is_in_place, self.has_heard = threading.Event(), False
+
+    def wait_alarm(self):
+        self.is_in_place.set()
+        if self.has_heard:
+            self.gate.enter()
+        self.worker.wait_alarm()
+        self.has_heard = True
+
+    def __getattr__(self, name):
+        return getattr(self.worker, name)
+
+
+def watch_the_watch(gate):
+    """Have the watch of this interpreter enter the gate after each alarm."""
+    watch = sys.modules["runtime._backends.interrupting"]._watch
+    watch._worker = ListenedTo(watch._worker, gate)
+    watch._worker.ring_alarm()
+    assert watch._worker.is_in_place.wait(30)
+
+
+def finish(calls):
     """Run Python code in a finalizer after the call has returned."""
 
     class Noisy:
         def __del__(self):
             for _ in range(100):
                 pass
-            os.write(written, b"d")
+            calls.append("ended")
 
     return Holder(Noisy())
 
@@ -656,12 +695,12 @@ def ask_for_lambda():
     return runtime.from_worker.run(unsendable())
 
 
-def ask_and_write(async_fn, written):
+def ask_and_note(async_fn, calls):
     """Write down what ends the wait."""
     try:
         runtime.from_worker.run(async_fn)
     except BaseException as error:
-        os.write(written, f"{type(error).__name__} ".encode())
+        calls.append(type(error).__name__)
         raise
 
 
@@ -696,19 +735,19 @@ def descend(depth):
         return depth
 
 
-def block(entered, opened):
+def block(gate):
     with runtime.blocking(), runtime.blocking():
-        return hold(entered, opened)
+        return gate.hold("passed")
 
 
-def ask_and_loop(entered, ended):
+def begin_to_block():
+    runtime.blocking().__enter__()
+    runtime.blocking().__enter__()
+
+
+def ask_and_hold(gate):
     runtime.from_worker.run(double_at_home, 1)
-    loop(entered, ended)
-
-
-def ask_and_hold(entered, opened):
-    runtime.from_worker.run(double_at_home, 1)
-    return hold(entered, opened)
+    return gate.hold()
 
 
 lock = threading.Lock()
@@ -723,6 +762,14 @@ def wait_with_lock(x):
 def use_lock(x):
     with lock:
         return x
+
+
+def ask_at_times(x):
+    """Double a number, every third one at home."""
+    if x % 3:
+        with runtime.blocking():
+            return 2 * x
+    return runtime.from_worker.run(double_at_home, x)
 
 
 def wander(seed, depth):
@@ -747,15 +794,15 @@ def wander(seed, depth):
     return count
 
 
-def ask_late(entered, opened, written):
-    hold(entered, opened)
-    ask_and_write(sleep_at_home, written)
+def ask_late(gate, calls):
+    gate.hold()
+    ask_and_note(sleep_at_home, calls)
 
 
-def loop_after(entered, opened, ended):
+def loop_after(waits, goes_on, calls):
     """Wait, and then go on for ever."""
-    block(entered, opened)
-    loop(entered, ended)
+    block(waits)
+    loop(goes_on, calls)
 
 
 def end_crew():

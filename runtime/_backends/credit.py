@@ -333,10 +333,11 @@ class CreditQueues:
     def _set_flags(self) -> None:
         """Tell the workers whether to share, and whether to look for other work."""
         view = self._memory.view
-        is_over = self._is_stopping
-        is_hungry = not self._begun and not self._line and self.is_anyone_idle()
-        view[cells.WAITING] = bool(self._line) and not is_over
-        view[cells.HUNGRY] = is_hungry and not is_over
+        waits, is_over = bool(self._line), self._is_stopping
+        view[cells.WAITING] = waits and not is_over
+        view[cells.HUNGRY] = not (
+            waits or is_over or self._begun or not self.is_anyone_idle()
+        )
 
     # From the workers; under the lock
 

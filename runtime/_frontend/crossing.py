@@ -169,6 +169,12 @@ class _EncodedRequest(Request):
         self._question = question  # immutable
 
     @override
+    async def run_in_this_task(self) -> None:
+        with trio.CancelScope() as self._token.host_scope:
+            await super().run_in_this_task()
+        self._token.host_scope = None
+
+    @override
     def answer(self, result: outcome.Maybe[object]) -> None:
         if isinstance(result, outcome.Value):
             reply = encode_outcome(result.value, None)

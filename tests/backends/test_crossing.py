@@ -180,6 +180,12 @@ async def test_batch_says_what_cannot_cross(single):
         await single.spawn_parallel_batch([1], lambda x: x)
 
 
+async def test_map_says_what_cannot_cross(single):
+    with pytest.RaisesGroup(runtime.CrossingError):
+        async with single.map(lambda x: x, range(1)) as results:
+            await anext(results)
+
+
 async def test_an_error_that_cannot_be_rebuilt_is_shown(single):
     with pytest.raises(runtime.TaskFailed, match="Unpicklable: hidden") as caught:
         await single.spawn_cpu_work(jobs.raise_unpicklable)

@@ -274,6 +274,12 @@ async def test_cancel_loop_behind_a_stuck_worker_keeps_the_queue_short(held):
     assert held.statistics().queued <= 2
 
 
+async def test_check_cancelled_outside_a_job_is_misuse(pool):
+    await pool.spawn_cpu_work(jobs.divide, 1, 1)
+    with pytest.raises(runtime.NotOnWorkerError):
+        runtime.check_cancelled()
+
+
 async def test_job_cancelled_raised_by_the_job_itself_becomes_task_cancelled(pool):
     with pytest.raises(runtime.TaskCancelled, match="cancelled by itself"):
         await pool.spawn_cpu_work(jobs.cancel_myself)
@@ -386,6 +392,18 @@ async def test_priority_urgent_jobs_start_first(inline):
         ("LOW", 0),
         ("LOW", 1),
     ]
+
+
+async def test_priority_urgent_jobs_start_first_on_a_worker(held, gate, calls):
+    for priority in (
+        runtime.Priority.LOW,
+        runtime.Priority.NORMAL,
+        runtime.Priority.HIGH,
+    ):
+        held.submit_nowait(calls.append, priority.name, priority=priority)
+    gate.open()
+    await wait_until(lambda: held.statistics().jobs_completed == 4)
+    assert list(calls) == ["HIGH", "NORMAL", "LOW"]
 
 
 async def test_name_is_what_errors_call_the_job(held, gate):

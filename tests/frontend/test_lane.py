@@ -4,14 +4,10 @@ import pytest
 import trio
 import trio.testing
 
-import runtime
-
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
-
 variable = contextvars.ContextVar("variable", default="unset")
 
 
-async def test_lane_runs_at_most_worker_count_tasks_at_a_time():
+async def test_lane_runs_at_most_worker_count_tasks_at_a_time(open_pool):
     running = most = 0
     opened = trio.Event()
 
@@ -22,7 +18,7 @@ async def test_lane_runs_at_most_worker_count_tasks_at_a_time():
         await opened.wait()
         running -= 1
 
-    async with runtime.open_worker_pool(2) as pool:
+    async with open_pool(2) as pool:
         for _ in range(6):
             await pool.spawn(task)
         await trio.testing.wait_all_tasks_blocked()
@@ -31,9 +27,9 @@ async def test_lane_runs_at_most_worker_count_tasks_at_a_time():
     assert (running, most) == (0, 2)
 
 
-async def test_lane_at_capacity_waits_or_would_block():
+async def test_lane_at_capacity_waits_or_would_block(open_pool):
     opened = trio.Event()
-    async with runtime.open_worker_pool(1, queue_capacity=2) as pool:
+    async with open_pool(1, queue_capacity=2) as pool:
         for _ in range(3):
             pool.spawn_nowait(opened.wait)
         with pytest.raises(trio.WouldBlock):
@@ -50,44 +46,44 @@ async def test_lane_spawn_is_a_checkpoint(pool):
         await pool.spawn(trio.sleep, 0)
 
 
-async def test_lane_task_keeps_the_spawners_context(pool):
+async def test_lane_task_keeps_the_spawners_context(open_pool):
     seen = []
 
     async def look():
         seen.append(variable.get())
 
-    async with runtime.open_worker_pool(1) as pool:
+    async with open_pool(1) as pool:
         variable.set("mine")
         await pool.spawn(look)
         variable.set("too late")
     assert seen == ["mine"]
 
 
-async def test_lane_error_cancels_the_block_and_leaves_in_a_group():
+async def test_lane_error_cancels_the_block_and_leaves_in_a_group(open_pool):
     async def fail():
         raise ValueError("from the task")
 
     with pytest.raises(ExceptionGroup) as info:
-        async with runtime.open_worker_pool(1) as pool:
+        async with open_pool(1) as pool:
             await pool.spawn(fail)
             await trio.sleep_forever()
     assert [str(error) for error in info.value.exceptions] == ["from the task"]
 
 
-async def test_lane_is_drained_when_the_block_ends():
+async def test_lane_is_drained_when_the_block_ends(open_pool):
     ended = []
 
     async def task(number):
         await trio.lowlevel.checkpoint()
         ended.append(number)
 
-    async with runtime.open_worker_pool(1) as pool:
+    async with open_pool(1) as pool:
         for number in range(5):
             await pool.spawn(task, number)
     assert ended == [0, 1, 2, 3, 4]
 
 
-async def test_lane_task_may_use_the_pool_while_it_drains():
+async def test_lane_task_may_use_the_pool_while_it_drains(open_pool):
     results = []
     leaving = trio.Event()
 
@@ -103,13 +99,13 @@ async def test_lane_task_may_use_the_pool_while_it_drains():
     async def last():
         results.append("last")
 
-    async with runtime.open_worker_pool(1) as pool:
+    async with open_pool(1) as pool:
         await pool.spawn(task)
         leaving.set()
     assert results == [32, [1, 2], 3, "last"]
 
 
-async def test_lane_block_cancelled_cancels_its_tasks():
+async def test_lane_block_cancelled_cancels_its_tasks(open_pool):
     cancelled = []
 
     async def task(number):
@@ -119,7 +115,7 @@ async def test_lane_block_cancelled_cancels_its_tasks():
             cancelled.append(number)
 
     with trio.CancelScope() as scope:
-        async with runtime.open_worker_pool(1) as pool:
+        async with open_pool(1) as pool:
             await pool.spawn(task, "running")
             await pool.spawn(task, "never begins")
             await trio.testing.wait_all_tasks_blocked()

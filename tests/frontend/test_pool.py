@@ -69,6 +69,11 @@ async def test_pool_whose_threads_do_not_start_leaves_nothing(open_pool, monkeyp
 # Leaving the block
 
 
+async def test_pool_preloads_modules(open_pool):
+    async with open_pool(1, preload=["colorsys"]) as pool:
+        assert await pool.spawn_cpu_work(jobs.is_imported, "colorsys")
+
+
 async def test_pool_block_left_idle_ends_the_threads(open_pool):
     async with open_pool(2):
         pass  # the fixture no_leaks looks for the threads
@@ -244,10 +249,10 @@ async def test_pool_waiter_outside_the_block_gets_task_cancelled(gate, open_pool
 
 # Nesting
 
-runs_trio = threads_only("from_worker works in threads only")
+in_threads = threads_only("the pool itself does not cross")
 
 
-@runs_trio
+@in_threads
 async def test_nested_call_from_a_job_of_a_busy_pool(pool):
     def parent():
         return runtime.from_worker.run(pool.spawn_cpu_work, jobs.double, 21)
@@ -255,7 +260,7 @@ async def test_nested_call_from_a_job_of_a_busy_pool(pool):
     assert await pool.spawn_cpu_work(parent) == 42
 
 
-@runs_trio
+@in_threads
 async def test_nested_two_pools_call_each_other(open_pool):
     async with (
         open_pool(1) as left,
@@ -275,7 +280,7 @@ async def test_nested_two_pools_call_each_other(open_pool):
         assert await right.spawn_cpu_work(ask_left, 1) == 2
 
 
-@runs_trio
+@in_threads
 async def test_nested_call_of_a_pool_that_is_closing_still_works(gate, open_pool):
     """What was accepted may use its pool until it is done."""
     answers = []

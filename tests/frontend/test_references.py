@@ -7,6 +7,7 @@ reference, without a garbage collection; where a cycle is allowed, the test says
 import gc
 import weakref
 
+import jobs
 import pytest
 import trio
 import trio.testing
@@ -14,8 +15,6 @@ import trio.testing
 import runtime
 from runtime._frontend.call import Call
 from runtime.testing import inline_pool
-
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
 
 
 class Thing:
@@ -198,3 +197,16 @@ async def test_leak_result_made_by_a_worker_dies_after_a_collection():
         await pool.spawn_cpu_work(abs, 1)
         gc.collect()
         assert [ref() for ref in watched] == [None] * 3
+
+
+@pytest.mark.parametrize("use", WAYS)
+async def test_leak_what_crossed_dies_at_home_with_its_users(single, use):
+    """Of a job on any backend, whose function goes to an interpreter by its name."""
+    thing = jobs.Thing()
+    watched = [weakref.ref(thing)]
+    result = await use(single, jobs.same, thing)
+    watched.append(weakref.ref(result))
+    del thing, result
+    await single.spawn_cpu_work(abs, 1)
+    gc.collect()
+    assert [ref() for ref in watched] == [None] * 2

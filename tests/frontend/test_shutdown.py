@@ -1,18 +1,14 @@
 import logging
 import math
+from contextlib import asynccontextmanager
 
+import jobs
 import pytest
 import trio
 import trio.testing
-from helpers import TIMEOUT, cancelled_after, wait_until
+from helpers import TIMEOUT, cancelled_after, threads_only, wait_until
 
 import runtime
-
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
-
-
-def double(x):
-    return 2 * x
 
 
 async def test_shutdown_of_an_idle_pool_reports_nothing(pool):
@@ -22,12 +18,12 @@ async def test_shutdown_of_an_idle_pool_reports_nothing(pool):
 async def test_shutdown_closes_the_pool(pool):
     await pool.shutdown()
     with pytest.raises(runtime.PoolClosedError):
-        await pool.spawn_cpu_work(double, 1)
+        await pool.spawn_cpu_work(jobs.double, 1)
 
 
 @pytest.mark.parametrize("grace", [5.0, math.inf])
 async def test_shutdown_waits_for_what_was_accepted(single, gate, grace):
-    jobs = [single.submit_nowait(gate.hold), single.submit_nowait(double, 1)]
+    accepted = [single.submit_nowait(gate.hold), single.submit_nowait(jobs.double, 1)]
     await gate.wait_entered()
     async with trio.open_nursery() as nursery:
 
@@ -38,13 +34,14 @@ async def test_shutdown_waits_for_what_was_accepted(single, gate, grace):
         nursery.start_soon(open_gate)
         report = await single.shutdown(grace)
     assert report == runtime.ShutdownReport(2, 0, 0, 0, ())
-    assert [await job.wait() for job in jobs] == [None, 2]
+    assert [await job.wait() for job in accepted] == [None, 2]
 
 
-async def test_shutdown_without_grace_withdraws_and_cancels(single, gate, monkeypatch):
+async def test_shutdown_without_grace_withdraws_and_cancels(
+    single, gate, calls, monkeypatch
+):
     # A busy machine may not let the job look at its token for a while.
     monkeypatch.setattr("runtime._frontend.shutdown.TOKEN_GRACE", TIMEOUT)
-    calls = []
     running = single.submit_nowait(gate.hold_while, runtime.check_cancelled)
     queued = [single.submit_nowait(calls.append, number) for number in range(3)]
     await gate.wait_entered()
@@ -52,39 +49,35 @@ async def test_shutdown_without_grace_withdraws_and_cancels(single, gate, monkey
     assert report == runtime.ShutdownReport(
         completed=0, withdrawn=3, cancelled=1, abandoned=0, still_running=()
     )
-    assert calls == []
+    assert list(calls) == []
     for job in (running, *queued):
         with pytest.raises(runtime.TaskCancelled, match=r"by shutdown\(\)"):
             await job.wait()
 
 
-async def test_shutdown_names_and_leaves_behind_what_does_not_end(gate, caplog):
-    ended = []
-
-    def stubborn():
-        gate.hold()
-        ended.append(True)
-        raise ValueError("dropped")
-
-    line = stubborn.__code__.co_firstlineno
+async def test_shutdown_names_and_leaves_behind_what_does_not_end(
+    gate, calls, caplog, open_pool
+):
+    fn = jobs.hold_and_note
+    file, line = fn.__code__.co_filename, fn.__code__.co_firstlineno
     with caplog.at_level(logging.WARNING, logger="runtime"):
-        async with runtime.open_worker_pool(1, name="mine") as pool:
-            job = pool.submit_nowait(stubborn, name="the stubborn one")
+        async with open_pool(1, name="mine") as pool:
+            job = pool.submit_nowait(fn, gate, calls, name="the stubborn one")
             await gate.wait_entered()
             report = await pool.shutdown(0)
             with pytest.raises(runtime.TaskCancelled):
                 await job.wait()
     # The block was left while the job still runs.
-    assert ended == []
+    assert list(calls) == []
     (straggler,) = report.still_running
-    assert straggler == runtime.Straggler("the stubborn one", __file__, line)
-    assert str(straggler) == f"the stubborn one ({__file__}:{line})"
+    assert straggler == runtime.Straggler("the stubborn one", file, line)
+    assert str(straggler) == f"the stubborn one ({file}:{line})"
     assert f"pool 'mine' leaves a job behind: {straggler}" in caplog.text
     gate.open()  # and the fixture no_leaks sees the thread end
 
 
-async def test_shutdown_of_a_builtin_that_does_not_end_names_it_alone(gate):
-    async with runtime.open_worker_pool(1) as pool:
+async def test_shutdown_of_a_builtin_that_does_not_end_names_it_alone(gate, open_pool):
+    async with open_pool(1) as pool:
         pool.submit_nowait(gate.hold)
         pool.submit_nowait(gate.passes)  # queued, not stuck
         lock_wait = pool.submit_nowait(len, ())
@@ -98,15 +91,10 @@ async def test_shutdown_of_a_builtin_that_does_not_end_names_it_alone(gate):
 
 
 @pytest.mark.parametrize("waits_again", [True, False])
-async def test_shutdown_drops_a_left_behind_jobs_outcome(gate, waits_again):
+async def test_shutdown_drops_a_left_behind_jobs_outcome(gate, waits_again, open_pool):
     """It may even end before the block does: nobody hears of it."""
-
-    def stubborn():
-        gate.hold()
-        raise ValueError("dropped")
-
-    async with runtime.open_worker_pool(1) as pool:
-        job = pool.submit_nowait(stubborn)
+    async with open_pool(1) as pool:
+        job = pool.submit_nowait(jobs.hold_and_fail, gate, "dropped")
         await gate.wait_entered()
         await pool.shutdown(0)
         gate.open()
@@ -134,18 +122,18 @@ async def test_shutdown_ends_the_wait_of_a_call_that_is_left_behind(single, gate
     gate.open()
 
 
-async def test_shutdown_refuses_who_waits_at_the_bound(gate):
+async def test_shutdown_refuses_who_waits_at_the_bound(gate, open_pool):
     refused = []
 
     async def late():
         with pytest.raises(runtime.PoolClosedError):
-            await pool.submit(double, 1)
+            await pool.submit(jobs.double, 1)
         refused.append(True)
 
-    async with runtime.open_worker_pool(1, queue_capacity=1) as pool:
+    async with open_pool(1, queue_capacity=1) as pool:
         pool.submit_nowait(gate.hold)
         await gate.wait_entered()
-        pool.submit_nowait(double, 1)
+        pool.submit_nowait(jobs.double, 1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(late)
             nursery.start_soon(late)
@@ -156,9 +144,9 @@ async def test_shutdown_refuses_who_waits_at_the_bound(gate):
         gate.open()
 
 
-async def test_shutdown_counts_what_waits_behind_a_stuck_job(single, gate):
+@threads_only("the pool itself does not cross")
+async def test_shutdown_counts_what_waits_behind_a_stuck_job(single, gate, calls):
     """Its empty entry stays in the stuck worker's own queue, out of reach."""
-    calls = []
 
     def parent():
         single.submit_nowait(calls.append, 1)
@@ -171,7 +159,7 @@ async def test_shutdown_counts_what_waits_behind_a_stuck_job(single, gate):
     assert len(report.still_running) == 1
     gate.open()
     await wait_until(lambda: single.statistics().running == 0)
-    assert calls == []
+    assert list(calls) == []
 
 
 async def test_shutdown_counts_abandoned_jobs(single, gate):
@@ -183,9 +171,7 @@ async def test_shutdown_counts_abandoned_jobs(single, gate):
                 scope.cancel()
 
             nursery.start_soon(cancel)
-            await single.spawn_cpu_work(
-                gate.hold_while, lambda: None, on_cancel="abandon"
-            )
+            await single.spawn_cpu_work(gate.hold, on_cancel="abandon")
 
         async def open_gate():
             await trio.testing.wait_all_tasks_blocked()
@@ -199,16 +185,14 @@ async def test_shutdown_counts_abandoned_jobs(single, gate):
 async def test_shutdown_counts_what_ends_as_it_begins(single, gate):
     """Work ends while the call is at its first checkpoint, the one at the lock."""
 
-    class Lock:
-        async def __aenter__(self):
-            gate.open()
-            await wait_until(lambda: single.statistics().in_flight == 0)
-
-        async def __aexit__(self, *error):
-            pass
+    @asynccontextmanager
+    async def lock():
+        gate.open()
+        await wait_until(lambda: single.statistics().in_flight == 0)
+        yield
 
     single.submit_nowait(gate.hold)
-    single._shutdown._lock = Lock()
+    single._shutdown._lock = lock()
     report = await single.shutdown()
     assert report == runtime.ShutdownReport(1, 0, 0, 0, ())
 
@@ -219,7 +203,7 @@ async def test_shutdown_called_again_reports_from_the_first_call_on(
     """What the first call has cancelled has not completed by itself."""
     monkeypatch.setattr("runtime._frontend.shutdown.TOKEN_GRACE", TIMEOUT)
     single.submit_nowait(gate.hold)
-    single.submit_nowait(double, 1)
+    single.submit_nowait(jobs.double, 1)
     await gate.wait_entered()
     async with cancelled_after(trio.testing.wait_all_tasks_blocked):
         await single.shutdown(0)
@@ -232,7 +216,7 @@ async def test_shutdown_called_again_reports_from_the_first_call_on(
 
 
 async def test_shutdown_twice_gives_the_same_report(single):
-    single.submit_nowait(double, 1)
+    single.submit_nowait(jobs.double, 1)
     first = await single.shutdown()
     assert await single.shutdown(0) is first
 
@@ -298,8 +282,10 @@ FROM_WITHIN = [
     shut_down_in_a_map,
     shut_down_in_the_lane,
 ]
+in_threads = threads_only("the pool itself does not cross")
 
 
+@in_threads
 @pytest.mark.parametrize("shut_down", FROM_WITHIN)
 @pytest.mark.parametrize("grace", [0, 1e6])
 async def test_shutdown_by_work_of_the_pool_leaves_out_its_caller(
@@ -310,9 +296,10 @@ async def test_shutdown_by_work_of_the_pool_leaves_out_its_caller(
     assert report == runtime.ShutdownReport(0, 0, 0, 0, ())
     assert await single.shutdown(0) is report
     with pytest.raises(runtime.PoolClosedError):
-        await single.spawn_cpu_work(double, 1)
+        await single.spawn_cpu_work(jobs.double, 1)
 
 
+@in_threads
 @pytest.mark.parametrize("shut_down", FROM_WITHIN)
 async def test_shutdown_by_work_of_the_pool_cancels_the_rest(
     pool, gate, shut_down, monkeypatch
@@ -336,9 +323,9 @@ async def test_shutdown_by_two_tasks_of_the_lane_at_once_gives_both_the_report(p
     assert reports[0] is reports[1]
 
 
-async def test_shutdown_by_the_lane_is_waited_for_by_the_block():
+async def test_shutdown_by_the_lane_is_waited_for_by_the_block(open_pool):
     ended = []
-    async with runtime.open_worker_pool(1) as pool:
+    async with open_pool(1) as pool:
 
         async def shut_down():
             await pool.shutdown(0)
@@ -404,6 +391,7 @@ async def test_shutdown_of_the_inline_pool_withdraws_what_waits(inline):
     assert calls == list(range(50 - report.withdrawn))
 
 
+@in_threads
 async def test_misuse_endless_shutdown_by_the_pools_own_work(pool):
     async def shut_down():
         with pytest.raises(runtime.DeadlockError, match=r"give a finite grace"):

@@ -2,42 +2,44 @@
 
 import threading
 
+import jobs
 import pytest
 import trio
 import trio.testing
-from helpers import wait_until
+from helpers import threads_only, wait_until
 
 import runtime
-from runtime._core import sync
 from runtime._frontend.call import Call
-
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
 
 
 def refuse_threads(monkeypatch, after):
-    """Let only ``after`` more threads start."""
-    real, started = sync.start_thread, []
+    """Let only ``after`` more threads of pools start."""
+    real, started = threading.Thread.start, []
 
-    def start_thread(target, name):
-        if len(started) == after:
-            raise RuntimeError("can't start new thread")
-        started.append(name)
-        return real(target, name)
+    def start(thread):
+        if thread.name.startswith("runtime-"):
+            if len(started) == after:
+                raise RuntimeError("can't start new thread")
+            started.append(thread.name)
+        real(thread)
 
-    monkeypatch.setattr(sync, "start_thread", start_thread)
+    monkeypatch.setattr(threading.Thread, "start", start)
 
 
 @pytest.mark.parametrize("after", [0, 1])
-async def test_worker_that_cannot_start_is_a_broken_worker_error(monkeypatch, after):
+async def test_worker_that_cannot_start_is_a_broken_worker_error(
+    monkeypatch, after, open_pool
+):
     refuse_threads(monkeypatch, after)
     with pytest.raises(
         runtime.BrokenWorkerError, match="ask for fewer workers"
     ) as info:
-        async with runtime.open_worker_pool(2):
+        async with open_pool(2):
             pytest.fail("the block was entered")
     assert isinstance(info.value.__cause__, RuntimeError)
 
 
+@threads_only("an interpreter has no spare")
 async def test_spare_that_cannot_start_fails_its_job_and_the_pool_goes_on(
     single, monkeypatch
 ):
@@ -52,6 +54,13 @@ async def test_spare_that_cannot_start_fails_its_job_and_the_pool_goes_on(
     await single.spawn_cpu_work(work)
 
 
+def fail(pool, error):
+    """Do what a worker does that ends with an error."""
+    registry = pool._intake.registry
+    report = getattr(registry, "fail", None) or registry._on_failure
+    report(error)
+
+
 FAILURES = [
     (SystemExit("killed"), runtime.BrokenWorkerError, "was ended by SystemExit"),
     (MemoryError(), runtime.BrokenWorkerError, "was ended by MemoryError"),
@@ -61,9 +70,9 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "kind", "message"), FAILURES)
 async def test_error_out_of_the_machinery_reaches_all_who_wait(
-    error, kind, message, make_gate
+    error, kind, message, gate, calls, open_pool
 ):
-    gate, caught, ran = make_gate(), [], []
+    caught = []
 
     async def wait_for_job(job):
         with pytest.raises(kind, match=message) as info:
@@ -71,30 +80,31 @@ async def test_error_out_of_the_machinery_reaches_all_who_wait(
         caught.append(info.value)
 
     with pytest.raises(kind, match=message) as info:
-        async with runtime.open_worker_pool(1) as pool:
+        async with open_pool(1) as pool:
             running = await pool.submit(gate.hold)
-            queued = await pool.submit(ran.append, 1)
+            queued = await pool.submit(calls.append, 1)
             await gate.wait_entered()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait_for_job, running)
                 nursery.start_soon(wait_for_job, queued)
                 with trio.CancelScope(shield=True):  # the pool's block is cancelled
                     await trio.testing.wait_all_tasks_blocked()
-                    registry = pool._intake.registry
-                    thread = threading.Thread(target=registry.fail, args=[error])
+                    thread = threading.Thread(target=fail, args=[pool, error])
                     thread.start()
                     thread.join()
                     await wait_until(lambda: len(caught) == 2)
                     gate.open()
     assert info.value.__cause__ is error
     assert caught == [info.value] * 2
-    assert ran == []
+    assert list(calls) == []
 
 
-async def test_error_out_of_the_machinery_is_said_once_with_what_the_body_raised():
+async def test_error_out_of_the_machinery_is_said_once_with_what_the_body_raised(
+    open_pool,
+):
     with pytest.raises(BaseExceptionGroup) as info:
-        async with runtime.open_worker_pool(1) as pool:
-            pool._intake.registry.fail(SystemExit())
+        async with open_pool(1) as pool:
+            fail(pool, SystemExit())
             with trio.CancelScope(shield=True):
                 await trio.testing.wait_all_tasks_blocked()
             raise ValueError("the body's own")
@@ -103,14 +113,13 @@ async def test_error_out_of_the_machinery_is_said_once_with_what_the_body_raised
 
 
 async def test_error_out_of_the_machinery_that_the_body_lets_pass_is_not_doubled(
-    make_gate,
+    gate, open_pool
 ):
-    gate = make_gate()
     with pytest.raises(runtime.BrokenWorkerError, match="was ended by SystemExit"):
-        async with runtime.open_worker_pool(1) as pool:
+        async with open_pool(1) as pool:
             job = await pool.submit(gate.hold)
             await gate.wait_entered()
-            pool._intake.registry.fail(SystemExit())
+            fail(pool, SystemExit())
             with trio.CancelScope(shield=True):
                 try:
                     await job.wait()
@@ -118,7 +127,9 @@ async def test_error_out_of_the_machinery_that_the_body_lets_pass_is_not_doubled
                     gate.open()
 
 
-async def test_delivery_that_fails_reaches_all_who_wait(monkeypatch, make_gate):
+async def test_delivery_that_fails_reaches_all_who_wait(
+    monkeypatch, make_gate, open_pool
+):
     """A bug of ours in the Trio thread: also who was to get the delivery goes on."""
     gate, caught = make_gate(), []
     bug = LookupError("a bug of ours")
@@ -132,7 +143,7 @@ async def test_delivery_that_fails_reaches_all_who_wait(monkeypatch, make_gate):
         caught.append(info.value)
 
     with pytest.raises(runtime.InternalError) as info:
-        async with runtime.open_worker_pool(2) as pool:
+        async with open_pool(2) as pool:
             running = await pool.submit(gate.hold)
             await gate.wait_entered()
             async with trio.open_nursery() as nursery:
@@ -165,17 +176,9 @@ async def test_errors_of_the_limiter_are_the_answer(single):
 
 
 async def test_error_that_lies_about_its_class_reaches_who_waits(single):
-    class LiarError(Exception):
-        @property
-        def __class__(self):
-            raise ZeroDivisionError
-
-    def fail(_item=None):
-        raise LiarError
-
-    with pytest.raises(LiarError):
-        await single.spawn_cpu_work(fail)
-    job = await single.submit(fail)
-    with pytest.raises(LiarError):
+    with pytest.raises(jobs.LiarError):
+        await single.spawn_cpu_work(jobs.lie)
+    job = await single.submit(jobs.lie)
+    with pytest.raises(jobs.LiarError):
         await job.wait()
     assert await single.spawn_cpu_work(int) == 0
