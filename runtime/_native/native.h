@@ -289,11 +289,6 @@ PyObject *native_unpack(PyObject *module, PyObject *packed);
 
 /* slice.c */
 
-/* Longer than the usual one, so that Trio's thread need not wait for its end. As in
- * runtime/_backends/child.py. */
-#define WORKER_SLICE_NS 10000000
-
-bool set_time_slice(uint64_t slice_ns);
 PyObject *native_set_time_slice(PyObject *module, PyObject *number);
 
 /* leaf.c */

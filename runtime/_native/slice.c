@@ -2,9 +2,9 @@
  *
  * A thread that wakes up takes the core from a running one at once if its slice is the
  * shorter one; otherwise it may have to wait until that one's slice is over, some
- * milliseconds. So a worker, which computes, as a thread or in an interpreter of its own,
- * asks for long slices, and Trio's thread, which wakes up now and then, goes first. Its
- * share of the core stays what it is: this is no priority, and anybody may do it.
+ * milliseconds. So a worker, which computes, asks for long slices, and Trio's thread, which
+ * wakes up now and then, goes first. Its share of the core stays what it is: this is no
+ * priority, and anybody may do it.
  *
  * Linux from 6.12 on; it changes nothing elsewhere.
  *
@@ -33,7 +33,7 @@ typedef struct {
     uint64_t period;
 } sched_attributes_t;
 
-bool
+static bool
 set_time_slice(uint64_t slice_ns)
 {
     sched_attributes_t attributes = {.size = sizeof(attributes)};
@@ -49,7 +49,7 @@ set_time_slice(uint64_t slice_ns)
 
 #else
 
-bool
+static bool
 set_time_slice(uint64_t Py_UNUSED(slice_ns))
 {
     return false;

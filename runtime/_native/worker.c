@@ -334,7 +334,6 @@ worker_main(PyObject *op, PyObject *Py_UNUSED(ignored))
     unsigned until_visit = VISIT_INTERVAL;
     void *entry;
     current = self;
-    set_time_slice(WORKER_SLICE_NS);
     for (entry = worker_first_entry(state, self); entry != NULL;
          entry = worker_next_entry(state, self)) {
         if (!worker_execute(state, self, entry)) {

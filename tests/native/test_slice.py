@@ -65,15 +65,6 @@ def test_what_is_no_time_is_an_error(native):
 
 
 @pytest.mark.skipif(runtime.lowlevel.core != "native", reason="the core in use")
-async def test_workers_that_are_threads_compute_in_long_slices(slices):
-    before = threads()
-    async with runtime.open_worker_pool(2, backend="threads") as pool:
-        await pool.spawn_parallel_batch(range(100), abs)
-        made = threads() - before
-        assert [slice_of(name) for name in made] == [10_000_000] * 2
-
-
-@pytest.mark.skipif(runtime.lowlevel.core != "native", reason="the core in use")
 async def test_only_the_worker_computes_in_long_slices(slices):
     """Its watch, which the first job that may be interrupted starts, does not."""
     before = threads()
