@@ -9,12 +9,34 @@ up to 256 gave 1.9 times). So the constants here are small.
 
 import gc
 
-__all__ = ("collect", "count_ends", "echo", "spin", "sum_range", "tiny", "tiny_range")
+import runtime
+
+__all__ = (
+    "ask_often",
+    "collect",
+    "count_ends",
+    "echo",
+    "reply",
+    "spin",
+    "sum_range",
+    "tiny",
+    "tiny_range",
+)
 
 
 def echo(item: int) -> int:
     """Give the item back: what is left is the price of the call."""
     return item
+
+
+async def reply(item: int) -> int:
+    """Give the item back, in Trio."""
+    return item
+
+
+def ask_often(count: int) -> list[int]:
+    """Get into Trio and back again and again, from inside a job."""
+    return [runtime.from_worker.run(reply, index) for index in range(count)]
 
 
 def spin(loops: int) -> int:

@@ -757,6 +757,16 @@ def block(gate):
         return gate.hold("passed")
 
 
+def block_and_hold(waits, runs):
+    block(waits)
+    return runs.hold()
+
+
+def begin_to_block():
+    runtime.blocking().__enter__()
+    runtime.blocking().__enter__()
+
+
 def ask_and_hold(gate):
     runtime.from_worker.run(double_at_home, 1)
     return gate.hold()
@@ -774,6 +784,14 @@ def wait_with_lock(x):
 def use_lock(x):
     with lock:
         return x
+
+
+def ask_at_times(x):
+    """Double a number, every third one at home."""
+    if x % 3:
+        with runtime.blocking():
+            return 2 * x
+    return runtime.from_worker.run(double_at_home, x)
 
 
 def wander(seed, depth):

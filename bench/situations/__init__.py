@@ -37,6 +37,7 @@ NAMES = (
     "hypertile",
     "interpreters_jobs",
     "interpreters_call",
+    "ask_trio",
     "interpreters_batch",
     "interpreters_shared",
     "interpreters_lag",

@@ -12,7 +12,8 @@ stops. Nothing may leave it but an error of ours: whatever a job raises is its a
 
 While a job waits outside the pool another thread goes on with the loop (`crew`).
 
-It imports the standard library and the native core only, for each worker pays for it.
+It imports little besides the standard library and the native core, for each worker pays
+for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `crew`, `encoding`,
 `main_module`, `native_parts`, `replies`, `variables`.

@@ -69,6 +69,8 @@ class CreditQueues:
         self._is_begun_next = False  # guarded by: self._lock; whose turn it is
         self._lent = 0  # guarded by: self._lock; views at workers
         self._news: list[News] = []  # guarded by: self._lock
+        # What was lent and is to be let go of outside the lock.
+        self._dropped: list[object] = []  # guarded by: self._lock
         self._is_stopping = False  # guarded by: self._lock; never cleared
         finalizer = weakref.finalize(
             self,
@@ -137,10 +139,12 @@ class CreditQueues:
             elif job.last_phase == QUEUED:
                 job.last_phase = RUNNING  # a worker has a permit, and got it
             self._send_all()
+            dropped, self._dropped = self._dropped, []
+        dropped.clear()
         return is_withdrawn
 
     def _withdraw(self, job: SentWork) -> None:
-        job.end(WITHDRAWN)
+        self._dropped.append(job.end(WITHDRAWN))
         if job in self._begun:
             self._begun.remove(job)
             removed = [job]
@@ -169,6 +173,8 @@ class CreditQueues:
             self._take_answers()
             self._send_all()
             news, self._news = self._news, []
+            dropped, self._dropped = self._dropped, []
+        dropped.clear()
         return news
 
     def running(self) -> list[int]:
@@ -333,10 +339,11 @@ class CreditQueues:
     def _set_flags(self) -> None:
         """Tell the workers whether to share, and whether to look for other work."""
         view = self._memory.view
-        is_over = self._is_stopping
-        is_hungry = not self._begun and not self._line and self.is_anyone_idle()
-        view[cells.WAITING] = bool(self._line) and not is_over
-        view[cells.HUNGRY] = is_hungry and not is_over
+        waits, is_over = bool(self._line), self._is_stopping
+        view[cells.WAITING] = waits and not is_over
+        view[cells.HUNGRY] = not (
+            waits or is_over or self._begun or not self.is_anyone_idle()
+        )
 
     # From the workers; under the lock
 
@@ -431,7 +438,7 @@ class CreditQueues:
             seat.order(cells.WAKE)
 
     def _end(self, work: SentWork) -> None:
-        work.end(DONE)
+        self._dropped.append(work.end(DONE))
         if work in self._begun:
             self._begun.remove(work)
 
@@ -439,7 +446,7 @@ class CreditQueues:
         """Send no more of a batch that was stopped."""
         work.ranges.clear()
         if not work.pieces:
-            work.end(DONE)
+            self._dropped.append(work.end(DONE))
             self._tell(work, answers.NONE)
 
     def _refuse(self, work: SentWork) -> None:
@@ -449,7 +456,7 @@ class CreditQueues:
             f"{MAX_LENT_ALONE} can cross without the native core; give it fewer and "
             "larger ones, or use backend='threads'"
         )
-        work.end(DONE)
+        self._dropped.append(work.end(DONE))
         self._tell(work, answers.ERROR, dumps(error)[0])
 
     def _tell_empty(self, work: SentWork) -> None:

@@ -87,10 +87,11 @@ class Replies:
 
     def end(self) -> None:
         """Answer all questions with BROKEN, those to come too."""
-        put_item(self._mailbox, (ALL, answers.BROKEN, ()))
-        ring(self._bell)
         with self._lock:
             self._end_all(answers.BROKEN)
+        # Wakes who leads, if anybody does, and means nothing to a later interpreter.
+        put_item(self._mailbox, (next(self._numbers), answers.NONE, ()))
+        ring(self._bell)
 
     def _let_another_lead(self) -> None:
         if not self._is_led:

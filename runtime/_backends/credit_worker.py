@@ -18,6 +18,8 @@ from .mailbox import get_item, put_item
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from .bell import Bell
     from .cells import Handle
     from .transport import EncodedJob
@@ -95,7 +97,7 @@ class CreditJob:
         """Let go of the frames and of the cell, which home uses again."""
         # The watch may still look at the flags, but not at another job's.
         memory, at = self._cell
-        copy = bytearray(memory[at + i] for i in range(cells.SIZE))
+        copy = bytearray((0, memory[at + 1], memory[at + 2], memory[at + 3]))
         self._cell = memoryview(copy), 0
         self._frames = ()
 
@@ -134,7 +136,7 @@ class CreditWorker:
         """Wait for a job; None is the order to stop, or was called for by `recall`."""
         if self._running is not None:
             raise RuntimeError("a job still runs here")
-        item = cells.WAKE
+        item: Any = cells.WAKE
         while item == cells.WAKE:
             if self._is_stopped:
                 return None

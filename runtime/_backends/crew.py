@@ -6,7 +6,8 @@ from the queues has the *seat*; a job whose thread has been away is *detached* f
     CREW-1  step aside: detach the job, be one less present
     CREW-2  nobody is left: hand over to a thread in reserve, or to a new one
     CREW-3  come back: be one more present; take the seat, or recall who waits there
-    CREW-4  between two jobs: into reserve if others are present, else to the seat
+    CREW-4  between two jobs: if others are present, give them the seat, and into
+            reserve; else to the seat
     CREW-5  it is over: wake those in reserve, end
 
 The reasons and the bad interleavings are in CROSSING.md.
@@ -44,7 +45,7 @@ class Runner:
         self.crew = crew  # immutable
         self.job: EncodedJob | None = None  # owner; RACE in `Crew.come_back`
         # Of its job while that is detached; 0: it is at the seat, or there is none.
-        self.number = 0  # owner
+        self.number = 0  # guarded by: the lock of the crew, while it is listed there
         self.waits = 0  # owner: how many waits it is inside of
         # Locked while it parks in reserve.
         self.called = allocate_lock()  # atomic: acquire, release
@@ -70,11 +71,16 @@ class Runner:
             self.crew.come_back(self)
 
     def has_seat(self) -> bool:
-        """Return whether its job is at the seat, or can be at once."""
-        return self.number == 0 or self.crew.sit_down(self)
+        """Return whether its job is at the seat."""
+        return self.crew.is_single or self.crew.is_seated(self)
 
     def finish(self, answer: int, frames: tuple[object, ...]) -> None:
         """Answer its job."""
+        if self.waits:  # a block that was entered by hand, and never left
+            self.waits = 1
+            self.end_wait()
+        if not self.crew.is_single:
+            self.crew.keep_place(self)
         if self.number == 0:
             self.crew.worker.finish(answer, frames)
         else:
@@ -134,6 +140,8 @@ class Crew:
         self._num_present = 1  # guarded by: self._lock
         self._num_away = 0  # guarded by: self._lock
         self._seated: Runner | None = None  # guarded by: self._lock
+        # Present, in a job that is detached.
+        self._beside: list[Runner] = []  # guarded by: self._lock
         self._reserve: list[Runner] = []  # guarded by: self._lock
         self._threads: list[threading.Thread] = []  # guarded by: self._lock
         self._is_recalled = False  # guarded by: self._lock
@@ -169,7 +177,7 @@ class Crew:
         while True:
             with self._lock:  # CREW-4 between two jobs
                 if self._seated is runner:
-                    self._seated = None
+                    self._leave_seat()
                 if self._is_over:
                     return False
                 if self._num_present == 1:
@@ -241,7 +249,9 @@ class Crew:
             self._start_spare()  # ORDER: first, for it may fail
         if self._seated is runner:
             runner.number = self.worker.detach()  # CREW-1 step aside
-            self._seated = None
+            self._leave_seat()
+        else:
+            self._beside.remove(runner)
         self._num_away += 1
         if is_needed:
             self._reserve.pop().called.release()  # CREW-2 hand over
@@ -256,23 +266,30 @@ class Crew:
             self._num_present += 1
             # RACE: who is seated may get a job now; then the recall comes late.
             seated = self._seated
+            self._beside.append(runner)
             if seated is None:
-                self._sit_down(runner)
+                self._leave_seat()
             elif seated.job is None:
                 self._recall()
 
-    def sit_down(self, runner: Runner) -> bool:
-        """Put a detached job back to the seat if nobody has it; return whether."""
+    def is_seated(self, runner: Runner) -> bool:
+        """Return whether the runner has the seat."""
         with self._lock:
-            is_free = self._seated is None
-            if is_free:
-                self._sit_down(runner)
-        return is_free
+            return self._seated is runner
 
-    def _sit_down(self, runner: Runner) -> None:
-        self.worker.attach(runner.number)  # CREW-3 come back
-        runner.number = 0
-        self._seated = runner
+    def keep_place(self, runner: Runner) -> None:
+        """Leave a runner where it is, at the seat or beside it, until its next turn."""
+        with self._lock:
+            if runner in self._beside:
+                self._beside.remove(runner)
+
+    def _leave_seat(self) -> None:
+        """Give the seat to one who is in a job beside it; under the lock."""
+        self._seated = None
+        if self._beside:
+            runner = self._seated = self._beside.pop()
+            self.worker.attach(runner.number)  # CREW-3 come back
+            runner.number = 0
 
     def _recall(self) -> None:
         """Have who waits for work look again; under the lock."""

@@ -17,7 +17,7 @@ from typing import cast
 
 import outcome
 
-from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, sync
+from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, core, sync
 from .._errors import BrokenWorkerError, JobCancelled
 from .._util import is_gil_enabled
 from . import answers, blame, farewell
@@ -28,6 +28,12 @@ from .transport import Counters, EncodedJob, HomeQueues, News, Question
 from .variables import encode_variables
 
 __all__ = ("EncodableJob", "InterpreterRegistry", "setup_of")
+
+value_outcome: Callable[[object], outcome.Maybe[object]] = outcome.Value
+if core == "native":
+    from .._native import scheduler
+
+    value_outcome = scheduler.value_outcome
 
 
 class EncodableJob(Job):
@@ -334,7 +340,7 @@ def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
         return outcome.Error(error)
     if answer == answers.ERROR:
         return outcome.Error(cast("BaseException", value))
-    return outcome.Value(value)
+    return value_outcome(value)
 
 
 def _statistics(index: int, counters: Counters) -> WorkerStatistics:

@@ -32,11 +32,13 @@ class Memory:
         """Return whether a cell is left."""
         return bool(self._free)
 
-    def take(self, flags: bytes) -> int:
+    def take(self, *, is_stopped: bool, is_interrupted: bool) -> int:
         """Return where a cell begins that has these flags."""
-        at = self._free.pop()
-        for i, flag in enumerate(flags, at):
-            self.view[i] = flag
+        view, at = self.view, self._free.pop()
+        view[at] = cells.SENT
+        view[at + cells.STOPPED] = is_stopped
+        view[at + cells.INTERRUPTED] = is_interrupted
+        view[at + cells.MET] = False
         return at
 
     def give_back(self, at: int) -> None:
@@ -170,14 +172,16 @@ class SentWork:
 
     def cut(self, part_count: int) -> Piece:
         """Take a share of what was not sent, and a cell for it; under the lock."""
-        left = sum(stop - start for start, stop in self.ranges)
-        size = -(-left // part_count)
         start, stop = self.ranges.pop(0)
-        if stop - start > size:
-            self.ranges.insert(0, (start + size, stop))
-            stop = start + size
-        flags = bytes((cells.SENT, self.is_stopped, self.is_interrupted, 0))
-        at = self.memory.take(flags)
+        if self.is_range:
+            left = sum(end - begin for begin, end in self.ranges) + stop - start
+            size = -(-left // part_count)
+            if stop - start > size:
+                self.ranges.insert(0, (start + size, stop))
+                stop = start + size
+        at = self.memory.take(
+            is_stopped=self.is_stopped, is_interrupted=self.is_interrupted
+        )
         piece = self.pieces[at] = Piece(self, at, start, stop)
         if self.is_range:
             self.pushed_ns = sync.clock_ns()
@@ -205,11 +209,16 @@ class SentWork:
         self.memory.give_back(piece.at)
         self.ranges.insert(0, (piece.start, piece.stop))
 
-    def end(self, phase: int) -> None:
-        """Let go of what was sent; under the lock."""
+    def end(self, phase: int) -> tuple[memoryview, ...]:
+        """Let go of what was sent; under the lock.
+
+        Returns:
+          What was lent, to be let go of outside the lock: its end may run user code.
+        """
         self.last_phase = phase
-        self.copied = self.lent = ()
+        lent, self.lent, self.copied = self.lent, (), ()
         self.ranges.clear()
+        return lent
 
 
 class Line(Injector):

@@ -1,6 +1,7 @@
 """What a pool of interpreters needs from the queues between them.
 
-The native core provides it in C (``_native/SHARED.md``).
+The native core provides it in C (``_native/SHARED.md``); elsewhere it is `credit` and
+`credit_worker`.
 
 Layer: backends, both sides. Imports: nothing.
 """

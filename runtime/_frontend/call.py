@@ -169,6 +169,9 @@ class Call(Waiting, Job):
         self._close()
         if self._task is not None:
             self._resume(self._take_answer())  # CALL-4 answer
+        elif self._is_in_request():  # of a job that its worker has not survived
+            self._request = None
+            self._early = self._early or self._take_answer()
 
     def verdict(self) -> Verdict:
         """Tell how the call ended."""

@@ -94,6 +94,8 @@ class _TrioRegistry(InterpreterRegistry):
     ) -> None:
         super().__init__(worker_count, queues, plan, name=name, on_failure=on_failure)
         self._nursery = nursery  # immutable
+        # Says whether somebody looks again and again, so that the pump may sleep.
+        self.hush: Callable[[bool], None] = queues.hush  # immutable
         self._port: CompletionPort | None = None  # immutable once bound
         self._pump_scope = trio.CancelScope(shield=True)  # owner: the Trio thread
         self.make_batch: Callable[..., BatchState] = partial(
@@ -144,10 +146,6 @@ class _TrioRegistry(InterpreterRegistry):
             self._on_failure(error)
             self._pump_scope.cancel()
 
-    def hush(self, is_hushed: bool) -> None:
-        """Say whether somebody looks again and again, so that the pump may sleep."""
-        self._queues.hush(is_hushed)
-
     async def _pump(self) -> None:
         with self._pump_scope:
             while True:
@@ -169,6 +167,12 @@ class _EncodedRequest(Request):
         context = Context() if context is None else context.copy()
         super().__init__(_run_question, (question,), token, context)
         self._question = question  # immutable
+
+    @override
+    async def run_in_this_task(self) -> None:
+        with trio.CancelScope() as self._token.host_scope:
+            await super().run_in_this_task()
+        self._token.host_scope = None
 
     @override
     def answer(self, result: outcome.Maybe[object]) -> None:

@@ -44,6 +44,7 @@ class WorkToken(CancelToken):
         "cause",
         "handles",
         "host",
+        "host_scope",
         "intake",
         "may_interrupt",
         "scopes",
@@ -62,6 +63,8 @@ class WorkToken(CancelToken):
         self.cause: str | None = None  # owner: the Trio thread
         # The call whose task can run what `from_worker.run` asks for.
         self.host: Call | None = None  # owner: the Trio thread
+        # Around what that task runs, where the job may end meanwhile.
+        self.host_scope: trio.CancelScope | None = None  # owner: the Trio thread
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
         # Where its jobs are, if that is in other interpreters.
         self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
@@ -100,7 +103,12 @@ class WorkToken(CancelToken):
         return self._interrupt is not None and not self._interrupt.was_met
 
     def settle(self) -> None:
-        """Note that the work is over."""
+        """Note that the work is over, and so is what it asked for in Trio."""
+        # In threads it has ended, for the job waits for it; but a worker may die.
+        for scope in self.scopes or ():
+            scope.cancel()
+        if self.host_scope is not None:
+            self.host_scope.cancel()
         if isinstance(self._interrupt, interrupt.Interrupt):
             interrupt.nudge()
 

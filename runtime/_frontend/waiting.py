@@ -58,8 +58,16 @@ class Waiting:
             answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
                 self._abort
             )
-            if self._request is None:
+            if not self._has_more_to_do():
                 return answer
+
+    def _has_more_to_do(self) -> bool:
+        """Return whether the task was resumed for something else than its answer."""
+        return self._request is not None or self._early is not None
+
+    def _is_in_request(self) -> bool:
+        """Return whether the task runs a request, or is about to."""
+        return self._request is not None or self.token.host_scope is not None
 
     def _abort(self, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
         """React to the cancellation of the parked task."""

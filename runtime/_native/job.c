@@ -187,6 +187,15 @@ outcome_capture(native_state_t *state, PyObject *value)
     return made;
 }
 
+PyObject *
+native_value_outcome(PyObject *module, PyObject *value)
+{
+    native_state_t *state = PyModule_GetState(module);
+    return state_prepare(state)
+               ? outcome_new(state, state->outcome_value, state->name_value, value)
+               : NULL;
+}
+
 /* The type */
 
 static JobObject *

@@ -116,6 +116,7 @@ bool job_prepare_push(JobObject *job, int64_t now_ns);
 
 /* An outcome for what a call returned (stolen; NULL: the exception that is set). */
 PyObject *outcome_capture(native_state_t *state, PyObject *value);
+PyObject *native_value_outcome(PyObject *module, PyObject *value);
 
 /* latches.c */
 

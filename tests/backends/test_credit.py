@@ -9,7 +9,7 @@ import weakref
 import pytest
 from helpers import TIMEOUT
 
-from runtime._backends import answers, bell, credit, seats
+from runtime._backends import answers, bell, cells, credit, seats
 from runtime._core.job import DONE, QUEUED, RUNNING, WITHDRAWN
 
 pytest.importorskip("_interpqueues")
@@ -254,6 +254,22 @@ def test_a_call_does_not_wait_behind_a_batch(pool):
     assert worker.next().start == 0
 
 
+@pytest.mark.parametrize(
+    "first", ["call", "batch"], ids=["batch behind call", "call behind batch"]
+)
+def test_a_worker_has_credit_for_its_kind_of_work(pool, first):
+    works = [pool.call, lambda: pool.batch(1)]
+    if first == "batch":
+        works.reverse()
+    for inject in works:
+        inject()
+    assert len(pool.queues._seats[0].pieces) == 1
+    pool.run()
+    pool.queues.drain()
+    pool.run()
+    assert len(pool.queues.drain()) == 1
+
+
 @pytest.mark.parametrize("frame_count", [1, 2, 7, 64, 200])
 def test_a_batch_is_cut_and_each_frame_runs_once(pair, frame_count):
     work = pair.batch(frame_count)
@@ -334,6 +350,95 @@ def test_a_stopped_batch_without_workers_ends(pool):
     assert work.phase == DONE
 
 
+def test_a_stopped_batch_that_breaks_is_over(pool):
+    work = pool.batch(64)
+    pool.workers[0].next()
+    work.request_stop()
+    pool.queues.bury(0)  # takes back the piece that waits
+    ((_, answer, *_, is_last, _, _),) = pool.queues.drain()
+    assert (answer, is_last, work.phase) == (answers.BROKEN, True, DONE)
+    assert len(pool.queues._begun) == 0
+
+
+def test_what_cannot_be_sent_stays_queued(pool, monkeypatch):
+    def fail(mailbox, item):
+        monkeypatch.undo()
+        raise MemoryError
+
+    monkeypatch.setattr(seats, "put_item", fail)
+    with pytest.raises(MemoryError):
+        pool.call()
+    assert (len(pool.queues), pool.queues._lent) == (1, 0)
+    assert pool.queues._seats[0].pieces == {}
+    pool.call()
+    pool.run()
+    pool.run()
+    assert [item[0] for item in pool.queues.drain()] == [1, 2]
+
+
+# The bell
+
+
+def rings(queues):
+    return bell.Ear((queues.fileno(),) * 2).hears()
+
+
+def test_a_hushed_bell_rings_afterwards(pool):
+    pool.call()
+    pool.queues.hush(True)
+    pool.queues.hush(True)
+    pool.run()
+    assert not rings(pool.queues)
+    pool.queues.hush(False)
+    assert not rings(pool.queues)
+    pool.queues.hush(False)
+    assert rings(pool.queues)
+    assert len(pool.queues.drain()) == 1
+    assert not rings(pool.queues)
+    pool.call()
+    pool.queues.hush(True)
+    pool.run()
+    assert len(pool.queues.drain()) == 1  # looked for without the bell
+    pool.queues.hush(False)
+    assert not rings(pool.queues)
+
+
+def test_race_answer_at_the_end_of_a_hush(pool, monkeypatch):
+    """1. Home ends the hush. 2. The worker puts an answer. 3. Home looks."""
+    pool.call()
+    pool.queues.hush(True)
+    pool.workers[0].next()
+
+    def look_late(mailbox):
+        monkeypatch.undo()
+        count = credit.count_items(mailbox)
+        pool.workers[0].finish(answers.VALUE, ())  # even after the look
+        return count
+
+    monkeypatch.setattr(credit, "count_items", look_late)
+    pool.queues.hush(False)
+    assert rings(pool.queues)
+
+
+def test_race_answer_after_all_were_taken(pool, monkeypatch):
+    """1. Home silences the bell. 2. It takes all answers. 3. The worker puts one."""
+    pool.call()
+    pool.call()
+    pool.run()
+    pool.workers[0].next()
+    take_answers = pool.queues._take_answers
+
+    def take_early():
+        take_answers()
+        pool.workers[0].finish(answers.VALUE, ())
+
+    monkeypatch.setattr(pool.queues, "_take_answers", take_early)
+    assert len(pool.queues.drain()) == 1
+    monkeypatch.undo()
+    assert rings(pool.queues)
+    assert len(pool.queues.drain()) == 1
+
+
 # Flags
 
 
@@ -376,16 +481,36 @@ def test_views_at_workers_are_bounded(pool):
     memory = bytearray(1)
     many = tuple(memoryview(memory) for _ in range(MAX_LENT - 1))
     pool.call(lent=many)
-    pool.call(lent=many[:1])
     pool.call(lent=many[:2])
+    assert len(pool.queues._line) == 1  # though a worker has credit
+    pool.run()
+    pool.queues.drain()
+    pool.call(lent=many)
     assert len(pool.queues._line) == 1
     pool.run()
     pool.queues.drain()
-    assert len(pool.queues._line) == 0
-    pool.run()
     pool.run()
     pool.queues.drain()
-    assert pool.queues._lent == 0
+    assert (len(pool.queues._line), pool.queues._lent) == (0, 0)
+
+
+@pytest.mark.parametrize("end", ["answered", "withdrawn"])
+def test_lent_memory_is_let_go_of_outside_the_lock(pool, end):
+    """What ends with it may use the pool."""
+
+    class Owner(bytearray):
+        def __del__(self):
+            injected.append(pool.call())
+
+    injected = []
+    work = pool.call(lent=(memoryview(Owner(1)),))
+    if end == "answered":
+        pool.run()
+        pool.queues.drain()
+    else:
+        assert pool.queues.withdraw(work)
+    gc.collect()
+    assert len(injected) == 1
 
 
 def test_misuse_too_many_views(pool):
@@ -467,8 +592,10 @@ def test_who_asks_is_answered_in_any_case(pool, end):
 
 def test_a_reply_to_an_interpreter_before_is_nobodys(pool):
     pool.call()
-    ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
+    thread = ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
     ((*_, (late,), _, _, _, _, _),) = wait_news(pool.queues)
+    pool.workers[0].hang_up()
+    thread.join(TIMEOUT)
     pool.workers[0].hang_up()
     pool.queues.bury(0)
     pool.queues.drain()
@@ -590,20 +717,35 @@ def test_stop_lets_what_is_queued_run(pair):
     assert all(work.phase == DONE for work in works)
 
 
+def test_what_waits_is_not_withdrawn_after_the_order_to_stop(pool):
+    """There is nobody to send again to what waits beside it."""
+    pool.call()
+    works = [pool.call(), pool.call()]
+    pool.queues.stop()
+    assert not pool.queues.withdraw(works[0])
+    for _ in range(3):
+        pool.run()
+    assert pool.workers[0].next() is None
+    assert len(pool.queues.drain()) == 3
+
+
 def test_the_order_to_stop_is_not_taken_back(pair):
     pair.queues.stop()
     pair.queues.bury(0)
     worker = pair.begin(0)  # HOST-4 had not seen it
-    assert worker.next() is None
+    assert [worker.next() for _ in range(2)] == [None, None]
 
 
 def test_misuse_of_a_worker_is_an_error(pool):
-    with pytest.raises(RuntimeError, match="no job runs"):
-        pool.workers[0].finish(answers.VALUE, ())
+    worker = pool.workers[0]
+    for misuse in (lambda: pool.workers[0].finish(answers.VALUE, ()), worker.detach):
+        with pytest.raises(RuntimeError, match="no job runs"):
+            misuse()
     pool.call()
     pool.workers[0].next()
-    with pytest.raises(RuntimeError, match="still runs"):
-        pool.workers[0].next()
+    for misuse in (worker.next, lambda: worker.attach(8)):
+        with pytest.raises(RuntimeError, match="still runs"):
+            misuse()
 
 
 def test_leak_descriptors_and_memory(kind_of_bell):
@@ -623,6 +765,69 @@ def test_leak_descriptors_and_memory(kind_of_bell):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+class Storm:
+    """Four workers that end now and then, and who sends, withdraws and takes news."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.order = random.Random(seed)
+        self.queues = CreditQueues(4)
+        self.ran = []  # frames; appended by all threads
+        self.ended = {}  # the last answer, by id
+        self.withdrawn = set()
+        self.frames = {}  # by id
+        self.out = []
+        self.threads = [
+            threading.Thread(target=self.serve, args=(index,)) for index in range(4)
+        ]
+
+    def serve(self, index):
+        """Be a worker, until the order to stop."""
+        lifetimes = random.Random(self.seed + index)
+        is_over = False
+        while not is_over:
+            worker = CreditWorker(self.queues.handle, index)
+            for _ in range(lifetimes.randrange(1, 500)):
+                job = worker.next()
+                is_over = job is None
+                if is_over:
+                    break
+                self.run(worker, job)
+            self.queues.bury(index)
+
+    def run(self, worker, job):
+        while job.start and job.stop - job.start > 1 and not len(worker):
+            worker.share((job.start + job.stop) // 2)
+        self.ran += [bytes(job.frame(i)) for i in range(job.start, job.stop)]
+        worker.finish(answers.VALUE, ())
+
+    def send(self, work_id):
+        """Send a call or, now and then, a batch."""
+        name, lane = b"%d" % work_id, self.order.randrange(3)
+        if self.order.random() < 0.1:
+            self.frames[work_id] = [name + b".%d" % i for i in range(20)]
+            frames = (b"fn", *self.frames[work_id])
+            work = self.queues.inject(work_id, frames, (), 1, 21, lane)
+        else:
+            self.frames[work_id] = [name]
+            work = self.queues.inject(work_id, (name,), (), 0, 1, lane)
+        self.out.append(work)
+
+    def withdraw(self):
+        """Withdraw something that was sent lately, if it has not begun."""
+        victim = self.order.choice(self.out[-20:])
+        if self.queues.withdraw(victim):
+            self.withdrawn.add(victim.id)
+
+    def take(self):
+        """Take the news."""
+        for work_id, answer, *_, is_last, _, _ in self.queues.drain():
+            assert work_id not in self.ended, f"seed {self.seed}"
+            assert answer in (answers.VALUE, answers.NONE), f"seed {self.seed}"
+            if is_last:
+                self.ended[work_id] = answer
+
+
 @pytest.mark.stress
 def test_stress_storm_accounts_for_every_job(kind_of_bell):
     """Jobs, batches and withdrawals beside four workers that end now and then.
@@ -630,73 +835,31 @@ def test_stress_storm_accounts_for_every_job(kind_of_bell):
     Each piece of work ends once: withdrawn and never run, or run, each frame once.
     """
     seed = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
-    order = random.Random(seed)
-    queues = CreditQueues(4)
-    ran = [[] for _ in range(4)]
-
-    def serve(index):
-        lifetimes = random.Random(seed + index)
-        is_over = False
-        while not is_over:
-            worker = CreditWorker(queues.handle, index)
-            for _ in range(lifetimes.randrange(1, 500)):
-                job = worker.next()
-                if job is None:
-                    is_over = True
-                    break
-                while job.start and job.stop - job.start > 1 and not len(worker):
-                    worker.share((job.start + job.stop) // 2)
-                for i in range(job.start, job.stop):
-                    ran[index].append(bytes(job.frame(i)))
-                worker.finish(answers.VALUE, ())
-            queues.bury(index)
-
-    threads = [threading.Thread(target=serve, args=(index,)) for index in range(4)]
-    for thread in threads:
+    storm = Storm(seed)
+    for thread in storm.threads:
         thread.start()
-    ended, withdrawn, expected = {}, set(), {}
-    out = []
-
-    def take():
-        for work_id, answer, *_, is_last, _, _ in queues.drain():
-            assert work_id not in ended, f"seed {seed}"
-            assert answer in (answers.VALUE, answers.NONE), f"seed {seed}"
-            if is_last:
-                ended[work_id] = answer
-
     for work_id in range(1, STORM_JOBS + 1):
-        count = order.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 20))
-        lane = order.randrange(3)
-        if count:
-            frames = [b"fn", *(b"%d.%d" % (work_id, i) for i in range(count))]
-            work = queues.inject(work_id, tuple(frames), (), 1, len(frames), lane)
-            expected[work_id] = frames[1:]
-        else:
-            work = queues.inject(work_id, (b"%d" % work_id,), (), 0, 1, lane)
-            expected[work_id] = [b"%d" % work_id]
-        out.append(work)
-        if order.random() < 0.3:
-            victim = order.choice(out[-20:])
-            if queues.withdraw(victim):
-                withdrawn.add(victim.id)
-        if order.random() < 0.5:
-            take()
-    ear = bell.Ear((queues.fileno(),) * 2)
-    while len(ended) < STORM_JOBS:
+        storm.send(work_id)
+        if storm.order.random() < 0.3:
+            storm.withdraw()
+        if storm.order.random() < 0.5:
+            storm.take()
+    ear = bell.Ear((storm.queues.fileno(),) * 2)
+    while len(storm.ended) < STORM_JOBS:
         ear.wait()
-        take()
-    queues.stop()
-    for thread in threads:
+        storm.take()
+    storm.queues.stop()
+    for thread in storm.threads:
         thread.join(TIMEOUT)
         assert not thread.is_alive(), f"seed {seed}"
-    all_ran = sorted(frame for frames in ran for frame in frames)
-    must_run = sorted(
+    must_run = [
         frame
-        for work_id, frames in expected.items()
-        if work_id not in withdrawn
+        for work_id, frames in storm.frames.items()
+        if work_id not in storm.withdrawn
         for frame in frames
-    )
-    assert all_ran == must_run, f"seed {seed}"
-    assert {i for i, answer in ended.items() if answer == answers.NONE} == withdrawn
-    assert sum(queues.counters(i)[0] for i in range(4)) >= STORM_JOBS - len(withdrawn)
-    assert len(queues._memory._free) == len(set(queues._memory._free))
+    ]
+    assert sorted(storm.ran) == sorted(must_run), f"seed {seed}"
+    empty = {i for i, answer in storm.ended.items() if answer == answers.NONE}
+    assert empty == storm.withdrawn, f"seed {seed}"
+    free = storm.queues._memory._free
+    assert len(set(free)) == len(free) == cells.CELL_COUNT - 1, f"seed {seed}"

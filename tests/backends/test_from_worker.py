@@ -4,6 +4,7 @@ import os
 import random
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import jobs
 import pytest
@@ -11,7 +12,11 @@ import trio
 from helpers import wait_until
 
 import runtime
+from runtime._backends import child
+from runtime._backends.encoding import dumps
+from runtime._backends.replies import decode
 
+ROUNDS = int(os.environ.get("RUNTIME_STORM_ROUNDS", "3"))
 SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
 
 
@@ -111,6 +116,39 @@ async def test_a_batch_goes_on_beside_items_that_wait(single):
     assert await single.spawn_parallel_batch(items, ask) == [2 * i for i in items]
 
 
+class Beside:
+    """A batch's job and its runner, while another job is at the seat."""
+
+    start, stop, is_stopped = 1, 9, False
+
+    def __init__(self):
+        call = jobs.double, (), False
+        self.sent = [dumps(call)[0], *(dumps([i])[0] for i in range(8))]
+        self.crew = SimpleNamespace(worker=self)
+
+    def __len__(self):
+        return 0
+
+    def frame(self, index):
+        return self.sent[index]
+
+    def has_seat(self):
+        return False
+
+    def has_work_outside(self):
+        return True
+
+    def share(self, _middle):
+        raise AssertionError("what is at the seat is not ours")
+
+
+def test_a_batch_beside_the_seat_shares_nothing():
+    """And goes on, since what waits outside is for who has the seat."""
+    beside = Beside()
+    _, frames = child._run_batch(beside, beside)
+    assert decode(frames) == ([2 * i for i in range(8)], None)
+
+
 # Who works meanwhile
 
 
@@ -161,6 +199,22 @@ async def test_who_comes_back_goes_on_at_once(single):
     assert [await job.wait() for job in others] == [0, 1, 2]
 
 
+async def test_who_comes_back_works_in_place_of_an_idle_spare(single, make_gate):
+    is_anyone_idle = single._intake.registry.is_anyone_idle
+    waits, runs = make_gate(), make_gate()
+    job = await single.submit(jobs.block_and_hold, waits, runs)
+    await waits.wait_entered()
+    await wait_until(is_anyone_idle)
+    waits.open()
+    await runs.wait_entered()
+    await wait_until(lambda: not is_anyone_idle())
+    other = await single.submit(jobs.square, 3)
+    assert other.state is runtime.JobState.QUEUED
+    runs.open()
+    await job.wait()
+    assert await other.wait() == 9
+
+
 async def test_blocking_lets_another_job_run(single, gate):
     job = await single.submit(jobs.block, gate)
     await gate.wait_entered()
@@ -170,6 +224,14 @@ async def test_blocking_lets_another_job_run(single, gate):
     gate.open()
     assert await job.wait() == "passed"
     assert single.statistics().waiting == 0
+
+
+async def test_a_block_that_is_never_left_ends_with_its_job(interpreters):
+    async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+        for _ in range(3):
+            await pool.spawn_cpu_work(jobs.begin_to_block)
+            assert await pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
+        assert pool.statistics().waiting == 0
 
 
 async def test_a_thread_of_the_jobs_own_is_not_inside_the_job(single):
@@ -210,11 +272,14 @@ async def cancelled(home, wait):
 
 
 @pytest.mark.parametrize("ask", [jobs.sleep_at_home, jobs.sleep_in_two_tasks])
-async def test_a_cancelled_call_ends_what_runs_for_it(pool, home, calls, ask):
+async def test_a_cancelled_call_ends_what_runs_for_it(pool, backend, home, calls, ask):
     await cancelled(home, partial(pool.spawn_cpu_work, jobs.ask_and_note, ask, calls))
     assert home.notes == ["in Trio"]
     (ended_by,) = calls
-    assert ended_by in ("Cancelled", "BaseExceptionGroup", "JobCancelled")
+    if backend == "interpreters":
+        assert ended_by == "JobCancelled"
+    else:
+        assert ended_by in ("Cancelled", "BaseExceptionGroup")
     assert await pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
 
 
@@ -283,7 +348,7 @@ async def test_an_interrupt_reaches_a_job_after_its_wait_and_no_other(
         gate.open()
     for gate in goes_on:
         await gate.wait_entered()
-    for count, job in enumerate(loops, 1):
+    for count, job in enumerate(reversed(loops), 1):
         assert job.state is runtime.JobState.RUNNING
         job.cancel()
         with pytest.raises(runtime.TaskCancelled):
@@ -312,11 +377,14 @@ async def test_leaving_by_an_error_ends_what_runs_for_jobs(backend, home):
     assert home.notes == ["in Trio"]
 
 
+def threads_left():
+    return [t for t in threading.enumerate() if t.name.startswith("runtime-")]
+
+
 def join_threads_left():
-    for thread in threading.enumerate():
-        if thread.name.startswith("runtime-"):
-            thread.join(10)
-            assert not thread.is_alive(), thread.name
+    for thread in threads_left():
+        thread.join(10)
+        assert not thread.is_alive(), thread.name
 
 
 async def test_a_shutdown_names_who_waits_and_ends_the_wait(backend, home, calls):
@@ -347,6 +415,7 @@ async def test_a_straggler_in_blocking_is_named(open_pool, gate):
         await gate.wait_entered()
         report = await pool.shutdown(0)
     assert [job.name for job in report.still_running] == ["block"]
+    assert threads_left()
     gate.open()
     join_threads_left()
 
@@ -361,13 +430,31 @@ async def test_asking_after_the_pool_was_left_is_refused(open_pool, gate, calls)
     join_threads_left()
 
 
-async def test_who_waits_in_an_interpreter_that_breaks_is_told(interpreters, home):
-    async with runtime.open_worker_pool(1, backend="interpreters") as home.pool:
-        waiting = await home.pool.submit(
-            jobs.ask_and_catch, jobs.call_elsewhere, jobs.end_crew
-        )
-        assert (await waiting.wait()).startswith("BrokenWorkerError: the interpreter")
-        assert await home.pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
+async def submitted(pool, fn, *args):
+    job = await pool.submit(fn, *args)
+    return await job.wait()
+
+
+async def called(pool, fn, *args):
+    return await pool.spawn_cpu_work(fn, *args)
+
+
+@pytest.mark.parametrize("way", [submitted, called], ids=lambda fn: fn.__name__)
+async def test_who_waits_in_an_interpreter_that_breaks_is_told(interpreters, home, way):
+    """And what ran for it in Trio ends."""
+    async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+
+        async def wait():
+            error = await way(pool, jobs.ask_and_catch, jobs.sleep_at_home)
+            assert error.startswith("BrokenWorkerError: the interpreter of this job's")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await home.event.wait()
+            with pytest.raises(runtime.BrokenWorkerError, match="ran this job"):
+                await pool.spawn_cpu_work(jobs.end_crew)
+        assert await pool.spawn_cpu_work(jobs.ask, jobs.double_at_home, 1) == 2
+    assert home.notes == ["in Trio"]
 
 
 async def test_a_block_in_an_interpreter_that_breaks_is_waited_for(interpreters, gate):
@@ -385,18 +472,31 @@ async def test_a_block_in_an_interpreter_that_breaks_is_waited_for(interpreters,
 @pytest.mark.stress
 async def test_a_storm_of_waits_loses_nothing(backend):
     order = random.Random(SEED)
-    for _ in range(3):
+    for _ in range(ROUNDS):
         async with runtime.open_worker_pool(
             order.randrange(1, 4), backend=backend, queue_capacity=10_000
         ) as jobs.home.pool:
-            seeds = [order.random() for _ in range(150)]
-            work = [await jobs.home.pool.submit(jobs.wander, s, 3) for s in seeds]
-            for job in work[::7]:
-                job.cancel()
-            for job in work:
-                try:
-                    assert await job.wait() >= 1, f"seed {SEED}"
-                except runtime.TaskCancelled:
-                    pass
+            await storm(jobs.home.pool, order)
             statistics = jobs.home.pool.statistics()
             assert (statistics.waiting, statistics.in_flight) == (0, 0)
+
+
+async def storm(pool, order):
+    """Run jobs that wait and wander, some of which are cancelled on the way."""
+    items = range(order.randrange(300))
+    asked = await pool.spawn_parallel_batch(items, jobs.ask_at_times)
+    assert asked == [2 * i for i in items], f"seed {SEED}"
+    on_cancel = order.choice(["wait", "interrupt"])
+    work = [
+        await pool.submit(jobs.wander, order.random(), 3, on_cancel=on_cancel)
+        for _ in range(150)
+    ]
+    for job in order.sample(work, 20):
+        for _ in range(order.randrange(20)):
+            await trio.lowlevel.checkpoint()
+        job.cancel()
+    for job in work:
+        try:
+            assert await job.wait() >= 1, f"seed {SEED}"
+        except runtime.TaskCancelled:
+            pass
