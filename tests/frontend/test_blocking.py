@@ -8,7 +8,7 @@ from helpers import TIMEOUT
 import runtime
 from runtime import from_worker
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
+pytestmark = pytest.mark.threads_only("see tests/backends/test_from_worker.py")
 
 
 async def test_blocking_lets_another_job_run_in_its_place(single):

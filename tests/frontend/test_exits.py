@@ -11,8 +11,6 @@ import textwrap
 import pytest
 from helpers import TIMEOUT
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
-
 pytestmark = pytest.mark.slow
 
 BEGIN = """

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
+pytestmark = pytest.mark.threads_only("no child survives beside interpreters")
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 

@@ -10,7 +10,7 @@ from helpers import TIMEOUT, wait_until
 import runtime
 from runtime import from_worker
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
+pytestmark = pytest.mark.threads_only("see tests/backends/test_from_worker.py")
 
 variable = contextvars.ContextVar("variable", default="unset")
 

@@ -7,34 +7,33 @@ until it is told to end. Trio's clock jumps, so a deadline takes no time.
 """
 
 import contextvars
+import dataclasses
 import itertools
 import subprocess
 import sys
-import threading
 import time
+from contextlib import asynccontextmanager
 from functools import partial
 
 import hypothesis
+import jobs
 import pytest
 import trio
 import trio.testing
+from gates import Gate, Record
 from helpers import TIMEOUT, cancelled_after, wait_until
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
+from jobs import Failure
 
 import runtime
 from runtime._frontend.shutdown import TOKEN_GRACE
-
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
 
 pytestmark = pytest.mark.slow
 
 QUEUED, RUNNING, DONE, WITHDRAWN = runtime.JobState
 # What ends a job that was asked to end; and, as an ending, a job that ends itself.
 STOPPED = (runtime.JobCancelled, runtime.JobInterrupted)
-
-
-class Failure(Exception):
-    """What a job fails with."""
 
 
 class Expected:
@@ -176,7 +175,6 @@ class Work:
 
     def __init__(self, play, index, verb, on_cancel, ending):
         self.play, self.index, self.ending = play, index, ending
-        self.runs = 0
         self.seen = None  # what the waiter got
         self.scope = trio.CancelScope()
         self.handle = None
@@ -235,6 +233,8 @@ class Work:
 
 
 class InlineWork(Work):
+    runs = 0
+
     def body(self):
         """Begin, play what comes meanwhile, and end."""
         expected, play = self.expected, self.play
@@ -331,24 +331,22 @@ class InlinePlay(Play):
 
 class HeldWork(Work):
     def __init__(self, play, index, verb, on_cancel, ending):
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.gate = Gate()
         self.has_begun = False  # as the play has noted
+        how = {Failure: "fail", STOPPED: "stop"}.get(ending, ending)
+        self.body = partial(jobs.play_held, play.begun, self.gate, how, index)
         super().__init__(play, index, verb, on_cancel, ending)
 
-    def body(self):
-        """Begin, wait for the end, and look for a cancellation if so told."""
-        self.runs += 1
-        while not self.gate.acquire(timeout=0.001):
-            if self.ending == "look":
-                runtime.check_cancelled()
-        return self.end()
+    @property
+    def runs(self):
+        """How often the job has begun."""
+        return list(self.play.begun).count(self.index)
 
     def let_end(self):
         """Have the job end as it was told to."""
         ending = "value" if self.ending == "look" else self.ending
         self.expected.end(ending)
-        self.gate.release()
+        self.gate.open()
 
     def note(self):
         """Take over what happened by itself since the last command."""
@@ -367,12 +365,30 @@ class HeldPlay(Play):
 
     Work = HeldWork
 
-    def __init__(self, program, worker_count):
+    def __init__(self, program, worker_count, backend):
         super().__init__(program)
-        self.worker_count = worker_count
+        self.worker_count, self.backend = worker_count, backend
+        self.begun = Record()
 
-    def open_pool(self):
-        return runtime.open_worker_pool(self.worker_count)
+    @asynccontextmanager
+    async def open_pool(self):
+        async with runtime.open_worker_pool(
+            self.worker_count, backend=self.backend
+        ) as pool:
+            # Beside a test that looks all the time an interpreter starts slowly.
+            await pool.spawn_cpu_work(abs, 0)
+            yield pool
+
+    def statistics(self):
+        now = super().statistics()
+        return dataclasses.replace(now, jobs_completed=now.jobs_completed - 1)
+
+    async def run(self):
+        try:
+            await super().run()
+        finally:
+            for owner in (self.begun, *(job.gate for job in self.jobs)):
+                owner.close()
 
     def in_state(self, state):
         return [job for job in self.jobs if job.expected.state is state]
@@ -461,13 +477,24 @@ class HeldPlay(Play):
 
     def let_go(self):
         for job in self.jobs:
-            if job.gate.locked():
-                job.gate.release()
+            job.gate.open()
 
     async def finish(self):
         while running := self.in_state(RUNNING):
             running[0].let_end()
             await self.settle()
+
+
+@pytest.fixture
+def backend(backend):
+    """Leave out what takes minutes.
+
+    Without a GIL an interpreter hardly comes to run beside a thread that looks all the
+    time, as the plays do.
+    """
+    if backend == "interpreters" and not sys._is_gil_enabled():
+        pytest.skip("takes minutes without a GIL")
+    return backend
 
 
 # The programs
@@ -512,15 +539,19 @@ def test_ladder_in_an_inline_pool_is_as_the_model_says(program):
     play(InlinePlay(program).run)
 
 
-@hypothesis.settings(max_examples=40, deadline=None)
-@hypothesis.given(programs(), st.integers(1, 2))
-def test_ladder_on_workers_is_as_the_model_says(program, worker_count):
-    play(HeldPlay(program, worker_count).run)
+@hypothesis.settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(program=programs(), worker_count=st.integers(1, 2))
+def test_ladder_on_workers_is_as_the_model_says(backend, program, worker_count):
+    play(HeldPlay(program, worker_count, backend).run)
 
 
 @pytest.mark.parametrize("program", RUNGS, ids=str)
-def test_ladder_each_rung_on_a_worker_is_as_the_model_says(program):
-    play(HeldPlay(program, 1).run)
+def test_ladder_each_rung_on_a_worker_is_as_the_model_says(backend, program):
+    play(HeldPlay(program, 1, backend).run)
 
 
 # What the model has shown

@@ -7,8 +7,6 @@ import runtime
 from runtime._frontend.intake import Intake
 from runtime._frontend.protected import protected
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
-
 
 @protected
 @asynccontextmanager

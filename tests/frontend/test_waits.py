@@ -7,7 +7,7 @@ import trio.testing
 import runtime
 from runtime import from_worker
 
-pytestmark = pytest.mark.threads_only("uses what cannot cross")
+pytestmark = pytest.mark.threads_only("a handle of a job does not cross")
 
 
 async def test_job_that_waits_for_itself_raises_deadlock_error(pool, make_gate):
