@@ -494,16 +494,21 @@ def test_views_at_workers_are_bounded(pool):
     assert (len(pool.queues._line), pool.queues._lent) == (0, 0)
 
 
+class Owner(bytearray):
+    """Memory that does something when it ends."""
+
+    def __del__(self):
+        self.at_end()
+
+
 @pytest.mark.parametrize("end", ["answered", "withdrawn"])
 def test_lent_memory_is_let_go_of_outside_the_lock(pool, end):
     """What ends with it may use the pool."""
-
-    class Owner(bytearray):
-        def __del__(self):
-            injected.append(pool.call())
-
     injected = []
-    work = pool.call(lent=(memoryview(Owner(1)),))
+    owner = Owner(1)
+    owner.at_end = lambda: injected.append(pool.call())
+    work = pool.call(lent=(memoryview(owner),))
+    del owner
     if end == "answered":
         pool.run()
         pool.queues.drain()
