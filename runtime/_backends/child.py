@@ -31,6 +31,7 @@ from .._errors import JobCancelled, JobInterrupted
 from . import answers, asking, blame, interrupting
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
+from .errors import without_frames_of
 from .interrupting import uninterruptible
 from .main_module import install
 from .native_parts import set_time_slice
@@ -180,7 +181,7 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
     except (JobCancelled, JobInterrupted):
         return answers.CANCELLED, ()
     except BaseException as error:
-        return _error_answer(_without_our_frames(error))
+        return _error_answer(without_frames_of(error, __file__))
 
 
 def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
@@ -215,7 +216,7 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
     except (JobCancelled, JobInterrupted):
         job.request_stop()
     except BaseException as raised:
-        error = _without_our_frames(raised)
+        error = without_frames_of(raised, __file__)
         job.request_stop()
     try:
         return answers.VALUE, _encode((results, error), "results")
@@ -257,18 +258,6 @@ def context_of(variables: "Variables") -> Context:
 def worker_index() -> int:
     """Return the index of the worker whose interpreter this is."""
     return _index
-
-
-# Whatever a class of the user's makes of the name.
-_traceback_of = BaseException.__dict__["__traceback__"].__get__
-
-
-def _without_our_frames(error: BaseException) -> BaseException:
-    """Cut this file's frames from the top of a traceback."""
-    traceback = _traceback_of(error)
-    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
-        traceback = traceback.tb_next
-    return BaseException.with_traceback(error, traceback)
 
 
 # What jobs find here

@@ -72,7 +72,7 @@ class CreditQueues:
         # What was lent and is to be let go of outside the lock.
         self._dropped: list[object] = []  # guarded by: self._lock
         self._is_stopping = False  # guarded by: self._lock; never cleared
-        finalizer = weakref.finalize(
+        self._finalizer = weakref.finalize(  # immutable
             self,
             _close,
             os.getpid(),
@@ -80,7 +80,7 @@ class CreditQueues:
             (self._bell, self._waits),
             self._seats,
         )
-        finalizer.atexit = False  # a straggler may still use them
+        self._finalizer.atexit = False  # a straggler may still use them
 
     @property
     def handle(self) -> cells.Handle:
@@ -213,6 +213,11 @@ class CreditQueues:
             for seat in self._seats:
                 seat.order(None)
                 seat.reply(0, answers.NONE, ())
+
+    def close(self) -> None:
+        """Give the descriptors back; no worker is left, and nothing is to come."""
+        with self._lock:
+            self._finalizer()
 
     def bury(self, index: int, /) -> None:
         """Free the seat of a worker that has left its interpreter."""
@@ -348,7 +353,7 @@ class CreditQueues:
     # From the workers; under the lock
 
     def _take_answers(self) -> None:
-        while count_items(self._answers):
+        while self._finalizer.alive and count_items(self._answers):
             kind, index, *rest = get_item(self._answers)  # CREDIT-5 take
             seat = self._seats[index]
             if kind == cells.HELLO:

@@ -15,7 +15,18 @@ TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("RemoteTraceback", "describe", "rebuild")
+__all__ = ("RemoteTraceback", "describe", "rebuild", "without_frames_of")
+
+# Whatever a class of the user's makes of the name.
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+
+
+def without_frames_of(error: BaseException, *files: str) -> BaseException:
+    """Cut our frames from the top of a traceback: the user's call is what failed."""
+    traceback = _traceback_of(error)
+    while traceback is not None and traceback.tb_frame.f_code.co_filename in files:
+        traceback = traceback.tb_next
+    return BaseException.with_traceback(error, traceback)
 
 
 class RemoteTraceback(Exception):

@@ -257,6 +257,8 @@ class InterpreterRegistry:
                 host.join()
             elif host.thread.is_alive():
                 farewell.remember(host.thread)
+        if not but_not and not self.is_forked:
+            self._queues.close()
 
     def running_jobs(self) -> dict[int, Job]:
         """Return the jobs that run now by worker index, as in `_running_ids`."""

@@ -11,6 +11,7 @@ import outcome
 from .._errors import JobCancelled, JobInterrupted
 from . import blame, leaf
 from .encoding import dumps_whole, loads
+from .errors import without_frames_of
 
 TYPE_CHECKING = False  # as in all files that a worker's interpreter imports
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def run_each(
             answers.append(None)
             continue
         except BaseException as error:  # the request's outcome, be it even SystemExit
-            result = outcome.Error(_without_our_frames(error))
+            result = outcome.Error(without_frames_of(error, *_OUR_FILES))
         add_end(clock_ns())
         add_begin(begin_ns)
         add_index(index)
@@ -191,14 +192,5 @@ def _answers(
     except (JobCancelled, JobInterrupted):
         return [None] * len(given)
     except BaseException as error:  # the outcome of each of them
-        _without_our_frames(error)
+        without_frames_of(error, *_OUR_FILES)
         return [outcome.Error(error) for _ in given]
-
-
-def _without_our_frames(error: BaseException) -> BaseException:
-    """Cut our frames from the top of a traceback: the user's call is what failed."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename in _OUR_FILES:
-        traceback = traceback.tb_next
-    error.__traceback__ = traceback
-    return error

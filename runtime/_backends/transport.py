@@ -237,6 +237,9 @@ class HomeQueues(Protocol):
         Every `QueueEnd.ask` ends with NONE, those to come too.
         """
 
+    def close(self) -> None:
+        """Give the descriptors back; no worker is left, and nothing is to come."""
+
     def bury(self, index: int, /) -> None:
         """Free the seat of a worker that has left its interpreter."""
 

@@ -148,7 +148,7 @@ class _TrioRegistry(InterpreterRegistry):
 
     async def _pump(self) -> None:
         with self._pump_scope:
-            while True:
+            while not self.is_stopping:  # it may be so before this task begins
                 await trio.lowlevel.wait_readable(self.fileno())
                 self.look()
 

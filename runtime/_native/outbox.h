@@ -41,6 +41,7 @@ typedef struct message {
 typedef struct {
     _Alignas(CACHE_LINE) _Atomic(message_t *) newest; /* atomic */
     _Atomic bool is_hushed; /* atomic: set and cleared by the reader */
+    /* Until the box is closed, -1 then. */
     int bell_in;  /* immutable: written to ring; the same as bell_out with eventfd */
     int bell_out; /* immutable: readable while the bell rings */
 } outbox_t;
@@ -70,14 +71,17 @@ outbox_init(outbox_t *outbox)
 #endif
 }
 
-/* Close the descriptors; the box is empty and nobody else is left. */
+/* Close the descriptors, if they are open; nobody else is left who could ring. */
 static inline void
-outbox_destroy(outbox_t *outbox)
+outbox_close(outbox_t *outbox)
 {
-    close(outbox->bell_in);
-    if (outbox->bell_out != outbox->bell_in) {
+    if (outbox->bell_in >= 0) {
+        close(outbox->bell_in);
+    }
+    if (outbox->bell_out >= 0 && outbox->bell_out != outbox->bell_in) {
         close(outbox->bell_out);
     }
+    outbox->bell_in = outbox->bell_out = -1;
 }
 
 static inline void

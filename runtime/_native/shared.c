@@ -301,6 +301,19 @@ shared_queues_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *
+shared_queues_close(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    shared_t *shared = shared_of(op);
+    pthread_mutex_lock(&shared_table.lock);
+    bool is_alone = shared->refs == 1; /* else others might ring the bell */
+    pthread_mutex_unlock(&shared_table.lock);
+    if (is_alone) {
+        outbox_close(&shared->outbox);
+    }
+    Py_RETURN_NONE;
+}
+
 /* A worker's seat by its index; NULL with an exception if there is no such worker. */
 static seat_t *
 seat_by_number(shared_t *shared, PyObject *number)
@@ -428,6 +441,9 @@ static PyMethodDef shared_queues_methods[] = {
     {"stop", shared_queues_stop, METH_NOARGS,
      PyDoc_STR("Tell the workers to stop as soon as they find no more work, and answer\n"
                "no question any more.")},
+    {"close", shared_queues_close, METH_NOARGS,
+     PyDoc_STR("Give the descriptor back, if no worker and no lent view is left; else\n"
+               "it goes with the last of them.")},
     {"bury", shared_queues_bury, METH_O,
      PyDoc_STR("Free the seat of a worker whose thread has left its interpreter.")},
     {"counters", shared_queues_counters, METH_O,

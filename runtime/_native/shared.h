@@ -84,7 +84,7 @@ shared_destroy(shared_t *shared)
     }
     free(shared->seats);
     pthread_mutex_destroy(&shared->lock);
-    outbox_destroy(&shared->outbox);
+    outbox_close(&shared->outbox);
     sleep_destroy(&shared->sleep);
     injector_destroy(&shared->injector);
     free(shared);

@@ -3,10 +3,14 @@
 What every backend promises of a shutdown is in tests/frontend/test_shutdown.py.
 """
 
+import os
 import subprocess
 import sys
 
+import jobs
 import pytest
+
+import runtime
 
 STUCK = """
 import sys, trio, runtime, stuck
@@ -53,3 +57,13 @@ def test_the_process_ends_beside_a_straggler(interpreters, job, tmp_path):
     assert done.stdout == "end\n"
     assert done.returncode == 1, done.stderr
     assert "still run in interpreters" in done.stderr
+
+
+async def test_no_descriptor_outlives_the_block(interpreters):
+    """The pool itself may be kept, for its statistics."""
+    before = set(os.listdir("/proc/self/fd"))
+    async with runtime.open_worker_pool(2, backend="interpreters") as pool:
+        await pool.spawn_cpu_work(jobs.add, 1, 1)
+        assert set(os.listdir("/proc/self/fd")) > before
+    assert set(os.listdir("/proc/self/fd")) <= before
+    assert pool.statistics().jobs_executed == 1
