@@ -472,8 +472,8 @@ def failing_source():
 
 def loop(gate, calls, *_ignored):
     """Go on for ever without asking; note what ends it."""
-    gate.enter()
     try:
+        gate.enter()
         while True:
             pass
     except BaseException as error:

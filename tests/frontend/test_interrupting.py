@@ -69,7 +69,7 @@ async def test_interrupt_by_the_end_of_the_pools_block(
 @pytest.mark.parametrize("way", WAYS, ids=lambda fn: fn.__name__)
 async def test_interrupt_by_shutdown(pool, loop, gate, calls, way, monkeypatch):
     # On a busy machine the interrupt may take a while.
-    monkeypatch.setattr("runtime._frontend.shutdown.TOKEN_GRACE", TIMEOUT)
+    monkeypatch.setattr("runtime._frontend.shutdown.INTERRUPT_GRACE", TIMEOUT)
 
     async def wait_ended():
         with pytest.raises(runtime.TaskCancelled):
