@@ -156,6 +156,7 @@ class Crew:
             threads = self._threads
         for thread in threads:  # no more come when it is over
             thread.join()
+        self._seated = None  # else a cycle keeps the worker's end of the queues
         if self._failure is not None:
             raise self._failure
 
