@@ -113,24 +113,14 @@ class RequestBatch(_core.Job):
         self._accepted = [request.accepted_ns for request in requests]
         token = WorkToken(intake, may_interrupt=may_interrupt)
         values = [request.value for request in requests]
-        call = handler.takes_batch, handler.fn, values
+        call: tuple[object, ...] = handler.takes_batch, handler.fn, values
+        run: Callable[..., object] = _run
         if crosses:
-            sent = _sendable(contexts)
-            super().__init__(
-                run_crossed,
-                (*call, sent, deadlines, token),
-                context,
-                token=token,
-                sink=RequestBatch._left,
-            )
+            run = run_crossed
+            call = *call, _sendable(contexts), deadlines, token
         else:
-            super().__init__(
-                _run,
-                (*call, contexts, deadlines, self),
-                context,
-                token=token,
-                sink=RequestBatch._left,
-            )
+            call = *call, contexts, deadlines, self
+        super().__init__(run, call, context, token=token, sink=RequestBatch._left)
         self._intake = intake
         self._take_back = take_back
         self._tallies = tallies
