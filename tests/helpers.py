@@ -1,5 +1,6 @@
 """What tests of several layers share."""
 
+import os
 import threading
 from contextlib import asynccontextmanager
 
@@ -46,6 +47,14 @@ def run_threaded(*functions):
     if errors:
         raise errors[0]
     return results
+
+
+def environ_without_coverage():
+    """Return the environment for a child that a coverage tool must not begin in.
+
+    It begins in each interpreter of the child, too, where it fails and says so.
+    """
+    return {k: v for k, v in os.environ.items() if not k.startswith("COV")}
 
 
 def check_permitted(outcome, allowed):

@@ -5,6 +5,7 @@ import signal
 import sys
 
 import pytest
+from helpers import environ_without_coverage
 
 from runtime._backends import BACKENDS, why_unavailable
 from runtime._cli import demo
@@ -36,7 +37,8 @@ def test_demo_compares_three_ways_and_tells_findings(run_cli):
 def test_the_ceiling_is_of_the_pools_kind(run_cli, backend):
     if (reason := why_unavailable(backend)) is not None:
         pytest.skip(reason)
-    done = run_cli("demo", "--limit", 2, "--workers", 2, "--backend", backend)
+    options = "--limit", 2, "--workers", 2, "--backend", backend
+    done = run_cli("demo", *options, env=environ_without_coverage())
 
     assert (done.returncode, done.stderr) == (0, "")
     assert f"pool, 2 workers ({backend})" in done.stdout

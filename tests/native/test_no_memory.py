@@ -1,6 +1,5 @@
 """Each allocation of what the native core does fails once, in a process of its own."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from helpers import environ_without_coverage
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("cc")
@@ -57,13 +57,13 @@ cpython_list = pytest.mark.skipif(
 def test_no_memory_loses_no_job_and_runs_none_twice(shim, case, fewest):
     """`no_memory.py` says what each case checks."""
     # A coverage tool in the child would have to do without memory, too.
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
     result = subprocess.run(
         [sys.executable, "-X", "faulthandler", HERE / "no_memory.py", shim, case],
         capture_output=True,
         text=True,
         timeout=60,
-        env={**environ, "RUNTIME_CORE": "native", "LD_PRELOAD": str(shim)},
+        env=environ_without_coverage()
+        | {"RUNTIME_CORE": "native", "LD_PRELOAD": str(shim)},
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) >= fewest, "fewer allocations than there must be"
