@@ -16,7 +16,7 @@ It imports little besides the standard library and the native core, for each wor
 for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `crew`, `encoding`,
-`main_module`, `native_parts`, `replies`, `variables`.
+`errors`, `main_module`, `native_parts`, `replies`, `variables`.
 """
 
 import sys
@@ -28,13 +28,14 @@ from types import CoroutineType
 
 from .. import _backends
 from .._errors import JobCancelled, JobInterrupted
-from . import answers, asking, blame, interrupting
+from . import answers, asking, interrupting
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
 from .errors import without_frames_of
 from .interrupting import uninterruptible
 from .main_module import install
 from .native_parts import set_time_slice
+from .replies import decode as _decode
 from .replies import encode as _encode
 from .replies import encode_error as _error_answer
 from .variables import set_variables
@@ -238,13 +239,6 @@ def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> Non
     """Offer all but the next leaf to the others, the largest piece first."""
     while job.stop > least:
         worker.share(max(least, (start + job.stop) // 2))
-
-
-def _decode(data: object, buffers: tuple[object, ...]) -> "Any":
-    try:
-        return loads(data, buffers)
-    except (ImportError, AttributeError) as error:
-        raise blame.not_found(error) from error
 
 
 def context_of(variables: "Variables") -> Context:

@@ -17,10 +17,9 @@ from .mailbox import get_item, put_item
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from .bell import Bell
+    from .replies import Reply
 
 __all__ = ("Replies",)
-
-type Reply = tuple[int, tuple[object, ...]]
 
 # The number of what is for all.
 ALL = 0
@@ -68,7 +67,7 @@ class Replies:
             self._waiters[number] = _Waiter()
         return number
 
-    def wait(self, number: int) -> Reply:
+    def wait(self, number: int) -> "Reply":
         """Wait for the reply to a question."""
         waiter = self._waiters[number]
         while True:

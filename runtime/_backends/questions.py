@@ -36,7 +36,7 @@ def encode_question(
 
 def decode_question(frames: tuple[object, ...]) -> "Asked":
     """Return what was asked."""
-    asked: Asked = replies.decode(frames)
+    asked: Asked = replies.decode(frames[0], frames[1:])
     return asked
 
 
@@ -63,7 +63,7 @@ def unwrap(answer: int, frames: tuple[object, ...], pool_name: str) -> object:
         )
     if answer == answers.NONE:
         raise PoolClosedError(pool_name)
-    value = replies.decode(frames)
+    value = replies.decode(frames[0], frames[1:])
     if answer == answers.ERROR:
         raise value
     return value

@@ -38,9 +38,9 @@ def encode_error(error: BaseException) -> Reply:
         return answers.ERROR, (dumps(CrossingError(repr(type(failure))))[0],)
 
 
-def decode(frames: tuple[object, ...]) -> "Any":
-    """Return what `encode` or `encode_error` got."""
+def decode(data: object, buffers: tuple[object, ...]) -> "Any":
+    """Return the object; what is not found by its name is explained."""
     try:
-        return loads(frames[0], frames[1:])
+        return loads(data, buffers)
     except (ImportError, AttributeError) as error:
         raise blame.not_found(error) from error

@@ -1,6 +1,7 @@
 """What a processor's batch of requests is on a worker, on either side of the border.
 
-Layer: backends, both sides. Imports: `encoding`, `runtime._errors`, outcome.
+Layer: backends, both sides. Imports: `blame`, `encoding`, `errors`, `leaf`,
+`runtime._errors`, outcome.
 """
 
 import time

@@ -146,7 +146,7 @@ def test_a_batch_beside_the_seat_shares_nothing():
     """And goes on, since what waits outside is for who has the seat."""
     beside = Beside()
     _, frames = child._run_batch(beside, beside)
-    assert decode(frames) == ([2 * i for i in range(8)], None)
+    assert decode(frames[0], frames[1:]) == ([2 * i for i in range(8)], None)
 
 
 # Who works meanwhile
