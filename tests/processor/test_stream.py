@@ -140,6 +140,7 @@ async def test_leaving_early_withdraws_and_waits(single, make, gate):
     async with make(single, batch_size=1) as processor:
         async with processor.process(requests):
             await gate.wait_entered()
+            await wait_all_tasks_blocked()  # all are accepted
         statistics = processor.statistics()
     assert ran == []
     assert statistics.in_flight == 0
