@@ -4,7 +4,9 @@ import array
 import collections
 import functools
 import gc
+import importlib
 import os
+import re
 import select
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 
 import runtime
 from runtime._backends.encoding import LARGE, dumps, dumps_whole, loads
-from runtime._backends.errors import describe, rebuild
+from runtime._backends.errors import ADVICE, describe, rebuild
 
 pytestmark = pytest.mark.usefixtures("interpreters")
 
@@ -288,11 +290,35 @@ async def test_misuse_max_jobs_of_threads():
 
 
 async def test_a_worker_that_never_starts_takes_the_pool_down():
-    with pytest.raises(runtime.BrokenWorkerError, match="not today"):
+    with pytest.raises(runtime.BrokenWorkerError, match="not today") as info:
         async with runtime.open_worker_pool(
             1, backend="interpreters", initializer=jobs.fail_to_start
         ) as pool:
             await pool.spawn_cpu_work(jobs.add, 1, 1)
+    assert "in fail_to_start" in str(info.value)  # where it failed
+
+
+@pytest.mark.parametrize(
+    ("initializer", "argument", "named"),
+    [(lambda _: 1, 1, "initializer"), (print, lambda: 1, r"initargs\[0\]")],
+)
+async def test_an_initializer_that_cannot_cross_is_named(initializer, argument, named):
+    with pytest.raises(runtime.CrossingError, match=f"^{named} cannot cross"):
+        async with runtime.open_worker_pool(
+            1, backend="interpreters", initializer=initializer, initargs=(argument,)
+        ):
+            pass
+
+
+async def test_a_module_that_refuses_interpreters_comes_with_the_way_out(single):
+    with pytest.raises(ImportError) as info:
+        await single.spawn_cpu_work(importlib.import_module, "faulthandler")
+    assert info.value.__notes__ == [ADVICE]
+    with pytest.raises(runtime.BrokenWorkerError, match=re.escape(ADVICE)):
+        async with runtime.open_worker_pool(
+            1, backend="interpreters", preload=["faulthandler"]
+        ):
+            await trio.sleep_forever()
 
 
 SCRIPT = """
