@@ -85,8 +85,8 @@ class PoolClosedError(ParallelError, RuntimeError):
 
     def __init__(self, pool_name: str) -> None:
         super().__init__(
-            f"pool {pool_name!r} is closed: it takes no more work once its "
-            "'async with' block is being left or shutdown() was called"
+            f"pool {pool_name!r} is closed: it takes no more work once its block is "
+            "being left or shutdown() was called"
         )
         self.pool_name = pool_name
 

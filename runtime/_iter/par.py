@@ -14,6 +14,7 @@ Layer: iter. Imports: `compose`, `drive`, `place`, `producers`, `sources`, `stag
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from operator import index
 from typing import Any, Protocol, overload
 
 from .._core import current_worker
@@ -225,8 +226,7 @@ class ParIter[T, M = Blocking]:
           TypeError: the items have no positions: after `filter`, `filter_map` or
             `flat_map`, or after an adaptor on an iterator.
         """
-        if size < 1:
-            raise ValueError(f"size must be at least 1, not {size!r}")
+        _check_number(size, 1, "size")
         return self._on(chunked(self._producer, size), "chunks", size)
 
     def take(self, count: int) -> "ParIter[T, M]":
@@ -235,8 +235,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        if count < 0:
-            raise ValueError(f"count must be at least 0, not {count!r}")
+        _check_number(count, 0, "count")
         return self._on(sliced("take", self._producer, 0, count), "take", count)
 
     def skip(self, count: int) -> "ParIter[T, M]":
@@ -245,8 +244,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        if count < 0:
-            raise ValueError(f"count must be at least 0, not {count!r}")
+        _check_number(count, 0, "count")
         return self._on(sliced("skip", self._producer, count, None), "skip", count)
 
     def with_min_len(self, length: int) -> "ParIter[T, M]":
@@ -254,8 +252,7 @@ class ParIter[T, M = Blocking]:
 
         Hardly ever needed: for functions that are much faster on a run of items.
         """
-        if length < 1:
-            raise ValueError(f"length must be at least 1, not {length!r}")
+        _check_number(length, 1, "length")
         steps = (self._steps, "with_min_len", length)
         options = length, self._options[1]
         return ParIter(self._producer, self._runner, steps, options)
@@ -579,6 +576,15 @@ class ParIter[T, M = Blocking]:
 def _check_callable(name: str, fn: Any) -> None:
     if not callable(fn) and not (fn is None and name == "filter"):
         raise TypeError(f"{name}() takes a function, not {fn!r}")
+
+
+def _check_number(value: Any, least: int, name: str) -> None:
+    try:
+        index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, not {value!r}") from None
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
 
 _CONTAINERS: dict[type, type[Terminal]] = {list: Collect, set: ToSet, dict: ToDict}
