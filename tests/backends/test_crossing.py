@@ -264,6 +264,40 @@ async def test_a_worker_gets_a_fresh_interpreter_after_so_many_jobs():
         assert pool.statistics().jobs_completed == 7
 
 
+EXITS = [
+    (jobs.make_what_exits_when_loaded, 1, 4),
+    (jobs.make_what_exits_when_sent, 1, 3),
+    (jobs.identity, jobs.ExitsWhenLoaded(), 4),
+    (jobs.identity, jobs.ExitsWhenSent(), 3),
+]
+
+
+@pytest.mark.parametrize(("job", "argument", "code"), EXITS)
+async def test_a_pickle_that_exits_is_its_callers_error_only(
+    single, job, argument, code
+):
+    with pytest.raises(SystemExit) as info:
+        await single.spawn_cpu_work(job, argument)
+    assert info.value.code == code
+    with pytest.raises(BaseExceptionGroup) as group:
+        await single.spawn_parallel_batch([argument], job)
+    assert [type(error) for error in group.value.exceptions] == [SystemExit]
+    with pytest.raises(BaseExceptionGroup) as group:
+        async with single.map(job, [argument]) as results:
+            async for _ in results:
+                pass
+    assert [type(error) for error in group.value.exceptions] == [SystemExit]
+    assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
+
+
+@pytest.mark.parametrize(("job", "argument", "_"), EXITS)
+async def test_a_pickle_that_exits_is_its_requests_outcome(single, job, argument, _):
+    async with runtime.ParallelProcessor(job, pool=single) as processor:
+        (answer,) = await processor.execute_parallel_batch([argument])
+        assert type(answer.error) is SystemExit
+    assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
+
+
 async def test_a_worker_that_breaks_now_and_then_goes_on(single):
     for _ in range(5):  # more often than a worker may in a row
         assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
