@@ -14,10 +14,10 @@ Layer: iter. Imports: `compose`, `drive`, `place`, `producers`, `sources`, `stag
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from operator import index
 from typing import Any, Protocol, overload
 
 from .._core import current_worker
+from .._frontend.options import check_index
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
 from .place import run_on_worker
@@ -226,7 +226,7 @@ class ParIter[T, M = Blocking]:
           TypeError: the items have no positions: after `filter`, `filter_map` or
             `flat_map`, or after an adaptor on an iterator.
         """
-        _check_number(size, 1, "size")
+        check_index(size, 1, "size")
         return self._on(chunked(self._producer, size), "chunks", size)
 
     def take(self, count: int) -> "ParIter[T, M]":
@@ -235,7 +235,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        _check_number(count, 0, "count")
+        check_index(count, 0, "count")
         return self._on(sliced("take", self._producer, 0, count), "take", count)
 
     def skip(self, count: int) -> "ParIter[T, M]":
@@ -244,7 +244,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        _check_number(count, 0, "count")
+        check_index(count, 0, "count")
         return self._on(sliced("skip", self._producer, count, None), "skip", count)
 
     def with_min_len(self, length: int) -> "ParIter[T, M]":
@@ -252,7 +252,7 @@ class ParIter[T, M = Blocking]:
 
         Hardly ever needed: for functions that are much faster on a run of items.
         """
-        _check_number(length, 1, "length")
+        check_index(length, 1, "length")
         steps = (self._steps, "with_min_len", length)
         options = length, self._options[1]
         return ParIter(self._producer, self._runner, steps, options)
@@ -576,15 +576,6 @@ class ParIter[T, M = Blocking]:
 def _check_callable(name: str, fn: Any) -> None:
     if not callable(fn) and not (fn is None and name == "filter"):
         raise TypeError(f"{name}() takes a function, not {fn!r}")
-
-
-def _check_number(value: Any, least: int, name: str) -> None:
-    try:
-        index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, not {value!r}") from None
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
 
 _CONTAINERS: dict[type, type[Terminal]] = {list: Collect, set: ToSet, dict: ToDict}
