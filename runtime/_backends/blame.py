@@ -5,7 +5,7 @@ Layer: backends, both sides. Imports: `encoding`, `errors`, `main_module`,
 """
 
 from functools import partial
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 
 from .._errors import CrossingError
 from .encoding import dumps
@@ -140,7 +140,7 @@ def _parts(value: object) -> "Iterator[tuple[str, object]]":
         yield ".keywords", value.keywords
     elif isinstance(value, MethodType | BuiltinMethodType):
         yield ".__self__", value.__self__
-    elif not isinstance(value, (type, FunctionType)):
+    elif not isinstance(value, (type, FunctionType, ModuleType)):
         for attribute, part in getattr(value, "__dict__", {}).items():
             yield f".{attribute}", part
         for kind in type(value).__mro__:

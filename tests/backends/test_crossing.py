@@ -159,9 +159,10 @@ def local_function():
         (functools.partial(jobs.add, lambda: 0), (), r"fn\.args\[0\] cannot cross"),
         (jobs.same, ({"k": [1, lambda: 0]},), r"args\[0\]\['k'\]\[1\] cannot cross"),
         (jobs.same, (sys.stdout,), r"args\[0\] cannot cross"),
+        (jobs.same, (sys,), r"args\[0\] cannot cross .*module 'sys'"),
         (jobs.same, (memoryview(b"abcd")[::2],), "contiguous"),
     ],
-    ids=["lambda", "local", "partial", "nested", "file", "strided"],
+    ids=["lambda", "local", "partial", "nested", "file", "module", "strided"],
 )
 async def test_what_cannot_cross_is_named(single, fn, args, message):
     with pytest.raises(runtime.CrossingError, match=message):
