@@ -85,8 +85,8 @@ class PoolClosedError(ParallelError, RuntimeError):
 
     def __init__(self, pool_name: str) -> None:
         super().__init__(
-            f"pool {pool_name!r} is closed: it takes no more work once its "
-            "'async with' block is being left or shutdown() was called"
+            f"pool {pool_name!r} is closed: it takes no more work once its block is "
+            "being left or shutdown() was called"
         )
         self.pool_name = pool_name
 
@@ -123,13 +123,17 @@ class NotOnWorkerError(ParallelError, RuntimeError):
     Args:
       function: What was called, as the user wrote it.
       instead: The corrected line of code.
+      place: Where it does work.
     """
 
-    def __init__(self, function: str, instead: str) -> None:
-        super().__init__(
-            f"{function} works only inside a job, on a worker of a pool; "
-            f"write instead: {instead}"
-        )
+    def __init__(
+        self,
+        function: str,
+        instead: str,
+        *,
+        place: str = "inside a job, on a worker of a pool",
+    ) -> None:
+        super().__init__(f"{function} works only {place}; write instead: {instead}")
         self.function = function
         self.instead = instead
 
@@ -158,3 +162,7 @@ class JobInterrupted(BaseException):
     `Exception`, as `JobCancelled`. Let it pass; the waiter gets `trio.Cancelled` or
     `TaskCancelled`, never this.
     """
+
+
+for _name in __all__:  # raised errors print as users know them, imported or not
+    globals()[_name].__module__ = __package__

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import cast
 
-__all__ = ("available_cores", "is_gil_enabled", "set_public_module", "traceback_of")
+__all__ = ("available_cores", "is_gil_enabled", "traceback_of")
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
@@ -51,12 +51,6 @@ def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
     except (ValueError, ZeroDivisionError):  # "max" means no quota
         return None
     return cores if cores > 0 else None  # -1 means no quota in version 1
-
-
-def set_public_module(*objects: type) -> None:
-    """Make classes print and pickle under ``runtime``, where users find them."""
-    for obj in objects:
-        obj.__module__ = "runtime"
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:

@@ -839,3 +839,23 @@ def end_crew():
         raise RuntimeError("a bug")
 
     crew.Runner.finish = broken
+
+
+class ExitsWhenSent:
+    def __reduce__(self):
+        sys.exit(3)
+
+
+class ExitsWhenLoaded:
+    """Ends the program when it is loaded: a pickle may call anything."""
+
+    def __reduce__(self):
+        return sys.exit, (4,)
+
+
+def make_what_exits_when_loaded(*_):
+    return ExitsWhenLoaded()
+
+
+def make_what_exits_when_sent(*_):
+    return ExitsWhenSent()

@@ -1,13 +1,15 @@
 """Who is to blame if something cannot cross: the object, and the way to it.
 
-Layer: backends, both sides. Imports: `encoding`, `main_module`, `runtime._errors`.
+Layer: backends, both sides. Imports: `encoding`, `errors`, `main_module`,
+`runtime._errors`.
 """
 
 from functools import partial
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 
 from .._errors import CrossingError
 from .encoding import dumps
+from .errors import REFUSAL, WAY_OUT
 from .main_module import INSIDE, has_script
 
 __all__ = (
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MAX_DEPTH = 20
-WAY_OUT = "use a pool with backend='threads'"
 
 
 def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
@@ -55,12 +56,17 @@ def check_crosses(value: object, name: str) -> None:
         raise cannot_cross(value, name, reason) from reason
 
 
-def call_cannot_cross(fn: object, args: object, error: Exception) -> CrossingError:
-    """Return the error for a call that cannot be sent."""
+def call_cannot_cross(
+    fn: object,
+    args: object,
+    error: Exception,
+    names: tuple[str, str] = ("fn", "args"),
+) -> CrossingError:
+    """Return the error for a call that cannot be sent; ``names`` are the user's."""
     reason = _refusal(fn)
     if reason is not None:
-        return cannot_cross(fn, "fn", reason)
-    return cannot_cross(args, "args", error)
+        return cannot_cross(fn, names[0], reason)
+    return cannot_cross(args, names[1], error)
 
 
 def item_cannot_cross(
@@ -91,7 +97,7 @@ def not_found(error: Exception) -> Exception:
 
 
 def _import_failed(error: ImportError) -> CrossingError | ImportError:
-    if "does not support loading in subinterpreters" not in _chain(error):
+    if REFUSAL not in _chain(error):
         return error
     name = error.name or "an extension module"
     return CrossingError(
@@ -134,7 +140,7 @@ def _parts(value: object) -> "Iterator[tuple[str, object]]":
         yield ".keywords", value.keywords
     elif isinstance(value, MethodType | BuiltinMethodType):
         yield ".__self__", value.__self__
-    elif not isinstance(value, (type, FunctionType)):
+    elif not isinstance(value, (type, FunctionType, ModuleType)):
         for attribute, part in getattr(value, "__dict__", {}).items():
             yield f".{attribute}", part
         for kind in type(value).__mro__:

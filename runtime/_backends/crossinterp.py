@@ -58,7 +58,7 @@ def create() -> int:
 def execute(number: int, code: str, names: dict[str, object]) -> str | None:
     """Run code in the interpreter, in this thread; return the text of an error."""
     failure = _interpreters.exec(number, code, names)
-    return None if failure is None else failure.formatted
+    return None if failure is None else failure.errdisplay or failure.formatted
 
 
 def destroy(number: int) -> None:

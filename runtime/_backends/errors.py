@@ -15,7 +15,19 @@ TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("RemoteTraceback", "describe", "rebuild", "without_frames_of")
+__all__ = (
+    "ADVICE",
+    "REFUSAL",
+    "WAY_OUT",
+    "RemoteTraceback",
+    "describe",
+    "rebuild",
+    "without_frames_of",
+)
+
+REFUSAL = "does not support loading in subinterpreters"  # CPython's words
+WAY_OUT = "use a pool with backend='threads'"
+ADVICE = f"{WAY_OUT} for work that needs this module"
 
 # Whatever a class of the user's makes of the name.
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
@@ -42,6 +54,11 @@ class RemoteTraceback(Exception):
 
 def describe(error: BaseException) -> tuple[str, str, bytes | None]:
     """Return an error's summary, its traceback and its pickle; never raises."""
+    try:
+        if isinstance(error, ImportError) and REFUSAL in str(error):
+            error.add_note(ADVICE)
+    except Exception:  # a class of the user's
+        pass
     return _summary(error), _traceback(error), _pickled(error)
 
 

@@ -8,7 +8,7 @@ is in CROSSING.md.
     CROSS-7  inject, and remember the job by a number
     CROSS-8  take the news: decode the answer, let the job leave
 
-Layer: backends, main side. Imports: `runtime._core`, `crossinterp`, `encoding`, `host`.
+Layer: backends, main side. Imports: `runtime._core`, `encoding`, `errors`, `host`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,6 +22,7 @@ from .._errors import BrokenWorkerError, JobCancelled
 from .._util import is_gil_enabled
 from . import answers, blame, farewell
 from .encoding import dumps, lend_large, loads
+from .errors import ADVICE, REFUSAL
 from .host import Host, Plan
 from .main_module import main_name
 from .transport import Counters, EncodedJob, HomeQueues, News, Question
@@ -151,7 +152,7 @@ class InterpreterRegistry:
         """Hand a job to the workers; what cannot cross becomes its error."""
         try:
             copied, lent, stop = _encoded(job)  # CROSS-6 encode
-        except Exception as error:
+        except BaseException as error:  # an outcome, such as a pickle's SystemExit
             job.complete(outcome.Error(error))
             job.leave()
             return
@@ -305,6 +306,8 @@ class InterpreterRegistry:
         return self.is_stopping
 
     def _on_broken(self, index: int, text: str) -> None:
+        if REFUSAL in text:
+            text = f"{text}\n{ADVICE}"
         self._on_failure(
             BrokenWorkerError(
                 f"worker {index} of pool {self.name!r} broke several times in a row; "
@@ -338,7 +341,7 @@ def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
         return outcome.Value(None)  # withdrawn: nobody will see it
     try:
         value = loads(frames[0], frames[1:])
-    except Exception as error:
+    except BaseException as error:  # an outcome, such as a pickle's SystemExit
         return outcome.Error(error)
     if answer == answers.ERROR:
         return outcome.Error(cast("BaseException", value))
@@ -372,5 +375,8 @@ def setup_of(
         try:
             call = dumps((initializer, initargs))[0]
         except Exception as error:
-            raise blame.call_cannot_cross(initializer, initargs, error) from error
+            names = "initializer", "initargs"
+            raise blame.call_cannot_cross(
+                initializer, initargs, error, names
+            ) from error
     return dumps((main_name(), tuple(preload), call))[0]

@@ -71,7 +71,11 @@ def _add_map(commands: _Commands) -> None:
         "callable", metavar="MODULE:CALLABLE", help="what to call, e.g. json:loads"
     )
     command.add_argument(
-        "paths", metavar="FILE", nargs="*", help="input; - is standard input (default)"
+        "paths",
+        metavar="FILE",
+        nargs="*",
+        default=(),  # else it is listed among what is required
+        help="input; - is standard input (default)",
     )
     command.add_argument(
         "--files",
@@ -162,7 +166,10 @@ def _add_backend(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value

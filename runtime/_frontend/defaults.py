@@ -4,7 +4,7 @@ The first call opens it; a system task of the run owns it and closes it when the
 run ends. An error must never leave a system task, since Trio ends the whole run for
 that, so errors go to the callers or to the log.
 
-Layer: frontend. Imports: `pool`, trio.
+Layer: frontend. Imports: `pool`, `protected`, trio.
 """
 
 import logging
@@ -15,6 +15,7 @@ import trio
 from .opening import open_worker_pool
 from .options import Limiter, OnCancel, Priority
 from .pool import WorkerPool
+from .protected import check_in_trio
 
 __all__ = ("spawn_cpu_work",)
 
@@ -38,6 +39,7 @@ async def spawn_cpu_work[*Ts, R](
     Raises:
       PoolClosedError: the Trio run is ending.
     """
+    check_in_trio("runtime.spawn_cpu_work()")
     pool = await _default_pool()
     return await pool.spawn_cpu_work(
         fn, *args, on_cancel=on_cancel, priority=priority, limiter=limiter, name=name

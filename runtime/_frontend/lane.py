@@ -4,14 +4,16 @@ At most ``limit`` of them run, at most ``capacity`` wait for their turn. Each is
 task of its own from the start, so it keeps its spawner's context variables; while
 it waits it is parked at a semaphore.
 
-Layer: frontend. Imports: `token`, trio.
+Layer: frontend. Imports: `options`, `token`, trio.
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 import trio
 
+from .options import callable_name
 from .token import WorkToken, current_token
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class AsyncLane:
         try:
             with scope:
                 async with self._running:
-                    await async_fn(*args)
+                    await _started(async_fn, args)
         finally:
             self._places.release()
             self.tokens.discard(token)
@@ -96,3 +98,17 @@ class AsyncLane:
         """Cancel the tasks, waiting ones included."""
         for token in self.tokens.difference(but_not):
             token.request_stop(cause)
+
+
+def _started(
+    async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+) -> Awaitable[object]:
+    """Call the function; say what to write if it is not an async one."""
+    awaitable = async_fn(*args)
+    if not isawaitable(awaitable):
+        name = callable_name(async_fn)
+        raise TypeError(
+            f"spawn needs an async function, but {name} returned {awaitable!r}; for a "
+            f"sync function write instead: await pool.spawn_cpu_work({name}, ...)"
+        )
+    return awaitable

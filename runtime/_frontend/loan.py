@@ -21,6 +21,8 @@ class Loan:
     @classmethod
     async def take(cls, limiter: Limiter) -> Self:
         """Wait for a token."""
+        if not hasattr(limiter, "acquire_on_behalf_of"):
+            raise TypeError(f"limiter must be a trio.CapacityLimiter, not {limiter!r}")
         loan = cls(limiter)
         await limiter.acquire_on_behalf_of(loan)
         return loan

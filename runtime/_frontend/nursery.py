@@ -29,12 +29,20 @@ async def open_nursery() -> AsyncIterator[trio.Nursery]:
                 body_error = error
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        if body_error is None or isinstance(body_error, trio.Cancelled):
+        if body_error is None and _is_ctrl_c(group):
+            body_error = group.exceptions[0]
+        elif body_error is None or isinstance(body_error, trio.Cancelled):
             raise  # cancelled because of these errors, or less important than they
-        raise group.derive([body_error, *group.exceptions]) from None
+        else:
+            raise group.derive([body_error, *group.exceptions]) from None
     if body_error is not None:
         # Outside of the handler, so that the group does not become its context.
         try:
             raise body_error
         finally:
             del body_error  # else it and this frame keep each other alive
+
+
+def _is_ctrl_c(group: BaseExceptionGroup[BaseException]) -> bool:
+    """Return whether nothing but a Ctrl-C came, while the nursery waited at its end."""
+    return [type(error) for error in group.exceptions] == [KeyboardInterrupt]

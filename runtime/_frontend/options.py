@@ -5,9 +5,10 @@ Layer: frontend. Imports: nothing of ours.
 
 import enum
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import index
 from types import FunctionType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 __all__ = (
     "JobState",
@@ -82,6 +83,21 @@ def check_sync_callable(fn: object, call: str) -> None:
         )
 
 
+def check_async_callable(fn: object, call: str) -> None:
+    """Raise the misuse error for what cannot be a task.
+
+    Whether a function is async is seen for certain only when it is called.
+    """
+    if inspect.iscoroutine(fn):
+        fn.close()  # else Python warns that nobody awaited it
+        raise TypeError(
+            f"{call} needs an async function and its arguments, not a coroutine; "
+            f"write instead: {call}(async_fn, *args)"
+        )
+    if not callable(fn):
+        raise TypeError(f"{call} needs an async function, not {fn!r}")
+
+
 def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
     """Raise ValueError naming the option unless the value is one of the choices."""
     if value not in choices:
@@ -102,6 +118,45 @@ def check_count(value: object, least: int, name: str) -> None:
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def check_index(value: Any, least: int, name: str) -> None:
+    """Do the same for what may be any integer, of NumPy, say."""
+    try:
+        index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, not {value!r}") from None
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value!r}")
+
+
+def check_least(value: object, least: float, name: str) -> None:
+    """Raise TypeError or ValueError naming the option unless it is that much."""
+    try:
+        is_enough = value >= least  # type: ignore[operator]
+    except TypeError:
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
+    if not is_enough:  # not a number (NaN) is not
+        raise ValueError(f"{name} must be at least {least}, not {value!r}")
+
+
+def check_seconds(value: object, name: str) -> None:
+    """Raise TypeError or ValueError naming the option unless it is a time to wait."""
+    try:
+        is_some_time = value > 0  # type: ignore[operator]
+    except TypeError:
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}") from None
+    if not is_some_time:  # not a number (NaN) is not
+        raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
+
+
+def names_of(value: object, option: str) -> tuple[str, ...]:
+    """Return some strings; raise TypeError naming the option if it is anything else."""
+    is_text = isinstance(value, str)  # whose items are strings, too
+    names = tuple(value) if isinstance(value, Iterable) and not is_text else (None,)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{option} must be a list of names, not {value!r}")
+    return names
 
 
 def callable_name(fn: Callable[..., object]) -> str:

@@ -32,8 +32,10 @@ from .options import (
     OnCancelMany,
     OnError,
     Priority,
+    check_async_callable,
     check_choice,
     check_count,
+    check_least,
     check_priority,
     check_sync_callable,
 )
@@ -90,6 +92,7 @@ class WorkerPool:
         Raises:
           PoolClosedError: the pool was closed.
         """
+        check_async_callable(async_fn, "spawn")
         self._intake.check_open()
         await self._intake.lane.spawn(async_fn, *args)
 
@@ -102,6 +105,7 @@ class WorkerPool:
           trio.WouldBlock: `spawn` would have to wait.
           PoolClosedError: the pool was closed.
         """
+        check_async_callable(async_fn, "spawn_nowait")
         self._intake.check_open()
         self._intake.lane.spawn_nowait(async_fn, *args)
 
@@ -503,8 +507,7 @@ class WorkerPool:
           DeadlockError: ``grace`` is infinite, and the caller is itself work of the
             pool: a task of `spawn`, or what a job asked for.
         """
-        if not grace >= 0:
-            raise ValueError(f"grace must be a number of seconds, not {grace!r}")
+        check_least(grace, 0, "grace")
         if grace == math.inf and token_within(self._intake) is not None:
             raise DeadlockError(
                 "shutdown(math.inf) called by work of the pool may wait for work that "

@@ -12,11 +12,22 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from types import TracebackType
-from typing import override
+from typing import NoReturn, override
 
 import trio
 
-__all__ = ("protected",)
+__all__ = ("check_in_trio", "protected")
+
+_NOT_ASYNC_WITH = "this opens a block; write instead: async with ... as name:"
+
+
+def check_in_trio(what: str) -> None:
+    """Raise RuntimeError unless called in a Trio thread."""
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            f"{what} needs Trio, and this thread does not run it; start the program "
+            "with trio.run(main), or write instead: with runtime.open_sync_pool(): ..."
+        )
 
 
 def protected[**P, T](
@@ -39,9 +50,22 @@ class _Protected[T](AbstractAsyncContextManager[T]):
     def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
         self._manager = manager
 
+    def __enter__(self) -> NoReturn:
+        raise TypeError(_NOT_ASYNC_WITH)
+
+    def __exit__(self, *_error: object) -> None:
+        """Be there, for Python asks for both."""
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(_NOT_ASYNC_WITH)
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(_NOT_ASYNC_WITH)
+
     @override
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> T:
+        check_in_trio("a pool")
         return await self._manager.__aenter__()
 
     @override

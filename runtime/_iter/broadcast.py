@@ -54,6 +54,8 @@ _rounds_lock = Lock()  # no user code under it
 
 def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]:
     """Broadcast from the calling worker."""
+    if not callable(fn):
+        raise TypeError(f"broadcast() takes a function, not {fn!r}")
     worker = current_worker()
     assert worker is not None
     _check_not_forked(worker)

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Protocol, overload
 
 from .._core import current_worker
+from .._frontend.options import check_index
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
 from .place import run_on_worker
@@ -225,8 +226,7 @@ class ParIter[T, M = Blocking]:
           TypeError: the items have no positions: after `filter`, `filter_map` or
             `flat_map`, or after an adaptor on an iterator.
         """
-        if size < 1:
-            raise ValueError(f"size must be at least 1, not {size!r}")
+        check_index(size, 1, "size")
         return self._on(chunked(self._producer, size), "chunks", size)
 
     def take(self, count: int) -> "ParIter[T, M]":
@@ -235,8 +235,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        if count < 0:
-            raise ValueError(f"count must be at least 0, not {count!r}")
+        check_index(count, 0, "count")
         return self._on(sliced("take", self._producer, 0, count), "take", count)
 
     def skip(self, count: int) -> "ParIter[T, M]":
@@ -245,8 +244,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        if count < 0:
-            raise ValueError(f"count must be at least 0, not {count!r}")
+        check_index(count, 0, "count")
         return self._on(sliced("skip", self._producer, count, None), "skip", count)
 
     def with_min_len(self, length: int) -> "ParIter[T, M]":
@@ -254,8 +252,7 @@ class ParIter[T, M = Blocking]:
 
         Hardly ever needed: for functions that are much faster on a run of items.
         """
-        if length < 1:
-            raise ValueError(f"length must be at least 1, not {length!r}")
+        check_index(length, 1, "length")
         steps = (self._steps, "with_min_len", length)
         options = length, self._options[1]
         return ParIter(self._producer, self._runner, steps, options)

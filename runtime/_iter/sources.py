@@ -31,7 +31,10 @@ def producer_of(data: Any) -> Producer:
     list first; an iterator, such as an open file, is pulled from in order.
     """
     if type(data) in _SEQUENCES:  # the usual case, for a short way
-        return Indexed(data)
+        try:
+            return Indexed(data)
+        except OverflowError:  # a range that is longer than `len` can say
+            return Bridge(iter(data))
     if hasattr(data, "__array_interface__") and getattr(data, "ndim", 0) > 0:
         return Slices(data)
     if isinstance(data, Iterator):

@@ -52,6 +52,7 @@ def open_sync_pool(
         raise NotOnWorkerError(
             "runtime.open_sync_pool()",
             "async with runtime.open_worker_pool() as pool: ...",
+            place="outside of Trio, since it blocks its thread",
         )
     if worker_count is None:
         worker_count = available_cores()

@@ -21,6 +21,8 @@ def worker_local[T](factory: Callable[[], T]) -> "WorkerLocal[T]":
     Args:
       factory: Called on a worker, the first time that worker asks for its value.
     """
+    if not callable(factory):
+        raise TypeError(f"worker_local() takes a function, not {factory!r}")
     return WorkerLocal(factory)
 
 

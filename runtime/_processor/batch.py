@@ -152,12 +152,12 @@ class RequestBatch(_core.Job):
             return better
         return error
 
-    def _take_in(self, crossed: Crossed) -> Exception | None:
+    def _take_in(self, crossed: Crossed) -> BaseException | None:
         """Take in what was done elsewhere; return the error if that fails."""
         self.note(crossed.times, crossed.elapsed_ns, crossed.worker_index)
         try:
             self.outcomes = decoded(crossed.data)
-        except Exception as error:  # a response that cannot be loaded here
+        except BaseException as error:  # a response that cannot be loaded here
             return error
         return None
 

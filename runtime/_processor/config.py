@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
-from .._frontend.options import OnCancel, check_choice, check_count
+from .._frontend.options import (
+    OnCancel,
+    check_choice,
+    check_count,
+    check_least,
+    check_seconds,
+)
 
 __all__ = ("Backpressure", "ParallelConfig", "RetryPolicy")
 
@@ -42,10 +48,11 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
         check_count(self.attempts, 1, "attempts")
-        _check_least(self.delay, 0, "delay")
-        _check_least(self.backoff, 1, "backoff")
-        _check_least(self.max_delay, 0, "max_delay")
-        if not 0 <= self.jitter <= 1:
+        check_least(self.delay, 0, "delay")
+        check_least(self.backoff, 1, "backoff")
+        check_least(self.max_delay, 0, "max_delay")
+        check_least(self.jitter, 0, "jitter")
+        if self.jitter > 1:
             raise ValueError(f"jitter must be between 0 and 1, not {self.jitter!r}")
 
     def delay_before(self, attempt: int, random: Random) -> float:
@@ -129,20 +136,12 @@ class ParallelConfig:
         check_count(self.max_pending_tasks, 1, "max_pending_tasks")
         if self.max_batch_bytes is not None:
             check_count(self.max_batch_bytes, 1, "max_batch_bytes")
-        _check_least(self.batch_delay, 0, "batch_delay")
-        _check_least(self.ageing, 0, "ageing")
-        _check_positive(self.target_batch_time, "target_batch_time")
-        _check_positive(self.timeout, "timeout")
+        check_least(self.batch_delay, 0, "batch_delay")
+        check_least(self.ageing, 0, "ageing")
+        if self.target_batch_time is not None:
+            check_seconds(self.target_batch_time, "target_batch_time")
+        if self.timeout is not None:
+            check_seconds(self.timeout, "timeout")
         modes = ("wait", "refuse", "drop_oldest")
         check_choice(self.backpressure, modes, "backpressure")
         check_choice(self.on_timeout, ("wait", "abandon", "interrupt"), "on_timeout")
-
-
-def _check_least(value: float, least: float, name: str) -> None:
-    if not value >= least:
-        raise ValueError(f"{name} must be at least {least}, not {value!r}")
-
-
-def _check_positive(value: float | None, name: str) -> None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{name} must be a number of seconds, not {value!r}")

@@ -4,7 +4,9 @@ import array
 import collections
 import functools
 import gc
+import importlib
 import os
+import re
 import select
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 
 import runtime
 from runtime._backends.encoding import LARGE, dumps, dumps_whole, loads
-from runtime._backends.errors import describe, rebuild
+from runtime._backends.errors import ADVICE, describe, rebuild
 
 pytestmark = pytest.mark.usefixtures("interpreters")
 
@@ -157,9 +159,10 @@ def local_function():
         (functools.partial(jobs.add, lambda: 0), (), r"fn\.args\[0\] cannot cross"),
         (jobs.same, ({"k": [1, lambda: 0]},), r"args\[0\]\['k'\]\[1\] cannot cross"),
         (jobs.same, (sys.stdout,), r"args\[0\] cannot cross"),
+        (jobs.same, (sys,), r"args\[0\] cannot cross .*module 'sys'"),
         (jobs.same, (memoryview(b"abcd")[::2],), "contiguous"),
     ],
-    ids=["lambda", "local", "partial", "nested", "file", "strided"],
+    ids=["lambda", "local", "partial", "nested", "file", "module", "strided"],
 )
 async def test_what_cannot_cross_is_named(single, fn, args, message):
     with pytest.raises(runtime.CrossingError, match=message):
@@ -262,6 +265,40 @@ async def test_a_worker_gets_a_fresh_interpreter_after_so_many_jobs():
         assert pool.statistics().jobs_completed == 7
 
 
+EXITS = [
+    (jobs.make_what_exits_when_loaded, 1, 4),
+    (jobs.make_what_exits_when_sent, 1, 3),
+    (jobs.identity, jobs.ExitsWhenLoaded(), 4),
+    (jobs.identity, jobs.ExitsWhenSent(), 3),
+]
+
+
+@pytest.mark.parametrize(("job", "argument", "code"), EXITS)
+async def test_a_pickle_that_exits_is_its_callers_error_only(
+    single, job, argument, code
+):
+    with pytest.raises(SystemExit) as info:
+        await single.spawn_cpu_work(job, argument)
+    assert info.value.code == code
+    with pytest.raises(BaseExceptionGroup) as group:
+        await single.spawn_parallel_batch([argument], job)
+    assert [type(error) for error in group.value.exceptions] == [SystemExit]
+    with pytest.raises(BaseExceptionGroup) as group:
+        async with single.map(job, [argument]) as results:
+            async for _ in results:
+                pass
+    assert [type(error) for error in group.value.exceptions] == [SystemExit]
+    assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
+
+
+@pytest.mark.parametrize(("job", "argument", "_"), EXITS)
+async def test_a_pickle_that_exits_is_its_requests_outcome(single, job, argument, _):
+    async with runtime.ParallelProcessor(job, pool=single) as processor:
+        (answer,) = await processor.execute_parallel_batch([argument])
+        assert type(answer.error) is SystemExit
+    assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
+
+
 async def test_a_worker_that_breaks_now_and_then_goes_on(single):
     for _ in range(5):  # more often than a worker may in a row
         assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
@@ -288,11 +325,35 @@ async def test_misuse_max_jobs_of_threads():
 
 
 async def test_a_worker_that_never_starts_takes_the_pool_down():
-    with pytest.raises(runtime.BrokenWorkerError, match="not today"):
+    with pytest.raises(runtime.BrokenWorkerError, match="not today") as info:
         async with runtime.open_worker_pool(
             1, backend="interpreters", initializer=jobs.fail_to_start
         ) as pool:
             await pool.spawn_cpu_work(jobs.add, 1, 1)
+    assert "in fail_to_start" in str(info.value)  # where it failed
+
+
+@pytest.mark.parametrize(
+    ("initializer", "argument", "named"),
+    [(lambda _: 1, 1, "initializer"), (print, lambda: 1, r"initargs\[0\]")],
+)
+async def test_an_initializer_that_cannot_cross_is_named(initializer, argument, named):
+    with pytest.raises(runtime.CrossingError, match=f"^{named} cannot cross"):
+        async with runtime.open_worker_pool(
+            1, backend="interpreters", initializer=initializer, initargs=(argument,)
+        ):
+            pass
+
+
+async def test_a_module_that_refuses_interpreters_comes_with_the_way_out(single):
+    with pytest.raises(ImportError) as info:
+        await single.spawn_cpu_work(importlib.import_module, "faulthandler")
+    assert info.value.__notes__ == [ADVICE]
+    with pytest.raises(runtime.BrokenWorkerError, match=re.escape(ADVICE)):
+        async with runtime.open_worker_pool(
+            1, backend="interpreters", preload=["faulthandler"]
+        ):
+            await trio.sleep_forever()
 
 
 SCRIPT = """

@@ -36,6 +36,13 @@ def test_misuse_exits_2(run_cli, arguments):
     assert done.stderr.startswith("usage: ")
 
 
+def test_misuse_says_what_is_wrong_in_the_users_words(run_cli):
+    done = run_cli("map", "m:f", "--workers", "many")
+    assert done.stderr.endswith("argument --workers: 'many' is not a whole number\n")
+    done = run_cli("map")
+    assert done.stderr.endswith("are required: MODULE:CALLABLE\n")
+
+
 def test_backend_that_is_not_there_is_one_line_and_2(run_cli):
     reason = run_cli("doctor").stdout
     if "backend interpreters  available" in reason:

@@ -64,16 +64,6 @@ def test_public_member_of_a_class_is_in_the_reference(name):
     assert members - documented() == set()
 
 
-def test_error_that_is_said_not_to_be_raised_yet_is_raised_nowhere():
-    section = (REFERENCE / "errors.md").read_text().partition("## Not raised yet")[2]
-    names = re.findall(r"autoexception:: runtime\.(\w+)", section)
-    assert names
-    for module in Path(runtime.__file__).parent.rglob("*.py"):
-        code = module.read_text()
-        raised = [name for name in names if f"raise {name}" in code]
-        assert not raised, module
-
-
 def test_reference_names_nothing_that_is_not_there():
     for name in documented():
         value: object = runtime

@@ -131,6 +131,12 @@ async def test_misuse_priority_is_refused_and_the_pool_goes_on(pool):
     assert await pool.spawn_cpu_work(jobs.divide, 1, 1) == 1
 
 
+async def test_misuse_limiter_is_refused_and_the_pool_goes_on(pool):
+    with pytest.raises(TypeError, match=r"limiter must be a trio.*, not 7"):
+        await pool.spawn_cpu_work(jobs.divide, 1, 1, limiter=7)
+    assert await pool.spawn_cpu_work(jobs.divide, 1, 1) == 1
+
+
 # Checkpoints
 
 

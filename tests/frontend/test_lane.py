@@ -123,3 +123,25 @@ async def test_lane_block_cancelled_cancels_its_tasks(open_pool):
             await trio.sleep_forever()
     assert scope.cancelled_caught
     assert cancelled == ["running"]
+
+
+@pytest.mark.parametrize("way", ["spawn", "spawn_nowait"])
+async def test_misuse_spawn_of_no_function_is_refused_and_the_pool_goes_on(pool, way):
+    async def task():
+        pass
+
+    for wrong, message in [(3, "not 3"), (task(), r"spawn\w*\(async_fn, \*args\)")]:
+        with pytest.raises(TypeError, match=f"{way} needs an async .*{message}"):
+            waited = getattr(pool, way)(wrong)
+            await waited
+    assert await pool.spawn_cpu_work(int, "1") == 1
+
+
+async def test_misuse_spawn_of_a_sync_function_says_what_to_write(open_pool):
+    with pytest.raises(ExceptionGroup) as info:
+        async with open_pool(1) as pool:
+            await pool.spawn(int, "7")
+    (error,) = info.value.exceptions
+    assert isinstance(error, TypeError)
+    assert "int returned 7" in str(error)
+    assert "await pool.spawn_cpu_work(int, ...)" in str(error)

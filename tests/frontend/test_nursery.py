@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 import trio
 import trio.testing
@@ -71,3 +73,29 @@ async def test_nursery_waits_for_its_children():
     async with open_nursery() as nursery:
         nursery.start_soon(child)
     assert ended == [True]
+
+
+def test_nursery_ctrl_c_while_it_waits_for_a_child_leaves_as_it_is():
+    @trio.lowlevel.enable_ki_protection
+    async def child():
+        await trio.testing.wait_all_tasks_blocked()
+        signal.raise_signal(signal.SIGINT)  # Trio hands it to the main task
+        await trio.sleep_forever()
+
+    async def main():
+        async with open_nursery() as nursery:
+            nursery.start_soon(child)
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+
+
+async def test_nursery_ctrl_c_and_another_error_leave_in_a_group():
+    with pytest.raises(BaseExceptionGroup) as info:
+        async with open_nursery() as nursery:
+            nursery.start_soon(fail, KeyboardInterrupt())
+            nursery.start_soon(fail, KeyError())
+    assert {type(error) for error in info.value.exceptions} == {
+        KeyboardInterrupt,
+        KeyError,
+    }

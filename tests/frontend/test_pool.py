@@ -34,6 +34,10 @@ async def test_pool_default_size_is_the_cores_this_process_may_use(open_pool):
             "backend must be one of 'auto', 'threads'",
         ),
         ({"backend": "threads", "initializer": print}, ValueError, "initializer"),
+        ({"initializer": 3}, TypeError, "initializer must be a function, not 3"),
+        ({"preload": "json"}, TypeError, "preload must be a list of names, not 'json'"),
+        ({"preload": [3]}, TypeError, "preload must be a list of names, not "),
+        ({"preload": 3}, TypeError, "preload must be a list of names, not 3"),
     ],
 )
 async def test_misuse_open_worker_pool_says_what_is_wrong(arguments, kind, message):

@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -54,3 +55,25 @@ async def test_pool_block_is_left_protected(open_pool, monkeypatch):
         assert [result async for result in results] == [1]
         assert not trio.lowlevel.currently_ki_protected()
     assert seen == [True] * 4  # shutdown drains twice
+
+
+async def test_misuse_without_async_with_says_what_to_write(pool):
+    with pytest.raises(TypeError, match="write instead: async with"):
+        await runtime.open_worker_pool()
+    with pytest.raises(TypeError, match="write instead: async with"):
+        async for _ in pool.map(int, "1"):
+            pass
+    with pytest.raises(TypeError, match="write instead: async with"):  # noqa: SIM117
+        with runtime.open_worker_pool():
+            pass
+
+
+def test_misuse_under_another_loop_says_what_to_do():
+    async def open_a_pool():
+        async with runtime.open_worker_pool():
+            pass
+
+    with pytest.raises(RuntimeError, match=r"a pool needs Trio.*trio\.run"):
+        asyncio.run(open_a_pool())
+    with pytest.raises(RuntimeError, match=r"spawn_cpu_work\(\) needs Trio"):
+        asyncio.run(runtime.spawn_cpu_work(int))

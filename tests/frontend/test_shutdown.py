@@ -376,9 +376,9 @@ async def test_shutdown_cancelled_can_be_called_again(single, gate):
     assert (await single.shutdown()).still_running == ()
 
 
-@pytest.mark.parametrize("grace", [-1, math.nan])
+@pytest.mark.parametrize("grace", [-1, math.nan, "5", None])
 async def test_misuse_shutdown_grace(pool, grace):
-    with pytest.raises(ValueError, match="grace must be a number of seconds, not"):
+    with pytest.raises((ValueError, TypeError), match="grace must be a"):
         await pool.shutdown(grace)
 
 

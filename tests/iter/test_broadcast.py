@@ -92,3 +92,8 @@ async def test_pool_broadcast_is_the_async_twin():
 async def test_broadcast_on_a_trio_thread_says_what_to_write():
     with pytest.raises(runtime.NotOnWorkerError, match=r"await pool\.broadcast\(fn\)$"):
         runtime.broadcast(index)
+
+
+def test_misuse_broadcast_of_no_function(sync_pool):
+    with pytest.raises(TypeError, match=r"broadcast\(\) takes a function, not 3"):
+        runtime.broadcast(3)

@@ -503,6 +503,26 @@ def test_misuse_is_refused_before_anything_runs(misuse):
         misuse(runtime.par_iter([1]))
 
 
+@pytest.mark.parametrize(
+    ("adaptor", "name"),
+    [
+        ("chunks", "size"),
+        ("take", "count"),
+        ("skip", "count"),
+        ("with_min_len", "length"),
+    ],
+)
+@pytest.mark.parametrize("wrong", ["x", 1.5, None])
+def test_misuse_number_is_named(adaptor, name, wrong):
+    with pytest.raises(TypeError, match=f"{name} must be an int, not "):
+        getattr(runtime.par_iter([1]), adaptor)(wrong)
+
+
+def test_range_that_is_longer_than_its_len_can_say(sync_pool):
+    assert runtime.par_iter(range(10**30)).take(3).collect() == [0, 1, 2]
+    assert runtime.par_iter(range(10**30)).any(lambda n: n > 1000)
+
+
 def test_chain_repr_is_what_was_written():
     chain = runtime.par_iter([1]).map(wrap).take(3)
     assert repr(chain) == "<runtime.par_iter(...).map(wrap).take(3)>"

@@ -67,7 +67,7 @@ def test_misuse_worker_count(count):
 
 async def test_sync_pool_in_trio_says_what_to_write():
     with (
-        pytest.raises(runtime.NotOnWorkerError, match="open_worker_pool"),
+        pytest.raises(runtime.NotOnWorkerError, match="works only outside of Trio"),
         runtime.open_sync_pool(1),
     ):
         pass

@@ -44,3 +44,8 @@ def test_worker_local_factory_that_fails_is_called_again(pair):
 def test_worker_local_outside_of_a_job_is_refused():
     with pytest.raises(runtime.NotOnWorkerError, match=r"get\(\)"):
         runtime.worker_local(list).get()
+
+
+def test_misuse_worker_local_of_no_function():
+    with pytest.raises(TypeError, match=r"worker_local\(\) takes a function, not 3"):
+        runtime.worker_local(3)

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 import types
 
 import pytest
@@ -53,6 +55,17 @@ def test_homes_list_what_they_give(sources):
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in MODULES])
 def test_public_object_prints_under_its_public_name(name):
     assert getattr(runtime, name).__module__ == "runtime"
+
+
+def test_errors_print_under_their_public_names_before_anyone_asks_for_them():
+    code = (
+        "from runtime import _errors\n"
+        "print({getattr(_errors, name).__module__ for name in _errors.__all__})"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+    )
+    assert said.stdout == "{'runtime'}\n", said.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -19,6 +19,8 @@ import runtime
         {"target_batch_time": 0},
         {"ageing": -0.1},
         {"timeout": 0},
+        {"timeout": "5"},
+        {"batch_delay": "5"},
         {"backpressure": "grow"},
         {"on_timeout": "kill"},
     ],
@@ -36,12 +38,13 @@ def test_misuse_option_is_named(wrong):
         {"delay": -1},
         {"backoff": 0.5},
         {"jitter": 2},
+        {"jitter": "little"},
         {"max_delay": -1},
     ],
 )
 def test_misuse_retry_option_is_named(wrong):
     (name,) = wrong
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises((ValueError, TypeError), match=name):
         runtime.RetryPolicy(**wrong)
 
 
