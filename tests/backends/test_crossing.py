@@ -5,6 +5,7 @@ import collections
 import functools
 import gc
 import os
+import pickle
 import select
 import subprocess
 import sys
@@ -104,6 +105,43 @@ async def test_a_view_keeps_its_shape(single):
         24,
     )
     assert (await single.spawn_cpu_work(jobs.describe_view, memoryview(b"ab")))[2]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        memoryview(array.array("d")),
+        memoryview(array.array("d", [1.0]))[:0],
+        memoryview(b""),
+    ],
+    ids=["no memory", "slice", "bytes"],
+)
+def test_an_empty_view_keeps_its_format(view):
+    data, buffers = dumps(view)
+    for other in (loads(data, buffers), loads(dumps_whole(view))):
+        assert (other.format, other.shape) == (view.format, view.shape)
+
+
+def test_a_view_in_another_order_is_refused():
+    """Its memory alone does not say where each of its items is."""
+    testbuffer = pytest.importorskip("_testbuffer")
+    columns = testbuffer.ndarray(
+        list(range(6)), shape=[2, 3], format="B", flags=testbuffer.ND_FORTRAN
+    )
+    view = memoryview(columns)
+    assert view.tolist() == [[0, 2, 4], [1, 3, 5]]
+    for send in (dumps, dumps_whole):
+        with pytest.raises(pickle.PicklingError, match="C-contiguous"):
+            send(view)
+
+
+@pytest.mark.parametrize("form", [">i", "<d"])
+def test_a_view_that_could_not_be_made_again_is_refused_here(form):
+    testbuffer = pytest.importorskip("_testbuffer")
+    view = memoryview(testbuffer.ndarray([1, 2], shape=[2], format=form))
+    for send in (dumps, dumps_whole):
+        with pytest.raises(pickle.PicklingError, match="format"):
+            send(view)
 
 
 async def test_a_view_as_a_result_is_a_copy(single):
