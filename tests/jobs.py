@@ -2,6 +2,7 @@
 
 import contextvars
 import random
+import signal
 import sys
 import threading
 import time
@@ -839,3 +840,32 @@ def end_crew():
         raise RuntimeError("a bug")
 
     crew.Runner.finish = broken
+
+
+class RaisesWhenSent:
+    """Raises where it is encoded."""
+
+    def __init__(self, make_trouble):
+        self.make_trouble = make_trouble
+
+    def __reduce__(self):
+        self.make_trouble()
+        return (int, ())
+
+
+class RaisesWhenTaken:
+    """Raises where it is decoded."""
+
+    def __init__(self, make_trouble):
+        self.make_trouble = make_trouble
+
+    def __reduce__(self):
+        return (self.make_trouble, ())
+
+
+def return_trouble(make_trouble):
+    return RaisesWhenTaken(make_trouble)
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)

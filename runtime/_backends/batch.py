@@ -177,7 +177,7 @@ def _load(frames: tuple[object, ...]) -> object:
     """Return what a worker sent; what cannot be loaded is an error."""
     try:
         return loads(frames[0], frames[1:])
-    except Exception as error:
+    except BaseException as error:  # as an item's own would be
         return error
 
 

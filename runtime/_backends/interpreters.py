@@ -151,7 +151,7 @@ class InterpreterRegistry:
         """Hand a job to the workers; what cannot cross becomes its error."""
         try:
             copied, lent, stop = _encoded(job)  # CROSS-6 encode
-        except Exception as error:
+        except BaseException as error:  # of the user's __reduce__, be it SystemExit
             job.complete(outcome.Error(error))
             job.leave()
             return
@@ -338,7 +338,7 @@ def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
         return outcome.Value(None)  # withdrawn: nobody will see it
     try:
         value = loads(frames[0], frames[1:])
-    except Exception as error:
+    except BaseException as error:  # as a job's own would be; the other news still come
         return outcome.Error(error)
     if answer == answers.ERROR:
         return outcome.Error(cast("BaseException", value))

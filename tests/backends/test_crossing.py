@@ -368,3 +368,58 @@ def test_functions_of_the_script_run(arguments, tmp_path):
         cwd=tmp_path,
     )
     assert done.stdout == "42\n", done.stderr
+
+
+async def test_what_a_pickle_raises_at_home_is_the_outcome_of_its_job(single):
+    """Be it no `Exception`: the others' news are in the same hands."""
+    with trio.fail_after(TIMEOUT):
+        with pytest.raises(SystemExit):
+            await single.spawn_cpu_work(jobs.same, jobs.RaisesWhenSent(sys.exit))
+        first = await single.submit(jobs.return_trouble, sys.exit)
+        second = await single.submit(jobs.add, 1, 1)
+        with pytest.raises(SystemExit):
+            await first.wait()
+        assert await second.wait() == 2
+        with pytest.RaisesGroup(SystemExit):
+            await single.spawn_parallel_batch([sys.exit], jobs.return_trouble)
+        with pytest.RaisesGroup(SystemExit):
+            items = [1, jobs.RaisesWhenSent(sys.exit)]
+            await single.spawn_parallel_batch(items, jobs.same)
+
+
+async def submit_from_interrupted(pool):
+    pool.submit_nowait(jobs.same, jobs.RaisesWhenSent(jobs.press_ctrl_c))
+
+
+async def map_interrupted(pool):
+    items = [jobs.RaisesWhenSent(jobs.press_ctrl_c)]
+    async with pool.map(jobs.same, items) as results:
+        async for _ in results:
+            pass
+
+
+async def take_interrupted(pool):
+    jobs_out = [pool.submit_nowait(jobs.return_trouble, jobs.press_ctrl_c)]
+    jobs_out += [pool.submit_nowait(jobs.add, 1, 1) for _ in range(10)]
+    for job in jobs_out:
+        await job.wait()
+
+
+@pytest.mark.parametrize(
+    "use", [submit_from_interrupted, map_interrupted, take_interrupted]
+)
+def test_ctrl_c_comes_when_a_job_is_sent_or_taken_and_loses_none(use):
+    """Else the block waited for one that nobody knows of any more."""
+
+    async def main():
+        async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+            await pool.spawn_cpu_work(jobs.add, 1, 1)
+            await use(pool)
+            await trio.sleep_forever()
+
+    with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)) as caught:
+        trio.run(main)
+    error = caught.value
+    while isinstance(error, BaseExceptionGroup):
+        (error,) = error.exceptions
+    assert isinstance(error, KeyboardInterrupt)
