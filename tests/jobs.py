@@ -2,6 +2,7 @@
 
 import contextvars
 import random
+import signal
 import sys
 import threading
 import time
@@ -841,21 +842,26 @@ def end_crew():
     crew.Runner.finish = broken
 
 
-class ExitsWhenSent:
-    def __reduce__(self):
-        sys.exit(3)
+class RaisesWhenSent:
+    """Raises where it is encoded."""
 
-
-class ExitsWhenLoaded:
-    """Ends the program when it is loaded: a pickle may call anything."""
+    def __init__(self, make_trouble):
+        self.make_trouble = make_trouble
 
     def __reduce__(self):
-        return sys.exit, (4,)
+        self.make_trouble()
+        return (int, ())
 
 
-def make_what_exits_when_loaded(*_):
-    return ExitsWhenLoaded()
+class RaisesWhenTaken:
+    """Raises where it is decoded."""
+
+    def __init__(self, make_trouble):
+        self.make_trouble = make_trouble
+
+    def __reduce__(self):
+        return (self.make_trouble, ())
 
 
-def make_what_exits_when_sent(*_):
-    return ExitsWhenSent()
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)

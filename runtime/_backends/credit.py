@@ -163,6 +163,8 @@ class CreditQueues:
 
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
+        if not self._finalizer.alive:
+            return []  # closed: the bell's number may be another's by now
         if self._ear.hears():
             # ORDER: the bell first; silenced after the answers were taken, it would
             # swallow the ring of one that came in between.
@@ -199,7 +201,11 @@ class CreditQueues:
         self._memory.view[cells.HUSHED] = self._num_hushed > 0
         # ORDER: last. The mailbox has a lock: what is put after this look is put by
         # somebody who sees that the bell has to ring.
-        if not self._num_hushed and (self._news or count_items(self._answers)):
+        if (
+            not self._num_hushed
+            and self._finalizer.alive
+            and (self._news or count_items(self._answers))
+        ):
             ring(self._bell)
 
     def stop(self) -> None:
@@ -384,7 +390,7 @@ class CreditQueues:
     ) -> None:
         """Pass on what a job asks for."""
         piece = seat.away.get(at) or seat.pieces[at]
-        question = CreditQuestion(seat, number, frames)
+        question = CreditQuestion(self, seat, number, frames)
         self._news.append(
             (
                 piece.work.id,

@@ -61,11 +61,17 @@ class Replies:
         self._end: int | None = None  # guarded by: self._lock; the answer to all
 
     def open(self) -> int:
-        """Return the number of a question, which `wait` must follow."""
+        """Return the number of a question, which `wait` or `forget` must follow."""
         number = next(self._numbers)
         with self._lock:
             self._waiters[number] = _Waiter()
         return number
+
+    def forget(self, number: int) -> None:
+        """Expect no reply after all: the question could not be sent."""
+        with self._lock:
+            del self._waiters[number]
+            self._let_another_lead()
 
     def wait(self, number: int) -> "Reply":
         """Wait for the reply to a question."""

@@ -245,8 +245,13 @@ class CreditWorker:
     ) -> tuple[int, tuple[object, ...]]:
         """Send copies of frames home and wait for the reply; from any thread."""
         assert isinstance(job, CreditJob)
+        copies = _copies(frames)
         number = self._replies.open()
-        self._post(cells.ASKED, self._index, job.at, number, _copies(frames))
+        try:
+            self._post(cells.ASKED, self._index, job.at, number, copies)
+        except BaseException:  # no memory, say; it must not be the next to lead
+            self._replies.forget(number)
+            raise
         return self._replies.wait(number)
 
     def hang_up(self) -> None:

@@ -56,15 +56,29 @@ def _reduce_large(large: _Large) -> Reduced:
 
 
 def _reduce_view(view: memoryview) -> Reduced:
-    if not view.contiguous:
-        raise PicklingError("a memoryview has to be contiguous to cross")
+    if not view.c_contiguous:
+        raise PicklingError("a memoryview has to be C-contiguous to cross")
     if view.format == "B" and view.ndim == 1:
         return memoryview, (PickleBuffer(view),)
+    if view.shape == (0,):
+        return _rebuild_empty_view, (view.format, view.itemsize)
+    try:
+        _rebuild_view(view, view.format, view.shape)  # here, where it can be named
+    except (TypeError, ValueError) as error:
+        raise PicklingError(
+            f"a memoryview of format {view.format!r} and shape {view.shape} cannot be "
+            f"made again: {error}"
+        ) from error
     return _rebuild_view, (PickleBuffer(view), view.format, view.shape)
 
 
 def _rebuild_view(buffer: "Any", form: "Any", shape: tuple[int, ...]) -> object:
     return memoryview(buffer).cast("B").cast(form, shape)
+
+
+def _rebuild_empty_view(form: "Any", item_size: int) -> object:
+    # Nothing can be cast that has no items.
+    return memoryview(bytes(item_size)).cast(form)[:0]
 
 
 def _reduce_array(numbers: "array[int]") -> Reduced:

@@ -174,9 +174,14 @@ class CreditQuestion:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_number", "_seat", "frames")
+    __slots__ = ("_home", "_number", "_seat", "frames")
 
-    def __init__(self, seat: Seat, number: int, frames: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, home: object, seat: Seat, number: int, frames: tuple[bytes, ...]
+    ) -> None:
+        # Else the end of a straggler, the last to keep the queues, could close them,
+        # in its thread, in the middle of a reply.
+        self._home = home  # immutable
         self._seat = seat  # immutable
         self._number = number  # owner; 0 once it is answered
         self.frames = frames  # immutable

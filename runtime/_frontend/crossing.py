@@ -146,6 +146,7 @@ class _TrioRegistry(InterpreterRegistry):
             self._on_failure(error)
             self._pump_scope.cancel()
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C would lose the news that was taken
     async def _pump(self) -> None:
         with self._pump_scope:
             while not self.is_stopping:  # it may be so before this task begins

@@ -225,6 +225,7 @@ class MapStream[T, R](AsyncIterator[R]):
 
     # Blocks on their way
 
+    @trio.lowlevel.enable_ki_protection  # what is counted as sent has to come back
     def _send(self) -> None:
         """Send open items, as long as the workers should have more."""
         while (

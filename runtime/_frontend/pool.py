@@ -214,6 +214,7 @@ class WorkerPool:
             await self._intake.places.wait_taken()
         return self._submit(fn, args, on_cancel, priority, name, holds_place=True)
 
+    @trio.lowlevel.enable_ki_protection
     def submit_nowait[*Ts, R](
         self,
         fn: Callable[[*Ts], R],

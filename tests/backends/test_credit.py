@@ -9,7 +9,7 @@ import weakref
 import pytest
 from helpers import TIMEOUT
 
-from runtime._backends import answers, bell, cells, credit, seats
+from runtime._backends import answers, bell, cells, credit, credit_worker, seats
 from runtime._core.job import DONE, QUEUED, RUNNING, WITHDRAWN
 
 pytest.importorskip("_interpqueues")
@@ -571,6 +571,59 @@ def test_several_that_ask_get_their_own_replies(pool):
         thread.join(TIMEOUT)
     assert replies == {i: [(answers.VALUE, (b"%d" % i,))] for i in range(5)}
     assert not pool.workers[0]._replies._is_led
+
+
+def test_a_question_that_cannot_be_sent_is_in_nobodys_way(pool, monkeypatch):
+    """Who leaves with a reply lets the next one lead, and this one never would."""
+    pool.call()
+    worker = pool.workers[0]
+    job = worker.next()
+
+    def fail(mailbox, item):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(credit_worker, "put_item", fail)
+        with pytest.raises(MemoryError):
+            worker.ask(job, (b"?",))
+    assert not worker._replies._waiters
+    worker.finish(answers.VALUE, ())
+    assert len(pool.queues.drain()) == 1
+
+
+def test_closed_queues_leave_their_descriptors_alone(kind_of_bell):
+    """The numbers are given to others, who wait for what is read there."""
+    reads, writes = os.pipe()
+    os.set_blocking(reads, False)
+    pool = Pool()
+    number = pool.queues.fileno()
+    pool.queues.hush(True)
+    pool.queues.close()
+    os.dup2(reads, number)
+    try:
+        os.write(writes, bytes(8))
+        assert pool.queues.drain() == []
+        pool.queues.hush(False)
+        assert os.read(number, 8) == bytes(8)
+    finally:
+        for each in (number, reads, writes):
+            os.close(each)
+
+
+def test_a_question_keeps_the_queues_open():
+    """A straggler's end would close them in its thread, in the middle of a reply."""
+    pool = Pool()
+    pool.call()
+    ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
+    ((*_, (question,), _, _, _, _, _),) = wait_news(pool.queues)
+    pool.workers[0].hang_up()
+    alive = weakref.ref(pool.queues)
+    del pool
+    gc.collect()
+    assert alive() is not None
+    del question
+    gc.collect()
+    assert alive() is None
 
 
 @pytest.mark.parametrize("end", ["dropped", "stop", "hang up"])

@@ -356,7 +356,7 @@ async def test_race_cancel_vs_run_ends_in_one_of_two_ways(calls, open_pool):
         # The empty entry of the last one may still be on its way out.
         await wait_until(lambda: pool.statistics().in_flight == 0)
         now = pool.statistics()
-    # Cancelled between the claim and the call, in an interpreter: failed, and never ran.
+    # Cancelled between claim and call, in an interpreter: failed, and never ran.
     assert now.jobs_completed + now.jobs_failed + now.jobs_withdrawn == 300
     assert now.jobs_completed == len(list(calls))
 
