@@ -221,6 +221,7 @@ class InterpreterRegistry:
         if isinstance(job, EncodableJob):
             job.take(answer, frames, start, result)
         if not is_last:
+            job.pushed_ns = sync.clock_ns()  # what is left of it has begun anew
             return
         del self._out[work_id]
         self.unwatch(job, self._handles.pop(job))

@@ -56,21 +56,24 @@ def watch_for_stuck_jobs(
 
 async def _watch(intake: Intake, limit: float, scope: trio.CancelScope) -> None:
     """Look again and again, and report each job once."""
-    # By worker and job, which is named without being kept alive: since when.
+    # By job, which is named without being kept alive, and not by its worker: in an
+    # interpreter a job that waited may come back elsewhere. Since when.
     since: dict[tuple[int, int], float] = {}
+    seen: set[tuple[int, int]] = set()
     reported: set[tuple[int, int]] = set()
     with scope:
         while True:
             now = trio.current_time()
             running = {
-                (index, job.pushed_ns): job
-                for index, job in intake.registry.running_jobs().items()
+                (id(job), job.pushed_ns): job
+                for job in intake.registry.running_jobs().values()
             }
-            since = {key: since.get(key, now) for key in running}
-            reported &= running.keys()
-            late = [key for key in since if now - since[key] >= limit]
-            for key in late:
-                if key not in reported:
+            # RACE: what changes its place just now may be missed, but not twice.
+            since = {key: since.get(key, now) for key in seen | running.keys()}
+            seen = set(running)
+            reported &= since.keys()
+            for key in seen - reported:
+                if now - since[key] >= limit:
                     reported.add(key)
                     await _report(intake, running[key], now - since[key])
             running.clear()  # else what a job leaves behind lives until the next look

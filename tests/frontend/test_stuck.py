@@ -1,14 +1,17 @@
 """Jobs that run longer than ``stuck_after``. The clock is the test's."""
 
 import logging
+from functools import partial
 
 import jobs
 import pytest
 import trio
 import trio.testing
+from gates import Gate
 from helpers import wait_until
 
 import runtime
+from runtime._backends.interpreters import InterpreterRegistry
 from runtime._frontend import stuck
 
 HOUR = 3600.0
@@ -73,6 +76,57 @@ async def test_job_that_waits_is_reported_without_a_stack(
     (report,) = reports()
     in_c = "it is inside one call into C, or waits"
     assert report.endswith(in_c if backend == "threads" else ELSEWHERE)
+
+
+async def test_job_that_begins_to_wait_keeps_its_clock(
+    mock_clock, reports, impatient, make_gate, open_pool
+):
+    """In an interpreter it changes its place: it runs at the seat, waits beside it."""
+    runs, waits = make_gate(), make_gate()
+    async with open_pool(1, stuck_after=HOUR) as pool:
+        job = await pool.submit(jobs.in_turn, runs.hold, partial(jobs.block, waits))
+        for gate in (runs, waits):
+            await gate.wait_entered()
+            for _ in range(3):
+                await pass_time(mock_clock, HOUR / 4)
+            gate.open()
+        await job.wait()
+    assert len(reports()) == 1
+
+
+async def test_job_that_a_look_misses_keeps_its_clock(
+    mock_clock, reports, impatient, gate, open_pool, monkeypatch
+):
+    """It changes its place in an interpreter while it is looked for."""
+    look = InterpreterRegistry.running_jobs
+    looks = iter(range(100))
+    monkeypatch.setattr(
+        InterpreterRegistry,
+        "running_jobs",
+        lambda registry: {} if next(looks) % 2 else look(registry),
+    )
+    async with open_pool(1, stuck_after=HOUR) as pool:
+        job = await pool.submit(gate.hold)
+        await gate.wait_entered()
+        for _ in range(6):
+            await pass_time(mock_clock, HOUR / 4)
+        await pass_time(mock_clock, HOUR)
+        gate.open()
+        await job.wait()
+    assert len(reports()) == 1
+
+
+async def test_long_batch_of_quick_items_is_not_reported(
+    mock_clock, reports, make_gate, open_pool
+):
+    gates = [make_gate() for _ in range(6)]
+    async with open_pool(1, stuck_after=HOUR) as pool, trio.open_nursery() as nursery:
+        nursery.start_soon(pool.spawn_parallel_batch, gates, Gate.hold)
+        for gate in gates:
+            await gate.wait_entered()
+            await pass_time(mock_clock, HOUR / 4)
+            gate.open()
+    assert reports() == []
 
 
 async def test_jobs_that_are_quick_are_not_reported(mock_clock, reports, open_pool):
