@@ -38,7 +38,7 @@ class Memory:
         view[at] = cells.SENT
         view[at + cells.STOPPED] = is_stopped
         view[at + cells.INTERRUPTED] = is_interrupted
-        view[at + cells.MET] = False
+        view[at + cells.MET] = view[at + cells.SOUGHT] = False
         return at
 
     def give_back(self, at: int) -> None:
@@ -157,6 +157,11 @@ class SentWork:
         self.is_interrupted = True
         for at in self.pieces:
             self.memory.view[at + cells.INTERRUPTED] = 1
+
+    def seek_pieces(self, is_sought: bool) -> None:
+        """Mark what runs of it as sought, or not any more; under the lock."""
+        for at in self.pieces:
+            self.memory.view[at + cells.SOUGHT] = is_sought
 
     def note_met(self) -> None:
         """Note that an interrupt was raised in it."""
