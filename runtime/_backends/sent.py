@@ -38,7 +38,7 @@ class Memory:
         view[at] = cells.SENT
         view[at + cells.STOPPED] = is_stopped
         view[at + cells.INTERRUPTED] = is_interrupted
-        view[at + cells.MET] = view[at + cells.SOUGHT] = False
+        view[at + cells.MET] = False
         return at
 
     def give_back(self, at: int) -> None:
@@ -77,6 +77,7 @@ class SentWork:
         "copied",
         "id",
         "is_interrupted",
+        "is_sought",
         "is_stopped",
         "lane",
         "last_phase",
@@ -116,6 +117,7 @@ class SentWork:
         self.last_phase = QUEUED  # guarded by: home
         self.is_stopped = False  # guarded by: home; never cleared
         self.is_interrupted = False  # guarded by: home; never cleared
+        self.is_sought = False  # guarded by: home
         self.was_met_before = False  # guarded by: home; in a piece that has ended
         self.pushed_ns = sync.clock_ns()  # guarded by: home; of the next piece
 
@@ -160,6 +162,7 @@ class SentWork:
 
     def seek_pieces(self, is_sought: bool) -> None:
         """Mark what runs of it as sought, or not any more; under the lock."""
+        self.is_sought = is_sought
         for at in self.pieces:
             self.memory.view[at + cells.SOUGHT] = is_sought
 
@@ -187,6 +190,7 @@ class SentWork:
         at = self.memory.take(
             is_stopped=self.is_stopped, is_interrupted=self.is_interrupted
         )
+        self.memory.view[at + cells.SOUGHT] = self.is_sought
         piece = self.pieces[at] = Piece(self, at, start, stop)
         if self.is_range:
             self.pushed_ns = sync.clock_ns()

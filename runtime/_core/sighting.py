@@ -79,7 +79,7 @@ class Sighting(Probe):
 def seek(job: Job, on_seen: Callable[[Stack], object]) -> Iterator[None]:
     """Have ``on_seen(stack)`` called in the job's thread if it is met in the block."""
     done: list[bool] = []
-    sighting = Sighting(job, bases=_BASES, is_over=done.__len__, on_seen=on_seen)
+    sighting = Sighting(job, bases=_BASES, is_over=lambda: bool(done), on_seen=on_seen)
     add(sighting)
     try:
         yield
