@@ -563,6 +563,22 @@ def watch_the_watch(gate):
     assert watch._worker.is_in_place.wait(30)
 
 
+kept = None
+
+
+def keep_job():
+    """Keep the worker's end of the queues, and this job."""
+    global kept
+    crew = sys.modules["runtime._backends.crew"]
+    kept = crew.runner_of_job("", "").crew.worker, crew.current_job()
+
+
+def show_late(stack):
+    """Send home a stack of the job that was kept; return the reply."""
+    worker, job = kept
+    return worker.ask(job, sys.modules["runtime._backends.stacks"].encode_stack(stack))
+
+
 def finish(calls):
     """Run Python code in a finalizer after the call has returned."""
 

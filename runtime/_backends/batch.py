@@ -85,8 +85,8 @@ class EncodedBatch:
         items, context, size = self._items, self._context, self._frame_items
         assert items is not None and context is not None
         try:
-            may_interrupt = getattr(self._token, "may_interrupt", False)
-            call = self._call, encode_variables(context), may_interrupt
+            is_watched = getattr(self._token, "is_watched", False)
+            call = self._call, encode_variables(context), is_watched
             frames = [dumps_whole(call)]
         except Exception as error:
             raise blame.cannot_cross(self._call, "fn", error) from error

@@ -1,6 +1,6 @@
 """The memory that home shares with workers, and the messages between them.
 
-For each job that was sent there is a *cell* of four bytes; the first cell has flags of
+For each job that was sent there is a *cell* of five bytes; the first cell has flags of
 home for all workers. After the cells come two bytes for each worker, with the number of
 its jobs that wait for something outside the pool. Every byte is stored as a whole, and
 nobody waits for one.
@@ -33,6 +33,7 @@ __all__ = (
     "SENT",
     "SHARED",
     "SIZE",
+    "SOUGHT",
     "STOPPED",
     "WAITING",
     "WAKE",
@@ -46,17 +47,19 @@ type SeatHandle = tuple[int, Bell, Bell, int, Bell]
 # The memory, the mailbox of answers and home's bell, the permits to wait, the workers.
 type Handle = tuple[memoryview, int, Bell, Bell, tuple[SeatHandle, ...]]
 
-SIZE = 4
+SIZE = 5
 # How many jobs can be at workers at once, less one. Arbitrary.
 CELL_COUNT = 16 * 1024
 # What the first byte of a cell says; RUNNING is that of _core/job.py.
 SENT = 0
 RUNNING = 1
 AWAY = 2  # it runs, but not at the worker's seat
-# Which byte of a cell: it is to stop, to be interrupted, an interrupt was raised in it.
+# Which byte of a cell: it is to stop, to be interrupted, an interrupt was raised in it,
+# it is to show its stack.
 STOPPED = 1
 INTERRUPTED = 2
 MET = 3
+SOUGHT = 4
 
 # In the first cell: entries wait in home's queue; a worker has nothing to do; home
 # looks by itself for a while, and no bell need ring.

@@ -164,10 +164,10 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
             return answers.CANCELLED, ()
         buffers = job.frames(1)
         call = _decode(job.frame(0), buffers)  # CROSS-2 decode
-        fn, args, variables, may_interrupt = call
+        fn, args, variables, is_watched = call
         del buffers, call
         context = context_of(variables)
-        if may_interrupt:
+        if is_watched:
             value = interrupting.run(runner.crew.worker, job, context, fn, *args)
         else:
             value = context.run(fn, *args)  # CROSS-3 run
@@ -191,10 +191,10 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
     results: list[object] = []
     error: BaseException | None = None
     try:
-        call, variables, may_interrupt = _decode(job.frame(0), ())
+        call, variables, is_watched = _decode(job.frame(0), ())
         context = context_of(variables)
         run: Callable[..., object] = context.run
-        if may_interrupt:
+        if is_watched:
             run = partial(interrupting.run, worker, job, context)
         position, leaf_frames = job.start, 1
         while position < job.stop and not job.is_stopped:

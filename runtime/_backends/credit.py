@@ -161,6 +161,14 @@ class CreditQueues:
             for seat in self._seats:
                 seat.ring_alarm()
 
+    def seek(self, job: EncodedJob, is_sought: bool, /) -> None:
+        """Have what runs of a job's work show its stack, or not any more."""
+        assert isinstance(job, SentWork)
+        with self._lock:
+            job.seek_pieces(is_sought)
+            for seat in self._seats if is_sought else ():
+                seat.ring_alarm()
+
     def drain(self) -> list[News]:
         """Return the news of what has left the queues."""
         if not self._finalizer.alive:
@@ -389,8 +397,10 @@ class CreditQueues:
         self, seat: Seat, at: int, number: int, frames: tuple[bytes, ...]
     ) -> None:
         """Pass on what a job asks for."""
-        piece = seat.away.get(at) or seat.pieces[at]
         question = CreditQuestion(self, seat, number, frames)
+        piece = seat.away.get(at) or seat.pieces.get(at)
+        if piece is None:  # a stack, and the job has ended; that it goes is a reply
+            return
         self._news.append(
             (
                 piece.work.id,

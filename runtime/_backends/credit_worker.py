@@ -70,6 +70,12 @@ class CreditJob:
         return memory[at + cells.INTERRUPTED] != 0
 
     @property
+    def is_sought(self) -> bool:
+        """Whether it is to show its stack."""
+        memory, at = self._cell
+        return memory[at + cells.SOUGHT] != 0
+
+    @property
     def was_met(self) -> bool:
         """Whether an interrupt was raised in it."""
         memory, at = self._cell
@@ -97,7 +103,7 @@ class CreditJob:
         """Let go of the frames and of the cell, which home uses again."""
         # The watch may still look at the flags, but not at another job's.
         memory, at = self._cell
-        copy = bytearray((0, memory[at + 1], memory[at + 2], memory[at + 3]))
+        copy = bytearray(memory[at + i] for i in range(cells.SIZE))
         self._cell = memoryview(copy), 0
         self._frames = ()
 

@@ -8,16 +8,22 @@ is in CROSSING.md.
     CROSS-7  inject, and remember the job by a number
     CROSS-8  take the news: decode the answer, let the job leave
 
-Layer: backends, main side. Imports: `runtime._core`, `encoding`, `errors`, `host`.
+    WATCH-1  have a job show where it is
+    WATCH-5  take its stack
+
+Layer: backends, main side. Imports: `runtime._core`, `encoding`, `errors`, `host`,
+`stacks`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import cast
 
 import outcome
 
 from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, core, sync
+from .._core.sighting import Stack
 from .._errors import BrokenWorkerError, JobCancelled
 from .._util import is_gil_enabled
 from . import answers, blame, farewell
@@ -25,6 +31,7 @@ from .encoding import dumps, lend_large, loads
 from .errors import ADVICE, REFUSAL
 from .host import Host, Plan
 from .main_module import main_name
+from .stacks import decode_stack
 from .transport import Counters, EncodedJob, HomeQueues, News, Question
 from .variables import encode_variables
 
@@ -106,6 +113,8 @@ class InterpreterRegistry:
         self._ids = count(1)  # owner
         self._out: dict[int, Job] = {}  # owner: by id, until they left
         self._handles: dict[Job, EncodedJob] = {}  # owner: the same jobs
+        # Who wants to know where a job is.
+        self._seekers: dict[Job, Callable[[Stack], object]] = {}  # owner
         self._hosts = [
             Host(
                 plan,
@@ -193,6 +202,21 @@ class InterpreterRegistry:
             self._queues.interrupt(handle)  # CROSS-9 ask
         return found
 
+    @contextmanager
+    def seek(self, job: Job, on_seen: Callable[[Stack], object]) -> Iterator[None]:
+        """Have ``on_seen(stack)`` called when the job shows its stack in the block."""
+        handle = self._handles.get(job)
+        if handle is None:  # it has just left
+            yield
+            return
+        self._seekers[job] = on_seen
+        self._queues.seek(handle, True)  # WATCH-1 seek
+        try:
+            yield
+        finally:
+            del self._seekers[job]
+            self._queues.seek(handle, False)
+
     def phase_of(self, job: Job) -> int:
         """Return where a job is."""
         handle = self._handles.get(job)
@@ -209,10 +233,10 @@ class InterpreterRegistry:
 
     def _take(self, news: News) -> None:
         work_id, answer, frames, start, _, is_last, worker_index, _ = news
-        job = self._out[work_id]
         if answer == answers.ASKED:
-            self.answer(job, cast("Question", frames[0]))  # ASK-4 news
+            self._take_question(work_id, cast("Question", frames[0]))
             return
+        job = self._out[work_id]
         if answer == answers.BROKEN:
             result: outcome.Maybe[object] = outcome.Error(self._broken(worker_index))
         elif isinstance(job, EncodableJob):
@@ -222,11 +246,22 @@ class InterpreterRegistry:
         if isinstance(job, EncodableJob):
             job.take(answer, frames, start, result)
         if not is_last:
+            job.pushed_ns = sync.clock_ns()  # what is left of it has begun anew
             return
         del self._out[work_id]
         self.unwatch(job, self._handles.pop(job))
         job.complete(result)
         job.leave()
+
+    def _take_question(self, work_id: int, question: Question) -> None:
+        stack = decode_stack(question.frames)
+        if stack is None:
+            self.answer(self._out[work_id], question)  # ASK-4 news
+            return
+        question.reply(answers.NONE, ())
+        job = self._out.get(work_id)  # None: it has ended meanwhile
+        if job is not None and job in self._seekers:
+            self._seekers[job](stack)  # WATCH-5 seen
 
     def _broken(self, worker_index: int) -> BrokenWorkerError:
         return BrokenWorkerError(
@@ -324,8 +359,8 @@ def _encoded(job: Job) -> tuple[tuple[object, ...], tuple[memoryview, ...], int]
     fn, args, context = job.fn, job.args, job.context
     assert fn is not None and args is not None and context is not None
     try:
-        may_interrupt = getattr(job.token, "may_interrupt", False)
-        call = fn, lend_large(args), encode_variables(context), may_interrupt
+        is_watched = getattr(job.token, "is_watched", False)
+        call = fn, lend_large(args), encode_variables(context), is_watched
         data, buffers = dumps(call)
     except Exception as error:
         raise blame.call_cannot_cross(fn, args, error) from error

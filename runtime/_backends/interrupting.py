@@ -1,18 +1,24 @@
-"""Interrupt a job inside a worker's interpreter, from inside.
+"""Interrupt a job inside a worker's interpreter, or see where it is, from inside.
 
 No other interpreter can raise anything in this one. So a thread in here, the *watch*,
 waits for the alarm that home rings, and registers an interrupt with this
 interpreter's own probe (``runtime/_core/INTERRUPT.md``). Home has set the token before:
 what begins after that ends by itself, and only what runs has to be reached.
 
-The watch begins with the first job that may be interrupted. With it come the modules
-of the core, which no other job needs.
+The watch begins with the first job that is watched: it may be interrupted, or its pool
+reports jobs that are stuck. With it come the modules of the core, which no other job
+needs.
 
     CROSS-9   home: set the token, ask for the interrupt, ring every worker's alarm
     CROSS-10  watch: wake up; if what runs is to be interrupted, register a probe
     CROSS-11  worker: say what runs, then look whether the alarm came too early
 
-Layer: backends, worker side. Imports: `native_parts`; `runtime._core`, once needed.
+    WATCH-2  watch: wake up; if what runs is sought, register a sighting
+    WATCH-3  worker: between two instructions, write down the stack, ring the alarm
+    WATCH-4  watch: send it home
+
+Layer: backends, worker side. Imports: `native_parts`, `stacks`; `runtime._core`, once
+needed.
 """
 
 import sys
@@ -20,6 +26,7 @@ from _thread import RLock, get_ident
 
 from .._errors import JobCancelled
 from .native_parts import set_time_slice
+from .stacks import encode_stack
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from contextvars import Context
     from typing import Any, NoReturn
 
+    from .._core.sighting import Stack
     from .transport import EncodedJob, QueueEnd
 
 __all__ = ("end_watch", "raise_cancelled", "run", "uninterruptible")
@@ -46,7 +54,7 @@ _watch: "_Watch | None" = None
 class _Running:
     """What runs, as a probe sees a job."""
 
-    __slots__ = ("handle", "is_asked", "outcome", "phase", "token")
+    __slots__ = ("handle", "is_asked", "is_sought", "outcome", "phase", "token")
 
     def __init__(self, handle: "EncodedJob") -> None:
         self.handle = handle  # immutable
@@ -54,6 +62,7 @@ class _Running:
         self.outcome = None  # immutable: where there is one, nothing runs any more
         self.token = object()  # immutable
         self.is_asked = False  # guarded by: the watch's lock
+        self.is_sought = False  # owner: the watch
 
     def is_over(self) -> bool:
         return self.phase != RUNNING
@@ -83,10 +92,14 @@ class _Watch:
     def __init__(self, worker: "QueueEnd") -> None:
         # Here, and not when there is an interrupt: beside a job that keeps the GIL an
         # import takes seconds.
-        from .._core import interrupt, probe, safe_points, sync  # noqa: F401
+        from .._core import interrupt, probe, safe_points, sighting, sync  # noqa: F401
 
         self.interrupt: Any = interrupt  # immutable: the module
-        # By thread: those inside a job that may be interrupted.
+        self._add = probe.add  # immutable
+        self._sighting: Any = sighting.Sighting  # immutable
+        # What is to be sent home.
+        self._stacks: list[tuple[_Running, Stack]] = []  # atomic: append, pop
+        # By thread: those inside a job that is watched.
         self.threads: dict[int, _Thread] = {}  # atomic: one thread per key
         self._worker = worker  # immutable
         self._is_over = False  # atomic: a single store; never cleared
@@ -124,8 +137,34 @@ class _Watch:
             self._worker.wait_alarm()
             # RACE: it may not run yet, then CROSS-11 rings again, or not any more.
             for thread in list(self.threads.values()):
-                if thread.running.handle.is_interrupted:
-                    self.register(thread.running)
+                running = thread.running
+                if running.handle.is_interrupted:
+                    self.register(running)
+                if running.handle.is_sought and not running.is_sought:
+                    self._seek(running)
+            while self._stacks:
+                self._send(*self._stacks.pop())
+
+    def _seek(self, running: _Running) -> None:
+        """Have a job write down its stack, once, as long as it is sought."""
+        running.is_sought = True
+
+        def note(stack: "Stack") -> None:
+            self._stacks.append((running, stack))  # WATCH-3 stack
+            self._worker.ring_alarm()
+
+        sighting = self._sighting(
+            running,
+            bases=(run.__code__,),
+            is_over=lambda: not running.handle.is_sought,
+            on_seen=note,
+        )
+        self._add(sighting)  # WATCH-2 register
+
+    def _send(self, running: _Running, stack: "Stack") -> None:
+        # RACE: it may end now; home knows what to do with the stack of no job.
+        if not running.is_over():
+            self._worker.ask(running.handle, encode_stack(stack))  # WATCH-4 send
 
 
 def run(
@@ -135,14 +174,15 @@ def run(
     call: "Callable[..., object]",
     *args: object,
 ) -> object:
-    """Return ``context.run(call, *args)``, which may be interrupted."""
+    """Return ``context.run(call, *args)``, which is watched."""
     global _watch
     if _watch is None:
         _watch = _Watch(worker)
     running = _Running(handle)
     thread = _Thread(_watch, running)
     _watch.threads[thread.index] = thread
-    if handle.is_interrupted:  # CROSS-11 the alarm came too early
+    # CROSS-11 the alarm came too early
+    if handle.is_interrupted or handle.is_sought:
         worker.ring_alarm()
     try:
         return context.run(call, *args)

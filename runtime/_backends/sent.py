@@ -77,6 +77,7 @@ class SentWork:
         "copied",
         "id",
         "is_interrupted",
+        "is_sought",
         "is_stopped",
         "lane",
         "last_phase",
@@ -116,6 +117,7 @@ class SentWork:
         self.last_phase = QUEUED  # guarded by: home
         self.is_stopped = False  # guarded by: home; never cleared
         self.is_interrupted = False  # guarded by: home; never cleared
+        self.is_sought = False  # guarded by: home
         self.was_met_before = False  # guarded by: home; in a piece that has ended
         self.pushed_ns = sync.clock_ns()  # guarded by: home; of the next piece
 
@@ -158,6 +160,12 @@ class SentWork:
         for at in self.pieces:
             self.memory.view[at + cells.INTERRUPTED] = 1
 
+    def seek_pieces(self, is_sought: bool) -> None:
+        """Mark what runs of it as sought, or not any more; under the lock."""
+        self.is_sought = is_sought
+        for at in self.pieces:
+            self.memory.view[at + cells.SOUGHT] = is_sought
+
     def note_met(self) -> None:
         """Note that an interrupt was raised in it."""
         self.was_met_before = True
@@ -182,6 +190,7 @@ class SentWork:
         at = self.memory.take(
             is_stopped=self.is_stopped, is_interrupted=self.is_interrupted
         )
+        self.memory.view[at + cells.SOUGHT] = self.is_sought
         piece = self.pieces[at] = Piece(self, at, start, stop)
         if self.is_range:
             self.pushed_ns = sync.clock_ns()

@@ -71,6 +71,11 @@ class EncodedJob(Protocol):
         raise NotImplementedError
 
     @property
+    def is_sought(self) -> bool:
+        """Whether what runs of the piece of work is to show its stack."""
+        raise NotImplementedError
+
+    @property
     def was_met(self) -> bool:
         """Whether an interrupt was raised in it."""
         raise NotImplementedError
@@ -176,7 +181,7 @@ class QueueEnd(Protocol):
         """Take such work next."""
 
     def wait_alarm(self) -> None:
-        """Wait until work that may run here is to be interrupted; any one thread."""
+        """Wait until work that may run here is interrupted or sought; one thread."""
 
     def ring_alarm(self) -> None:
         """End a `wait_alarm`; from any thread."""
@@ -208,6 +213,9 @@ class HomeQueues(Protocol):
 
     def interrupt(self, job: EncodedJob, /) -> None:
         """Have what runs of a job's work interrupted; its token is set already."""
+
+    def seek(self, job: EncodedJob, is_sought: bool, /) -> None:
+        """Have what runs of a job's work show its stack, or not any more."""
 
     def hush(self, is_hushed: bool, /) -> None:
         """Say whether the home looks by itself for a while, so that no bell need ring.

@@ -38,6 +38,9 @@ clock_ns = time.perf_counter_ns
 yield_core = os.sched_yield
 pause = time.sleep
 
+# What the stack of a thread begins with, apart from the standard library's own frames.
+THREAD_BASE = threading.Thread.run.__code__
+
 
 def start_thread(target: Callable[[], None], name: str) -> Thread:
     """Start ``target()`` in a new daemon thread and return the thread.

@@ -19,7 +19,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from operator import attrgetter
 from types import NoneType
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .._core import Batch, Job, Registry, current_worker
+from .._core.sighting import Stack, seek
 from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosedError
 from . import forking
 from .bound import Bound
@@ -73,6 +74,7 @@ class Intake:
         "hush",
         "interrupt_elsewhere",
         "is_closing",
+        "is_watched",
         "lane",
         "look",
         "make_batch",
@@ -81,6 +83,7 @@ class Intake:
         "places",
         "port",
         "registry",
+        "seek",
         "verdicts",
         "work",
     )
@@ -111,6 +114,9 @@ class Intake:
         self.interrupt_elsewhere = getattr(  # immutable
             self.registry, "interrupt", _nothing_elsewhere
         )
+        self.seek: Callable[
+            [Job, Callable[[Stack], object]], AbstractContextManager[None]
+        ] = getattr(self.registry, "seek", seek)  # immutable
         # Takes what has come home, where nobody else does so at once.
         self.look: Callable[[], None] = getattr(  # immutable
             self.registry, "look", _nothing
@@ -144,6 +150,8 @@ class Intake:
         ]()  # owner: how settled work ended
         self._unretrieved: dict[Work, BaseException] = {}  # owner: jobs' errors
         self.is_closing: bool = False  # owner
+        # Whether stuck jobs are reported.
+        self.is_watched: bool = False  # owner: set before there is work
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
         self._has_left = False  # owner: the block is over

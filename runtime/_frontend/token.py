@@ -71,6 +71,11 @@ class WorkToken(CancelToken):
         # Tasks that wait for the work and are not its host (`waits`).
         self.waiters: tuple[trio.lowlevel.Task, ...] = ()  # owner: the Trio thread
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether its jobs may be interrupted, or reported as stuck."""
+        return self.may_interrupt or self.intake.is_watched
+
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
         """Become, inside another interpreter, the token of the job that runs there."""
         return token_inside, ()

@@ -253,6 +253,12 @@ encoded_job_get_is_interrupted(PyObject *op, void *Py_UNUSED(closure))
 }
 
 static PyObject *
+encoded_job_get_is_sought(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(atomic_load(&job_of(op)->work->is_sought));
+}
+
+static PyObject *
 encoded_job_get_was_met(PyObject *op, void *Py_UNUSED(closure))
 {
     return PyBool_FromLong(atomic_load(&job_of(op)->work->was_met));
@@ -277,6 +283,8 @@ static PyGetSetDef encoded_job_getset[] = {
     {"is_stopped", encoded_job_get_is_stopped, NULL, PyDoc_STR("The token."), NULL},
     {"is_interrupted", encoded_job_get_is_interrupted, NULL,
      PyDoc_STR("Whether what runs of the piece of work is to be interrupted."), NULL},
+    {"is_sought", encoded_job_get_is_sought, NULL,
+     PyDoc_STR("Whether what runs of the piece of work is to show its stack."), NULL},
     {"was_met", encoded_job_get_was_met, NULL,
      PyDoc_STR("Whether an interrupt was raised in it."), NULL},
     {0},

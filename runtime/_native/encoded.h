@@ -38,6 +38,7 @@ typedef struct {
     _Atomic uint32_t refs;
     _Atomic bool is_stopped;   /* atomic: the token; once set it stays set */
     _Atomic bool is_interrupted; /* atomic: to be broken off; once set it stays set */
+    _Atomic bool is_sought;    /* atomic: its jobs are to show their stacks */
     _Atomic bool was_met;      /* atomic: an interrupt was raised; stays set */
     _Atomic uint32_t open_jobs; /* atomic: raised by whoever cuts, before the push;
                                    lowered by the outbox's reader */
@@ -73,6 +74,7 @@ work_new(uint64_t id, parcel_t *parcel)
         atomic_init(&work->refs, 1);
         atomic_init(&work->is_stopped, false);
         atomic_init(&work->is_interrupted, false);
+        atomic_init(&work->is_sought, false);
         atomic_init(&work->was_met, false);
         atomic_init(&work->open_jobs, 0);
         work->id = id;

@@ -210,7 +210,27 @@ shared_queues_interrupt(PyObject *op, PyObject *handle)
     if (!Py_IS_TYPE(handle, state_of(Py_TYPE(op))->encoded_job_type)) {
         return PyErr_Format(PyExc_TypeError, "only an EncodedJob can be interrupted");
     }
-    shared_interrupt(shared_of(op), ((EncodedJobObject *)handle)->job);
+    /* The token is set before, so what begins now ends by itself. */
+    shared_mark(shared_of(op), &((EncodedJobObject *)handle)->job->work->is_interrupted);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+shared_queues_seek(PyObject *op, PyObject *args)
+{
+    PyObject *handle;
+    int is_sought;
+    if (!PyArg_ParseTuple(args, "O!p", state_of(Py_TYPE(op))->encoded_job_type, &handle,
+                          &is_sought)) {
+        return NULL;
+    }
+    work_t *work = ((EncodedJobObject *)handle)->job->work;
+    if (is_sought) {
+        shared_mark(shared_of(op), &work->is_sought);
+    }
+    else {
+        atomic_store(&work->is_sought, false);
+    }
     Py_RETURN_NONE;
 }
 
@@ -426,6 +446,9 @@ static PyMethodDef shared_queues_methods[] = {
      PyDoc_STR("Take a job back; True if it had not begun and now never will.")},
     {"interrupt", shared_queues_interrupt, METH_O,
      PyDoc_STR("Have what runs of a job's work interrupted, once its token is set.")},
+    {"seek", shared_queues_seek, METH_VARARGS,
+     PyDoc_STR("seek(job, is_sought)\n--\n\nHave what runs of a job's work show its "
+               "stack from now on,\nor not any more.")},
     {"drain", shared_queues_drain, METH_NOARGS,
      PyDoc_STR("Return the news of jobs that left the scheduler, the oldest first:\n"
                "(id, answer, frames, start, stop, is_last, worker_index, run_ns).\n"

@@ -240,12 +240,11 @@ shared_withdraw(shared_t *shared, encoded_t *job)
     return true;
 }
 
-/* Have what runs of a job's work interrupted. The token is set before, so what begins
- * now ends by itself. */
+/* Set a flag of some work, and have every worker's watch look at what runs there. */
 static inline void
-shared_interrupt(shared_t *shared, encoded_t *job)
+shared_mark(shared_t *shared, _Atomic bool *flag)
 {
-    atomic_store(&job->work->is_interrupted, true);
+    atomic_store(flag, true);
     for (uint32_t i = 0; i < shared->seat_count; i++) {
         parker_unpark(&shared->seats[i].alarm);
     }

@@ -463,6 +463,23 @@ def test_flags_reach_the_job_and_what_it_met_stays(pool):
     assert not other.was_met
 
 
+def test_who_is_sought_knows_it_until_it_is_found(pool):
+    work = pool.call()
+    job = pool.workers[0].next()
+    pool.queues.seek(work, True)
+    pool.workers[0].wait_alarm()  # it rings
+    assert job.is_sought
+    pool.queues.seek(work, False)
+    assert not job.is_sought
+    pool.queues.seek(work, True)
+    pool.workers[0].finish(answers.VALUE, ())
+    pool.queues.drain()
+    pool.call()
+    following = pool.workers[0].next()
+    assert following.at == job.at  # the same cell
+    assert (job.is_sought, following.is_sought) == (True, False)
+
+
 def test_flags_set_before_it_is_sent_go_with_it():
     queues = CreditQueues(1)
     work = queues.inject(1, (b"call",), (), 0, 1, 1)
@@ -646,6 +663,19 @@ def test_who_asks_is_answered_in_any_case(pool, end):
     if end != "dropped":  # and so it stays
         ask_in_thread(pool.workers[0], job, b"?", replies).join(TIMEOUT)
         assert replies[3] == (expected, ())
+
+
+def test_who_asks_after_its_end_is_answered(pool):
+    pool.call()
+    job = pool.workers[0].next()
+    pool.workers[0].finish(answers.VALUE, ())
+    pool.queues.drain()
+    replies = []
+    thread = ask_in_thread(pool.workers[0], job, b"?", replies)
+    bell.Ear((pool.queues.fileno(),) * 2).wait()
+    assert pool.queues.drain() == []
+    thread.join(TIMEOUT)
+    assert replies == [(answers.NONE, ())]
 
 
 def test_a_reply_to_an_interpreter_before_is_nobodys(pool):
