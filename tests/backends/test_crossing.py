@@ -11,6 +11,7 @@ import select
 import subprocess
 import sys
 import weakref
+import zipfile
 
 import hypothesis
 import jobs
@@ -380,9 +381,17 @@ else:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["script.py"], ["-m", "script"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["script.py"], ["-m", "script"], ["folder"], ["-m", "folder"], ["archive.zip"]],
+    ids=" ".join,
+)
 def test_functions_of_the_script_run(arguments, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "__main__.py").write_text(SCRIPT)
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("__main__.py", SCRIPT)
     done = subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
@@ -391,3 +400,17 @@ def test_functions_of_the_script_run(arguments, tmp_path):
         cwd=tmp_path,
     )
     assert done.stdout == "42\n", done.stderr
+
+
+@pytest.mark.slow
+def test_functions_of_a_script_from_standard_input_are_said_to_be_lost(tmp_path):
+    done = subprocess.run(
+        [sys.executable],
+        input=SCRIPT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert "CrossingError: a worker's interpreter did not find" in done.stderr
+    assert "or read from standard input" in done.stderr
