@@ -381,6 +381,24 @@ else:
 
 
 @pytest.mark.slow
+def test_a_module_that_refuses_is_named_however_it_is_said(tmp_path):
+    (tmp_path / "wrapped.py").write_text(
+        "try:\n    import faulthandler\nexcept ImportError as error:\n"
+        "    raise ImportError('please read this') from error\n"
+    )
+    script = f"import wrapped\n{SCRIPT}"
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert "CrossingError: module 'faulthandler' cannot be imported" in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["script.py"], ["-m", "script"], ["folder"], ["-m", "folder"], ["archive.zip"]],
