@@ -97,9 +97,11 @@ def not_found(error: Exception) -> Exception:
 
 
 def _import_failed(error: ImportError) -> CrossingError | ImportError:
-    if REFUSAL not in _chain(error):
+    said, refusal, _ = _chain(error).partition(f" {REFUSAL}")
+    if not refusal:
         return error
-    name = error.name or "an extension module"
+    # A package's own error, NumPy's for one, names none; CPython says "module NAME".
+    name = said.rpartition("module ")[2]
     return CrossingError(
         f"module {name!r} cannot be imported by an interpreter of the pool: it does "
         f"not support subinterpreters; {WAY_OUT} for work that needs it"

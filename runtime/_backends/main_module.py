@@ -7,6 +7,7 @@ does, under another name, so that what follows ``if __name__ == "__main__"`` doe
 Layer: backends, both sides. Imports: nothing of ours.
 """
 
+import os
 import sys
 
 __all__ = ("INSIDE", "has_script", "install", "main_name")
@@ -18,10 +19,13 @@ def main_name() -> tuple[str, str] | None:
     """Return how the program's ``__main__`` can be run again; None if it cannot."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
-    if spec is not None:
+    if spec is not None and spec.name != "__main__":
         return "module", spec.name
     path = getattr(main, "__file__", None)
-    return None if path is None else ("path", path)
+    if path is None or path == "<stdin>":
+        return None
+    # Of a directory or an archive that was run it is the file in it.
+    return "path", path if spec is None else os.path.dirname(path)
 
 
 _program: tuple[str, str] | None = None  # owner: the worker

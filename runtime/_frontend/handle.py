@@ -64,13 +64,13 @@ class Job[R]:
         """Wait for the job inside another job; elsewhere use `wait`.
 
         The other job waits as in `runtime.from_worker.run`: a spare thread works in its
-        place, and it is woken if it is asked to stop.
+        place, and it is woken if it is asked to stop. Returns or raises what `wait`
+        does.
 
         Raises:
           NotOnWorkerError: called outside a job.
           DeadlockError: this job waits for the one that calls, or no spare thread is
             left.
-          What `wait` raises.
         """
         try:
             return ask("job.result()", self.wait, instead="await job.wait()")

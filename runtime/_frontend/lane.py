@@ -104,7 +104,7 @@ def _started(
     async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
 ) -> Awaitable[object]:
     """Call the function; say what to write if it is not an async one."""
-    awaitable = async_fn(*args)
+    awaitable: object = async_fn(*args)
     if not isawaitable(awaitable):
         name = callable_name(async_fn)
         raise TypeError(

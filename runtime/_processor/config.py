@@ -145,3 +145,9 @@ class ParallelConfig:
         modes = ("wait", "refuse", "drop_oldest")
         check_choice(self.backpressure, modes, "backpressure")
         check_choice(self.on_timeout, ("wait", "abandon", "interrupt"), "on_timeout")
+        for name in ("size_of", "cost_of"):
+            fn = getattr(self, name)
+            if fn is not None and not callable(fn):
+                raise TypeError(f"{name} must be a function, not {fn!r}")
+        if self.retry is not None and not isinstance(self.retry, RetryPolicy):
+            raise TypeError(f"retry must be a runtime.RetryPolicy, not {self.retry!r}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import outcome
 
-from .._frontend.options import Priority, check_priority
+from .._frontend.options import Priority, check_priority, check_seconds
 from .engine import Engine
 from .request import Receiver, Request
 
@@ -57,6 +57,8 @@ class RequestMaker:
         self._share = share
         self._priority = priority
         self._deadline = deadline
+        if timeout is not None:
+            check_seconds(timeout, "timeout")
         self._timeout = engine.config.timeout if timeout is None else timeout
         self._context = copy_context()
 
@@ -76,6 +78,7 @@ class RequestMaker:
             request.lane = priority(value)
             check_priority(request.lane)
         due = deadline(value) if callable(deadline) else deadline
+        _check_time(due)
         if due != math.inf:
             request.deadline = due
         self._engine.measure(request)
@@ -92,3 +95,9 @@ class RequestMaker:
             request.answer = outcome.Error(error)
         request.position = position
         return request
+
+
+def _check_time(due: object) -> None:
+    """Raise for what has no place among the deadlines of others."""
+    if not isinstance(due, int | float) or due != due:  # NaN has none either
+        raise TypeError(f"deadline must be a time of Trio's clock, not {due!r}")

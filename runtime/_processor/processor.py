@@ -129,6 +129,8 @@ class ParallelProcessor[T, R]:
         name: str | None = None,
     ) -> None:
         check_sync_callable(handler, "ParallelProcessor")
+        _check_kind(config, ParallelConfig, "config")
+        _check_kind(pool, WorkerPool, "pool")
         self._config = ParallelConfig() if config is None else config
         prefix = self._config.thread_name_prefix
         self._name = f"{prefix}-{next(_numbers)}" if name is None else name
@@ -471,3 +473,8 @@ class ParallelProcessor[T, R]:
             ),
             jobs_stolen=pool_statistics.jobs_stolen,
         )
+
+
+def _check_kind(value: object, kind: type, name: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} must be a runtime.{kind.__name__}, not {value!r}")

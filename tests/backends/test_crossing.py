@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 import weakref
+import zipfile
 
 import hypothesis
 import jobs
@@ -421,9 +422,35 @@ else:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["script.py"], ["-m", "script"]])
+def test_a_module_that_refuses_is_named_however_it_is_said(tmp_path):
+    (tmp_path / "wrapped.py").write_text(
+        "try:\n    import faulthandler\nexcept ImportError as error:\n"
+        "    raise ImportError('please read this') from error\n"
+    )
+    script = f"import wrapped\n{SCRIPT}"
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert "CrossingError: module 'faulthandler' cannot be imported" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [["script.py"], ["-m", "script"], ["folder"], ["-m", "folder"], ["archive.zip"]],
+    ids=" ".join,
+)
 def test_functions_of_the_script_run(arguments, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "__main__.py").write_text(SCRIPT)
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("__main__.py", SCRIPT)
     done = subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
@@ -470,3 +497,17 @@ def test_ctrl_c_comes_when_a_job_is_sent_or_taken_and_loses_none(use):
     while isinstance(error, BaseExceptionGroup):
         (error,) = error.exceptions
     assert isinstance(error, KeyboardInterrupt)
+
+
+@pytest.mark.slow
+def test_functions_of_a_script_from_standard_input_are_said_to_be_lost(tmp_path):
+    done = subprocess.run(
+        [sys.executable],
+        input=SCRIPT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert "CrossingError: a worker's interpreter did not find" in done.stderr
+    assert "or read from standard input" in done.stderr

@@ -23,6 +23,9 @@ import runtime
         {"batch_delay": "5"},
         {"backpressure": "grow"},
         {"on_timeout": "kill"},
+        {"size_of": 3},
+        {"cost_of": 3},
+        {"retry": 3},
     ],
 )
 def test_misuse_option_is_named(wrong):

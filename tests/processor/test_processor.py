@@ -2,6 +2,7 @@
 
 import contextvars
 import gc
+import math
 import weakref
 
 import outcome
@@ -306,3 +307,22 @@ async def test_handler_runs_on_workers_of_its_pool(pool, make):
     async with make(pool) as processor:
         worker = await processor.execute(runtime.lowlevel.current_worker)
     assert worker is not None
+
+
+@pytest.mark.parametrize("wrong", [{"config": 3}, {"config": {}}, {"pool": 3}])
+def test_misuse_config_and_pool_are_named(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(TypeError, match=rf"{name} must be a runtime\.\w+, not {value}"):
+        runtime.ParallelProcessor(int, **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"deadline": "x"}, {"deadline": math.nan}, {"timeout": "x"}]
+)
+async def test_misuse_time_of_a_request_harms_no_other(pool, make, wrong):
+    (name,) = wrong
+    async with make(pool) as processor:
+        with pytest.raises(TypeError, match=f"{name} must be a "):
+            await processor.execute(1, **wrong)
+        assert await processor.execute(1, deadline=trio.current_time() + 60) == 1
+        assert await processor.execute(2, timeout=60) == 2
