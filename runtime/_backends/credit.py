@@ -121,7 +121,10 @@ class CreditQueues:
                 self._refuse(work)
             else:
                 self._line.add(work)
-                self._send_all()
+                try:
+                    self._send_all()
+                except MemoryError:  # it is queued; the next drain tries again
+                    ring(self._bell)
         return work
 
     def withdraw(self, job: EncodedJob, /) -> bool:

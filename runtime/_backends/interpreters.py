@@ -159,16 +159,16 @@ class InterpreterRegistry:
 
     def inject(self, job: Job) -> None:
         """Hand a job to the workers; what cannot cross becomes its error."""
+        work_id = next(self._ids)
         try:
             copied, lent, stop = _encoded(job)  # CROSS-6 encode
-        except BaseException as error:  # an outcome, such as a pickle's SystemExit
+            job.pushed_ns = sync.clock_ns()
+            start = 1 if stop > 1 else 0
+            handle = self._queues.inject(work_id, copied, lent, start, stop, job.lane)
+        except BaseException as error:  # want of memory, or a pickle's SystemExit
             job.complete(outcome.Error(error))
             job.leave()
             return
-        work_id = next(self._ids)
-        job.pushed_ns = sync.clock_ns()
-        start = 1 if stop > 1 else 0
-        handle = self._queues.inject(work_id, copied, lent, start, stop, job.lane)
         self._out[work_id] = job  # CROSS-7 inject
         self._handles[job] = handle
         self.watch(job, handle)

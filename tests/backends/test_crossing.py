@@ -461,6 +461,29 @@ def test_functions_of_the_script_run(arguments, tmp_path):
     assert done.stdout == "42\n", done.stderr
 
 
+class NoMemory:
+    """Queues that take no job."""
+
+    def __init__(self, queues):
+        self.queues = queues
+
+    def inject(self, *_):
+        raise MemoryError
+
+    def __getattr__(self, name):
+        return getattr(self.queues, name)
+
+
+async def test_no_memory_for_a_job_is_its_outcome(single, monkeypatch):
+    """Else it was counted, and the block waited for it."""
+    registry = single._intake.registry
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_queues", NoMemory(registry._queues))
+        with trio.fail_after(TIMEOUT), pytest.raises(MemoryError):
+            await single.spawn_cpu_work(jobs.add, 1, 1)
+    assert await single.spawn_cpu_work(jobs.add, 1, 1) == 2
+
+
 async def submit_from_interrupted(pool):
     pool.submit_nowait(jobs.same, jobs.RaisesWhenSent(jobs.press_ctrl_c))
 

@@ -173,8 +173,8 @@ async def test_interrupt_of_an_endless_batch_item_stops_the_others(pool, gate, c
 
 async def test_unreached_job_is_counted_and_reported(pool, gate):
     """It is inside one call of C."""
-    job = pool.submit_nowait(gate.passes, 30.0, name="in C", on_cancel="interrupt")
-    await wait_until(lambda: pool.statistics().running == 1)
+    job = pool.submit_nowait(gate.hold_in_c, name="in C", on_cancel="interrupt")
+    await gate.wait_entered()
     assert pool.statistics().unreached == 0
     job.cancel()
     assert pool.statistics().unreached == 1
