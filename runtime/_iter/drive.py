@@ -23,7 +23,7 @@ Layer: iter. Imports: `runtime._core`, `bridge`, `producers`, `run`, `terminals`
 from typing import Any
 
 from .._core import Worker, current_worker, join
-from .._errors import JobCancelled
+from .._errors import JobCancelled, JobInterrupted
 from .bridge import run_bridge
 from .producers import Gauge, Producer
 from .run import SPLIT_NS, Progress, Run
@@ -66,7 +66,7 @@ def run_chain(
     total: Any = NOTHING
     try:
         total = terminal.step(total, producer.leaf(0, length, gauge), gauge)
-    except JobCancelled:
+    except (JobCancelled, JobInterrupted):
         raise
     except BaseException as error:  # an outcome, raised below
         run = Run(producer, terminal)
@@ -207,7 +207,7 @@ def _run_piece(piece: _Piece) -> Any:
             items = producer.leaf(piece.start, piece.stop, gauge)
             piece.total = terminal.step(piece.total, items, gauge)
             piece.learn(gauge)
-        except JobCancelled:
+        except (JobCancelled, JobInterrupted):
             run.cancel()
             break
         except BaseException as error:  # an outcome, raised at the chain's end

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from .._core import CancelToken, current_worker
-from .._errors import JobCancelled
+from .._errors import JobCancelled, JobInterrupted
 from .constants import settle_constants
 from .producers import Gauge, Producer
 from .terminals import NOTHING, Terminal
@@ -139,9 +139,11 @@ class Run:
             return left
         try:
             return self.terminal.combine(left, right)
+        except (JobCancelled, JobInterrupted):
+            self.cancel()
         except BaseException as error:  # an outcome like an item's
             self.fail(self.producer.length or 0, error)
-            return NOTHING
+        return NOTHING
 
 
 def _position(indexed_error: tuple[int, BaseException]) -> int:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker
-from .._errors import JobCancelled
+from .._errors import JobCancelled, JobInterrupted
 from .place import SIGNAL_STEP, current_sync_pool, not_on_worker
 
 __all__ = ("Scope", "scope")
@@ -180,7 +180,7 @@ class Scope:
         if not self._has_failed and not self._token.is_set:
             try:
                 context.run(fn, *args)
-            except JobCancelled:
+            except (JobCancelled, JobInterrupted):
                 self._has_failed = True
             except BaseException as error:  # an outcome, raised at the block's end
                 self._has_failed = True
