@@ -198,7 +198,7 @@ def outside_of_a_job(verb):
         try:
             verb()
         except runtime.NotOnWorkerError as error:
-            caught.append(error.function)
+            caught.append(str(error))
 
     thread = threading.Thread(target=body, daemon=False)
     thread.start()
