@@ -449,10 +449,6 @@ def import_all(names):
     return len(names)
 
 
-def join_here():
-    return runtime.join(nothing, nothing)
-
-
 def is_even(x):
     return x % 2 == 0
 

@@ -78,8 +78,8 @@ def set_up(setup: bytes) -> None:
     facade.spawn_cpu_work = _backends.refuse_inside  # type: ignore[attr-defined]
     asking.install(facade)
     facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
-    for name in ("broadcast", "join", "open_sync_pool", "par_iter", "scope"):
-        setattr(facade, name, _threads_only(f"runtime.{name}()"))
+    facade.broadcast = _refuse_broadcast  # type: ignore[attr-defined]
+    facade.open_sync_pool = _refuse_sync_pool  # type: ignore[attr-defined]
     main_name, preload, initializer = loads(setup)
     install(main_name)
     for name in preload:
@@ -272,16 +272,19 @@ class _CurrentToken:
 _token = _CurrentToken()
 
 
-def _threads_only(verb: str) -> "Callable[..., None]":
-    """Return what takes the place of a function that needs the pool's own memory."""
+def _refuse_broadcast(*_args: object, **_options: object) -> None:
+    raise RuntimeError(
+        "runtime.broadcast() works in threads only, since no job in an interpreter "
+        "reaches the other workers: prepare each with initializer= of "
+        "runtime.open_worker_pool(), or use a pool with backend='threads'"
+    )
 
-    def refuse(*_args: object, **_options: object) -> None:
-        raise RuntimeError(
-            f"{verb} works in threads only: give the job what it needs and use what it "
-            "returns, or use a pool with backend='threads'"
-        )
 
-    return refuse
+def _refuse_sync_pool(*_args: object, **_options: object) -> None:
+    raise RuntimeError(
+        "runtime.open_sync_pool() works in threads only: a job in an interpreter calls "
+        "join(), scope() and par_iter() without it, and they run in place"
+    )
 
 
 def current_token() -> _CurrentToken:

@@ -29,7 +29,7 @@ from .job import Job
 from .latch import Latch
 from .worker import Worker, current_worker
 
-__all__ = ("join",)
+__all__ = ("join", "split_halves")
 
 
 @overload
@@ -52,7 +52,7 @@ def join(*halves: Any) -> tuple[Any, Any]:
     Raises:
       NotOnWorkerError: called outside a job.
     """
-    first, first_args, second, second_args = _split(halves)
+    first, first_args, second, second_args = split_halves(halves)
     worker = current_worker()
     if worker is None:
         raise NotOnWorkerError(
@@ -72,7 +72,7 @@ def join(*halves: Any) -> tuple[Any, Any]:
     return _both(result, fork.outcome)
 
 
-def _split(
+def split_halves(
     halves: tuple[Any, ...],
 ) -> tuple[Any, tuple[Any, ...], Any, tuple[Any, ...]]:
     """Return both callables, each with the tuple of its arguments."""

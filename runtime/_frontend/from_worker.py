@@ -2,7 +2,8 @@
 
 A job that was started by `spawn_cpu_work` and is waited for runs its request in
 the waiting task. Every other job (a batch's, a map's, a submitted or abandoned
-one) gets a child task of the pool, so that two jobs cannot block each other.
+one) gets a child task of the pool, so that two jobs cannot block each other. So does
+what the other half of a job asks for while the waiting task runs a request.
 
     worker                                 Trio thread
     BACK-1  post the request               BACK-2  choose the task, run it there
@@ -128,7 +129,7 @@ class Request:
     def deliver(self) -> None:
         """Choose the task that runs the request."""
         host = self._token.host
-        if host is not None:
+        if host is not None and host.is_free():
             host.resume_for(self)  # BACK-2 choose
         else:
             self._token.intake.start_child(self)

@@ -38,7 +38,7 @@ class Waiting:
         self._task = None  # owner: the Trio thread
         # Set when a cancellation came but the work has to be waited for.
         self._raise_cancel = None  # owner: the Trio thread
-        # What the task is to run before it waits on for the answer.
+        # What the task runs, or is to run, before it waits on for the answer.
         self._request = None  # owner: the Trio thread
         # An answer that came while the task was not parked.
         self._early = None  # owner: the Trio thread
@@ -46,9 +46,9 @@ class Waiting:
     async def park(self) -> object:
         """Wait for the answer, running what the job asks for meanwhile."""
         while True:
-            request, self._request = self._request, None
-            if request is not None:
-                await request.run_in_this_task()
+            if self._request is not None:
+                await self._request.run_in_this_task()
+                self._request = None
                 continue
             if self._early is not None:
                 return self._early.unwrap()
@@ -81,6 +81,10 @@ class Waiting:
     def _cancelled(self) -> bool:
         """Ask the work to end; return whether the task may leave at once."""
         raise NotImplementedError
+
+    def is_free(self) -> bool:
+        """Return whether the task runs no request; two halves of a job may ask."""
+        return self._request is None
 
     def resume_for(self, request: "Request") -> None:
         """Have the waiting task run a request, now or when it comes to park."""

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from .._core import LEAF_NS, join
-from .._errors import JobCancelled
+from .._errors import JobCancelled, JobInterrupted
 from .producers import Bridge
 from .run import SPLIT_NS, Run
 from .terminals import NOTHING
@@ -68,7 +68,7 @@ class _Source:
             if not self._is_exhausted and not self._run.should_stop():
                 try:
                     block = self._bridge.pull(count)
-                except JobCancelled:
+                except (JobCancelled, JobInterrupted):
                     self._run.cancel()
                 except BaseException as error:  # an outcome like an item's
                     self._run.fail(self._position, error)
@@ -108,7 +108,7 @@ class _Puller:
         try:
             items = run.producer.leaf(start, start + len(block), gauge)
             return run.terminal.step(total, items, gauge)
-        except JobCancelled:
+        except (JobCancelled, JobInterrupted):
             run.cancel()
         except BaseException as error:  # an outcome, raised at the chain's end
             run.fail(gauge.current(), error)

@@ -17,14 +17,16 @@ The right half of a split goes on with the left one's total; if it was stolen, t
 totals are combined, left to right. So the answer's order is the input's. See
 PLUMBING.md.
 
-Layer: iter. Imports: `runtime._core`, `bridge`, `producers`, `run`, `terminals`.
+Layer: iter. Imports: `runtime._core`, `bridge`, `place`, `producers`, `run`,
+`terminals`.
 """
 
 from typing import Any
 
-from .._core import Worker, current_worker, join
-from .._errors import JobCancelled
+from .._core import Worker, join
+from .._errors import JobCancelled, JobInterrupted
 from .bridge import run_bridge
+from .place import worker_here
 from .producers import Gauge, Producer
 from .run import SPLIT_NS, Progress, Run
 from .terminals import NOTHING, Terminal
@@ -52,7 +54,7 @@ def run_chain(
     progress: Progress | None = None,
 ) -> Any:
     """Run a chain to its answer, beginning on the calling worker."""
-    worker = current_worker()
+    worker = worker_here()
     assert worker is not None
     length = producer.length
     few = FEW_PER_WORKER * worker.registry.worker_count
@@ -66,7 +68,7 @@ def run_chain(
     total: Any = NOTHING
     try:
         total = terminal.step(total, producer.leaf(0, length, gauge), gauge)
-    except JobCancelled:
+    except (JobCancelled, JobInterrupted):
         raise
     except BaseException as error:  # an outcome, raised below
         run = Run(producer, terminal)
@@ -192,7 +194,7 @@ class _Piece:
 def _run_piece(piece: _Piece) -> Any:
     """Work through a piece; return its total."""
     run = piece.run
-    worker = current_worker()
+    worker = worker_here()
     assert worker is not None
     gauge = piece.begin(worker)
     terminal, producer = run.terminal, run.producer
@@ -207,7 +209,7 @@ def _run_piece(piece: _Piece) -> Any:
             items = producer.leaf(piece.start, piece.stop, gauge)
             piece.total = terminal.step(piece.total, items, gauge)
             piece.learn(gauge)
-        except JobCancelled:
+        except (JobCancelled, JobInterrupted):
             run.cancel()
             break
         except BaseException as error:  # an outcome, raised at the chain's end

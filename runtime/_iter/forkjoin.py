@@ -1,16 +1,19 @@
 """`runtime.join`: fork-join of two, on a worker or from a plain thread.
 
-The fork itself is the core's (`runtime.lowlevel.join`).
+The fork itself is the core's (`runtime.lowlevel.join`). In place there is nothing to
+fork.
 
 Layer: iter. Imports: `runtime._core`, `place`.
 """
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, overload
 
 from .._core import current_worker
 from .._core import join as core_join
-from .place import run_on_worker
+from .._core.join import split_halves
+from .place import is_in_place, run_on_worker
 
 __all__ = ("join",)
 
@@ -30,7 +33,8 @@ def join(*halves: Any) -> tuple[Any, Any]:
     it, and nothing else.
 
     Works inside a job, and in a plain thread inside `open_sync_pool`. On a pool the
-    async twin is `WorkerPool.join`.
+    async twin is `WorkerPool.join`. A job of a pool of interpreters shares its objects
+    with no other worker: there ``g`` is called after ``f``, in the job's thread.
 
     Raises:
       NotOnWorkerError: called elsewhere.
@@ -42,4 +46,13 @@ def join(*halves: Any) -> tuple[Any, Any]:
     """
     if current_worker() is not None:
         return core_join(*halves)
+    if is_in_place():
+        return _join_in_place(halves)
     return run_on_worker("runtime.join()", "await pool.join(f, g)", core_join, *halves)
+
+
+def _join_in_place(halves: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Run one half after the other."""
+    first, first_args, second, second_args = split_halves(halves)
+    context = copy_context()  # before the first half, as in a fork
+    return first(*first_args), context.run(second, *second_args)

@@ -16,11 +16,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Protocol, overload
 
-from .._core import current_worker
 from .._frontend.options import check_index
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
-from .place import run_on_worker
+from .place import run_on_worker, worker_here
 from .producers import Blocked, MappedWithScratch, Producer, Staged
 from .progress import Bar
 from .sources import producer_of
@@ -67,7 +66,9 @@ def par_iter[T](data: Iterable[T]) -> "ParIter[T]":
     chunk size to choose.
 
     Inside a job, and in a plain thread inside `open_sync_pool`. On a pool the async
-    twin is `WorkerPool.par_iter`.
+    twin is `WorkerPool.par_iter`. A job of a pool of interpreters shares its objects
+    with no other worker: there the chain runs in the job's thread alone, and to use all
+    workers it is begun on the pool.
 
     Args:
       data: A list, a tuple, a range, a string, an array (NumPy's are iterated over by
@@ -103,7 +104,7 @@ def _run_here(
     min_length: int,
     progress: Bar | None,
 ) -> Any:
-    if current_worker() is not None:
+    if worker_here() is not None:
         return run_chain(producer, terminal, min_length, progress)
     return run_on_worker(
         written("runtime", steps, terminal.name),

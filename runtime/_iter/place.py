@@ -5,16 +5,25 @@ inside ``with runtime.open_sync_pool():``, which hands the call to a worker and 
 A Trio thread must not block, so there the call is refused with the line to write
 instead.
 
-Layer: iter. Imports: `runtime._core`, trio.
+Inside an interpreter of a pool nobody shares objects with the job. There it runs *in
+place*: in the job's own thread, one after another, as on a pool of one worker.
+
+Both sides import this file, and each worker's interpreter pays for it, so Trio is
+imported where it is needed.
+
+Layer: iter. Imports: `runtime._backends`, `runtime._core`, trio (late).
 """
 
 from collections.abc import Callable
+from functools import cache
 from threading import get_ident
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
-import trio
-
-from .._core import current_worker
+from .. import _backends
+from .._backends.crew import current_job
+from .._backends.leaf import current_token
+from .._core import Worker, current_worker
 from .._errors import NotOnWorkerError
 
 if TYPE_CHECKING:
@@ -24,9 +33,11 @@ __all__ = (
     "SIGNAL_STEP",
     "current_sync_pool",
     "enter_sync_pool",
+    "is_in_place",
     "leave_sync_pool",
     "not_on_worker",
     "run_on_worker",
+    "worker_here",
 )
 
 # A signal that arrives just before a thread begins to wait does not end the wait; so
@@ -35,6 +46,37 @@ SIGNAL_STEP = 0.1
 
 # Keyed by thread, innermost last; each key is written by its own thread only.
 _opened: "dict[int, list[SyncPool]]" = {}
+
+
+def is_in_place() -> bool:
+    """Return whether the caller is a job in an interpreter of a pool."""
+    return current_job() is not None
+
+
+def worker_here() -> Worker | None:
+    """Return the calling thread's worker, or what stands for one in place.
+
+    That has what tells a chain how many workers there are and whether to stop.
+    """
+    worker = current_worker()
+    return _worker_in_place() if worker is None and is_in_place() else worker
+
+
+@cache
+def _worker_in_place() -> Worker:
+    """Return what stands for a worker in place, for all jobs and threads.
+
+    It has no deque: the only worker looks at none, since there is nobody to split for.
+    """
+    token = current_token()  # of whatever job runs
+    return cast(
+        "Worker",
+        SimpleNamespace(
+            index=0,
+            registry=SimpleNamespace(worker_count=1),
+            job=SimpleNamespace(token=token),
+        ),
+    )
 
 
 def enter_sync_pool(pool: "SyncPool") -> None:
@@ -53,7 +95,7 @@ def leave_sync_pool(pool: "SyncPool") -> None:
 def current_sync_pool() -> "SyncPool | None":
     """Return the sync pool whose block the calling thread is in, if it may block."""
     pools = _opened.get(get_ident())
-    return None if pools is None or trio.lowlevel.in_trio_run() else pools[-1]
+    return None if pools is None or _is_in_trio() else pools[-1]
 
 
 def run_on_worker[*Ts, R](
@@ -78,5 +120,12 @@ def run_on_worker[*Ts, R](
 
 def not_on_worker(verb: str, in_trio: str, in_thread: str) -> NotOnWorkerError:
     """Return the error with the corrected line for where the caller is."""
-    is_trio = trio.lowlevel.in_trio_run()
-    return NotOnWorkerError(verb, in_trio if is_trio else in_thread)
+    if _backends.is_inside:
+        return NotOnWorkerError(verb, "the call in the job's own thread")
+    return NotOnWorkerError(verb, in_trio if _is_in_trio() else in_thread)
+
+
+def _is_in_trio() -> bool:
+    import trio
+
+    return trio.lowlevel.in_trio_run()

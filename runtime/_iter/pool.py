@@ -3,7 +3,8 @@
 The front end knows nothing of this layer, so the pool that it opens is given a second
 handle here, which has the async twins.
 
-Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`, trio.
+Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`,
+`pulled`, `sources`, trio.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -21,7 +22,8 @@ from .drive import run_chain
 from .par import Awaiting, ParIter, awaited_chain
 from .producers import Producer
 from .progress import Bar
-from .sources import producer_of, producer_of_async
+from .pulled import producer_of_async
+from .sources import producer_of
 from .terminals import Terminal
 from .written import Steps, written
 

@@ -1,14 +1,15 @@
 """What the pieces of one running chain share.
 
-Layer: iter. Imports: `runtime._core`, `constants`, `producers`, `terminals`.
+Layer: iter. Imports: `runtime._core`, `constants`, `place`, `producers`, `terminals`.
 """
 
 from threading import Lock
 from typing import Any, Protocol
 
-from .._core import CancelToken, current_worker
-from .._errors import JobCancelled
+from .._core import CancelToken
+from .._errors import JobCancelled, JobInterrupted
 from .constants import settle_constants
+from .place import worker_here
 from .producers import Gauge, Producer
 from .terminals import NOTHING, Terminal
 
@@ -64,7 +65,7 @@ class Run:
         min_length: int = 1,
         progress: "Progress | None" = None,
     ) -> None:
-        worker = current_worker()
+        worker = worker_here()
         assert worker is not None
         self.producer = producer  # immutable
         self.terminal = terminal  # immutable
@@ -139,9 +140,11 @@ class Run:
             return left
         try:
             return self.terminal.combine(left, right)
+        except (JobCancelled, JobInterrupted):
+            self.cancel()
         except BaseException as error:  # an outcome like an item's
             self.fail(self.producer.length or 0, error)
-            return NOTHING
+        return NOTHING
 
 
 def _position(indexed_error: tuple[int, BaseException]) -> int:

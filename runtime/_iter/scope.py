@@ -19,8 +19,14 @@ from types import TracebackType
 from typing import Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker
-from .._errors import JobCancelled
-from .place import SIGNAL_STEP, current_sync_pool, not_on_worker
+from .._errors import JobCancelled, JobInterrupted
+from .place import (
+    SIGNAL_STEP,
+    current_sync_pool,
+    is_in_place,
+    not_on_worker,
+    worker_here,
+)
 
 __all__ = ("Scope", "scope")
 
@@ -35,7 +41,9 @@ def scope() -> "Scope":
                 s.spawn(work, part)
 
     Inside a job, and in a plain thread inside `open_sync_pool`. In Trio a nursery
-    with `WorkerPool.spawn_cpu_work` does the same.
+    with `WorkerPool.spawn_cpu_work` does the same. A job of a pool of interpreters
+    shares its objects with no other worker: there all are called at the end of the
+    block, one after another.
 
     Leaving the block runs what has not begun, and waits. A function may itself spawn
     into the scope. Once something has failed, what has not begun never does.
@@ -47,10 +55,11 @@ def scope() -> "Scope":
         block's own exception leaves it as it is.
       JobCancelled: from the end of the block, if the job was asked to stop.
     """
-    worker = current_worker()
+    worker = worker_here()
     if worker is not None:
         token = None if worker.job is None else worker.job.token
-        return Scope(worker.registry, token or CancelToken())
+        registry = None if is_in_place() else worker.registry
+        return Scope(registry, token or CancelToken())
     pool = current_sync_pool()
     if pool is None:
         raise not_on_worker(
@@ -82,8 +91,8 @@ class Scope:
         "_unfinished",
     )
 
-    def __init__(self, registry: Registry, token: CancelToken) -> None:
-        self._registry = registry  # immutable
+    def __init__(self, registry: Registry | None, token: CancelToken) -> None:
+        self._registry = registry  # immutable; None in place
         self._token = token  # immutable
         self._parker = Parker()  # immutable
         self._lock = Lock()  # atomic: acquire, release; no user code under it
@@ -111,6 +120,8 @@ class Scope:
         self._calls.append((fn, args, copy_context()))
         if is_waiting:
             self._parker.unpark()
+        if self._registry is None:
+            return
         ticket = Job(self._run_oldest, (), copy_context(), token=self._token)
         worker = current_worker()
         if worker is not None and worker.registry is self._registry:
@@ -152,7 +163,7 @@ class Scope:
                     self._errors.append(error)
 
     def _wait_finished(self) -> None:
-        on_worker = current_worker() is not None
+        on_worker = worker_here() is not None
         with self._lock:
             # ORDER: first this, then the look at the queue; who spawns after the look
             # sees it and unparks.
@@ -180,7 +191,7 @@ class Scope:
         if not self._has_failed and not self._token.is_set:
             try:
                 context.run(fn, *args)
-            except JobCancelled:
+            except (JobCancelled, JobInterrupted):
                 self._has_failed = True
             except BaseException as error:  # an outcome, raised at the block's end
                 self._has_failed = True

@@ -9,7 +9,7 @@ Layer: iter. Imports: `runtime._errors`, `producers`, `terminals`.
 import time
 from typing import Any, NamedTuple
 
-from .._errors import JobCancelled
+from .._errors import JobCancelled, JobInterrupted
 from .producers import Gauge, Producer
 from .terminals import NOTHING, Terminal
 
@@ -59,7 +59,7 @@ def run_stretch(terminal: Terminal, stretch: tuple[Producer, int]) -> Done:
             if position == gauge.start - start:
                 raise RuntimeError("a source has fewer items than its length says")
             gauge.start = start + position
-    except JobCancelled:
+    except (JobCancelled, JobInterrupted):
         raise
     except BaseException as raised:  # an outcome, raised at the chain's end
         error = raised

@@ -29,7 +29,7 @@ struct leaf {
     PyObject *(*item_at)(LeafObject *, Py_ssize_t position);
     PyObject *source;
     WorkerObject *worker;            /* NULL: nobody's demand matters */
-    CancelTokenObject *tokens[2];    /* of the run and of the job; either may be NULL */
+    PyObject *tokens[2];             /* of the run and of the job; either may be NULL */
     Py_ssize_t first, position, stop; /* positions in the source */
     Py_ssize_t look_at;              /* where to look at the clock next */
     Py_ssize_t interval;             /* items between two looks */
@@ -124,11 +124,25 @@ iterator_item(LeafObject *self, Py_ssize_t position)
     return item;
 }
 
+/* Whether a token says stop. One that is not ours, of a job made elsewhere, is asked;
+ * what it raises ends the leaf, too. */
+static bool
+leaf_is_told_by(LeafObject *self, PyObject *token)
+{
+    if (PyObject_TypeCheck(token, state_of(Py_TYPE(self))->cancel_token_type)) {
+        return token_is_set((CancelTokenObject *)token);
+    }
+    PyObject *answer = PyObject_GetAttrString(token, "is_set");
+    int is_set = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return is_set != 0;
+}
+
 static bool
 leaf_was_told_to_stop(LeafObject *self)
 {
     for (int i = 0; i < 2; i++) {
-        if (self->tokens[i] != NULL && token_is_set(self->tokens[i])) {
+        if (self->tokens[i] != NULL && leaf_is_told_by(self, self->tokens[i])) {
             return true;
         }
     }
@@ -259,11 +273,12 @@ leaf_set_token(native_state_t *state, LeafObject *self, int index, PyObject *tok
     if (token == Py_None) {
         return true;
     }
-    if (!PyObject_TypeCheck(token, state->cancel_token_type)) {
+    if (!PyObject_TypeCheck(token, state->cancel_token_type)
+        && !PyObject_HasAttrString(token, "is_set")) {
         PyErr_Format(PyExc_TypeError, "a leaf looks at tokens, not %R", token);
         return false;
     }
-    self->tokens[index] = (CancelTokenObject *)Py_NewRef(token);
+    self->tokens[index] = Py_NewRef(token);
     return true;
 }
 
@@ -314,8 +329,8 @@ leaf_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->source);
     Py_VISIT((PyObject *)self->worker);
-    Py_VISIT((PyObject *)self->tokens[0]);
-    Py_VISIT((PyObject *)self->tokens[1]);
+    Py_VISIT(self->tokens[0]);
+    Py_VISIT(self->tokens[1]);
     return 0;
 }
 

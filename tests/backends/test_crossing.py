@@ -14,6 +14,7 @@ import sys
 import weakref
 import zipfile
 
+import data_parallel
 import hypothesis
 import jobs
 import pytest
@@ -257,9 +258,24 @@ async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
     assert not await single.spawn_cpu_work(jobs.is_imported, "trio")
 
 
-async def test_join_says_that_it_is_not_there(single):
-    with pytest.raises(RuntimeError, match=r"join\(\) works in threads only"):
-        await single.spawn_cpu_work(jobs.join_here)
+async def test_what_needs_threads_says_what_to_do_instead(single):
+    with pytest.raises(RuntimeError, match="initializer="):
+        await single.spawn_cpu_work(data_parallel.broadcast)
+    with pytest.raises(RuntimeError, match="and they run in place"):
+        await single.spawn_cpu_work(data_parallel.open_sync_pool)
+
+
+async def test_data_parallel_code_imports_no_trio_and_nothing_before_its_first_use(
+    single,
+):
+    assert not await single.spawn_cpu_work(jobs.is_imported, "runtime._core")
+    assert await single.spawn_cpu_work(data_parallel.fib, 5) == 5
+    assert not await single.spawn_cpu_work(jobs.is_imported, "runtime._iter.par")
+    assert await single.spawn_cpu_work(data_parallel.scope_of_tree, 2) == 7
+    assert await single.spawn_cpu_work(data_parallel.chain_sum, 5) == 10
+    assert await single.spawn_cpu_work(jobs.is_imported, "runtime._iter.par")
+    for module in ("trio", "runtime._frontend"):
+        assert not await single.spawn_cpu_work(jobs.is_imported, module)
 
 
 async def test_many_jobs_leave_nothing(single):

@@ -76,6 +76,24 @@ async def test_run_several_times_in_one_job(pool):
     assert await pool.spawn_cpu_work(work) == [2 * n for n in range(20)]
 
 
+async def test_run_in_both_halves_of_a_join_does_not_wait_for_the_other(pool):
+    """The waiting task runs one request; the other gets a task of its own."""
+    asked = []
+    both_asked = trio.Event()
+
+    async def meet(half):
+        asked.append(half)
+        if len(asked) == 2:
+            both_asked.set()
+        await both_asked.wait()
+        return half
+
+    def ask(half):
+        return from_worker.run(meet, half)
+
+    assert await pool.spawn_cpu_work(runtime.join, ask, 0, ask, 1) == (0, 1)
+
+
 async def test_run_sees_the_jobs_context_and_sets_none_of_the_tasks(pool):
     async def look_and_set():
         seen = variable.get()

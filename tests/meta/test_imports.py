@@ -119,6 +119,11 @@ def test_threading_primitives_enter_the_core_by_one_door(sources):
             "import runtime._backends.child",
             {"trio", "outcome", "attr", "asyncio", "typing", "re", "pickle", "runpy"},
         ),
+        # What a job in an interpreter waits for that begins a chain, say.
+        (
+            "from runtime import join, par_iter, scope",
+            {"trio", "asyncio", "sniffio", "runtime._frontend"},
+        ),
         ("import runtime._core", {"trio", "asyncio", "sniffio"}),
         ("import runtime.lowlevel", {"trio", "asyncio", "sniffio"}),
     ],

@@ -4,6 +4,7 @@ import math
 import sys
 from array import array
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,6 +99,25 @@ def test_leaf_that_is_told_to_stop_ends_at_its_next_look(core, make, name):
     next(items)
     token.is_set = True
     assert list(items) == [1, 2, 3]
+
+
+def test_leaf_asks_a_token_of_a_job_elsewhere(make):
+    token = SimpleNamespace(is_set=False)
+    leaf = make(range(1000), 0, 1000, interval=4, job_token=token)
+    items = iter(leaf)
+    next(items)
+    token.is_set = True
+    assert list(items) == [1, 2, 3]
+
+
+def test_leaf_raises_what_such_a_token_raises(make):
+    token = SimpleNamespace(is_set=False)
+    leaf = make(range(1000), 0, 1000, interval=4, job_token=token)
+    items = iter(leaf)
+    next(items)
+    del token.is_set
+    with pytest.raises(AttributeError, match="is_set"):
+        list(items)
 
 
 def test_leaf_ends_when_its_worker_has_nothing_to_offer(open_pool, core, make):
