@@ -72,7 +72,7 @@ def _reduce_view(view: memoryview) -> Reduced:
     return _rebuild_view, (PickleBuffer(view), view.format, view.shape)
 
 
-def _rebuild_view(buffer: "Any", form: "Any", shape: tuple[int, ...]) -> object:
+def _rebuild_view(buffer: "Any", form: "Any", shape: "Any") -> object:
     return memoryview(buffer).cast("B").cast(form, shape)
 
 
