@@ -152,11 +152,12 @@ def check_seconds(value: object, name: str) -> None:
 
 def names_of(value: object, option: str) -> tuple[str, ...]:
     """Return some strings; raise TypeError naming the option if it is anything else."""
-    is_text = isinstance(value, str)  # whose items are strings, too
-    names = tuple(value) if isinstance(value, Iterable) and not is_text else (None,)
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{option} must be a list of names, not {value!r}")
-    return names
+    # Not a string, whose items are strings, too.
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        names = tuple(value)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise TypeError(f"{option} must be a list of names, not {value!r}")
 
 
 def callable_name(fn: Callable[..., object]) -> str:

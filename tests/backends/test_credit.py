@@ -633,9 +633,10 @@ def test_a_question_keeps_the_queues_open():
     """A straggler's end would close them in its thread, in the middle of a reply."""
     pool = Pool()
     pool.call()
-    ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
+    thread = ask_in_thread(pool.workers[0], pool.workers[0].next(), b"?", [])
     ((*_, (question,), _, _, _, _, _),) = wait_news(pool.queues)
     pool.workers[0].hang_up()
+    thread.join(TIMEOUT)
     alive = weakref.ref(pool.queues)
     del pool
     gc.collect()
