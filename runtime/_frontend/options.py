@@ -6,9 +6,8 @@ Layer: frontend. Imports: nothing of ours.
 import enum
 import inspect
 from collections.abc import Callable, Iterable
-from operator import index
 from types import FunctionType
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 __all__ = (
     "JobState",
@@ -118,16 +117,6 @@ def check_count(value: object, least: int, name: str) -> None:
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
-
-
-def check_index(value: Any, least: int, name: str) -> None:
-    """Do the same for what may be any integer, of NumPy, say."""
-    try:
-        index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, not {value!r}") from None
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
 
 def check_least(value: object, least: float, name: str) -> None:

@@ -7,7 +7,7 @@ worker has. So no worker takes two.
 A worker that comes to start a round while another is going on serves that one first.
 Else two rounds, each holding half of the workers, would wait for each other.
 
-Layer: iter. Imports: `runtime._core`, `place`.
+Layer: iter. Imports: `runtime._core`, `checks`, `place`.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from typing import cast
 
 from .._core import Job, Latch, Worker, current_worker
 from .._errors import DeadlockError
+from .checks import check_callable
 from .place import run_on_worker
 
 __all__ = ("broadcast", "broadcast_here")
@@ -54,8 +55,7 @@ _rounds_lock = Lock()  # no user code under it
 
 def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]:
     """Broadcast from the calling worker."""
-    if not callable(fn):
-        raise TypeError(f"broadcast() takes a function, not {fn!r}")
+    check_callable("broadcast", fn)
     worker = current_worker()
     assert worker is not None
     _check_not_forked(worker)

@@ -8,15 +8,15 @@ and returns the answer, or returns something to await.
 
 This file is long because the public docstrings are; there is little code in it.
 
-Layer: iter. Imports: `compose`, `drive`, `place`, `producers`, `sources`, `stages`,
-`terminals`, `written`.
+Layer: iter. Imports: `checks`, `compose`, `drive`, `place`, `producers`, `sources`,
+`stages`, `terminals`, `written`.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Protocol, overload
 
-from .._frontend.options import check_index
+from .checks import check_callable, check_number
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
 from .place import run_on_worker, worker_here
@@ -227,7 +227,7 @@ class ParIter[T, M = Blocking]:
           TypeError: the items have no positions: after `filter`, `filter_map` or
             `flat_map`, or after an adaptor on an iterator.
         """
-        check_index(size, 1, "size")
+        check_number(size, 1, "size")
         return self._on(chunked(self._producer, size), "chunks", size)
 
     def take(self, count: int) -> "ParIter[T, M]":
@@ -236,7 +236,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        check_index(count, 0, "count")
+        check_number(count, 0, "count")
         return self._on(sliced("take", self._producer, 0, count), "take", count)
 
     def skip(self, count: int) -> "ParIter[T, M]":
@@ -245,7 +245,7 @@ class ParIter[T, M = Blocking]:
         Raises:
           TypeError: as for `chunks`.
         """
-        check_index(count, 0, "count")
+        check_number(count, 0, "count")
         return self._on(sliced("skip", self._producer, count, None), "skip", count)
 
     def with_min_len(self, length: int) -> "ParIter[T, M]":
@@ -253,7 +253,7 @@ class ParIter[T, M = Blocking]:
 
         Hardly ever needed: for functions that are much faster on a run of items.
         """
-        check_index(length, 1, "length")
+        check_number(length, 1, "length")
         steps = (self._steps, "with_min_len", length)
         options = length, self._options[1]
         return ParIter(self._producer, self._runner, steps, options)
@@ -560,23 +560,18 @@ class ParIter[T, M = Blocking]:
     ) -> "ParIter[Any, M]":
         # `_stage` and `_on` in one, for short chains.
         if not callable(fn):
-            _check_callable(name, fn)
+            check_callable(name, fn)
         staged = Staged(self._producer, apply, fn, is_exact)
         return ParIter(staged, self._runner, (self._steps, name, fn), self._options)
 
     def _stage(self, name: str, apply: Any, fn: Any) -> Producer:
-        _check_callable(name, fn)
+        check_callable(name, fn)
         return Staged(self._producer, apply, fn, True)
 
     def _tested(self, name: str, predicate: Callable[[T], object] | None) -> Producer:
         if predicate is None:
             return self._producer
         return self._stage(name, map, predicate)
-
-
-def _check_callable(name: str, fn: Any) -> None:
-    if not callable(fn) and not (fn is None and name == "filter"):
-        raise TypeError(f"{name}() takes a function, not {fn!r}")
 
 
 _CONTAINERS: dict[type, type[Terminal]] = {list: Collect, set: ToSet, dict: ToDict}

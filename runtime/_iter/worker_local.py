@@ -1,6 +1,6 @@
 """`runtime.worker_local`: one value per worker, made when it is first needed.
 
-Layer: iter. Imports: `runtime._core`.
+Layer: iter. Imports: `runtime._core`, `checks`.
 """
 
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from threading import get_ident
 
 from .._core import Worker, current_worker
 from .._errors import NotOnWorkerError
+from .checks import check_callable
 
 __all__ = ("WorkerLocal", "worker_local")
 
@@ -21,8 +22,7 @@ def worker_local[T](factory: Callable[[], T]) -> "WorkerLocal[T]":
     Args:
       factory: Called on a worker, the first time that worker asks for its value.
     """
-    if not callable(factory):
-        raise TypeError(f"worker_local() takes a function, not {factory!r}")
+    check_callable("worker_local", factory)
     return WorkerLocal(factory)
 
 
