@@ -65,6 +65,8 @@ LEAF_NS = 500_000
 # Measured in bench/situations/interpreters_lag: 5 to 100 ms do the same.
 SLICE_NS = 10_000_000
 
+_OUR_FILES = (__file__, interrupting.__file__)  # at the top of a job's traceback
+
 _index = -1  # the worker's
 
 
@@ -182,7 +184,7 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
     except (JobCancelled, JobInterrupted):
         return answers.CANCELLED, ()
     except BaseException as error:
-        return _error_answer(without_frames_of(error, __file__))
+        return _error_answer(without_frames_of(error, *_OUR_FILES))
 
 
 def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
@@ -217,7 +219,7 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
     except (JobCancelled, JobInterrupted):
         job.request_stop()
     except BaseException as raised:
-        error = without_frames_of(raised, __file__)
+        error = without_frames_of(raised, *_OUR_FILES)
         job.request_stop()
     try:
         return answers.VALUE, _encode((results, error), "results")

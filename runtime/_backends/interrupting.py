@@ -155,7 +155,7 @@ class _Watch:
 
         sighting = self._sighting(
             running,
-            bases=(run.__code__,),
+            bases=(_enter.__code__,),
             is_over=lambda: not running.handle.is_sought,
             on_seen=note,
         )
@@ -185,11 +185,18 @@ def run(
     if handle.is_interrupted or handle.is_sought:
         worker.ring_alarm()
     try:
-        return context.run(call, *args)
+        return _enter(context, call, args)
     finally:
         running.phase = DONE
         del _watch.threads[thread.index]
         _watch.interrupt.nudge()
+
+
+def _enter(
+    context: "Context", call: "Callable[..., object]", args: tuple[object, ...]
+) -> object:
+    """Make the call: in a stack, what is inside of this frame is the job's."""
+    return context.run(call, *args)
 
 
 def raise_cancelled() -> "NoReturn":

@@ -31,7 +31,7 @@ class Sighting(Probe):
 
     Args:
       job: The job, or what stands for it inside an interpreter.
-      bases: The code of frames that are outside of it.
+      bases: The code of the frames that call it, whichever is there.
       is_over: Tells from any thread whether nobody wants to know any more.
       on_seen: Called as ``on_seen(stack)`` in the job's thread, at most once. Must not
         raise, and nothing may wait for that thread there.
@@ -61,18 +61,25 @@ class Sighting(Probe):
 
     @override
     def may_act(self, job: Job, frame: FrameType, offset: int) -> bool:
-        return job is self._job
+        # It may be about to begin, or at its end.
+        return job is self._job and self._stack_from(frame) is not None
 
     @override
     def act(self, frame: FrameType) -> None:
         """Write down the stack; files are read later, by who prints it."""
+        stack = self._stack_from(frame)
+        assert stack is not None
+        self._on_seen(stack)
+
+    def _stack_from(self, frame: FrameType) -> Stack | None:
+        """Return the job's own frames; None if this is outside of its call."""
         stack: Stack = []
         here: FrameType | None = frame
         while here is not None and here.f_code not in self._bases:
             code = here.f_code
             stack.insert(0, (code.co_filename, here.f_lineno, code.co_name))
             here = here.f_back
-        self._on_seen(stack)
+        return stack if here is not None and stack else None
 
 
 @contextmanager
