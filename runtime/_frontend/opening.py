@@ -13,7 +13,7 @@ from .._core import SPARE_LIMIT
 from .._util import available_cores
 from .intake import Intake, MakeRegistry
 from .nursery import open_nursery
-from .options import check_count, check_seconds, names_of
+from .options import check_count, check_function, check_seconds, names_of
 from .pool import WorkerPool
 from .protected import protected
 from .registries import registry_maker
@@ -86,8 +86,7 @@ async def open_worker_pool(
     if max_jobs_per_worker is not None:
         check_count(max_jobs_per_worker, 1, "max_jobs_per_worker")
     preload = names_of(preload, "preload")
-    if initializer is not None and not callable(initializer):
-        raise TypeError(f"initializer must be a function, not {initializer!r}")
+    check_function(initializer, "initializer")
     if stuck_after is not None:
         check_seconds(stuck_after, "stuck_after")
     pool_name = f"pool-{next(_pool_numbers)}" if name is None else name

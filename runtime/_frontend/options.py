@@ -119,6 +119,18 @@ def check_count(value: object, least: int, name: str) -> None:
         raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
+def check_function(value: object, name: str) -> None:
+    """Raise TypeError naming the option unless it is a function, or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be a function, not {value!r}")
+
+
+def check_kind(value: object, kind: type, name: str) -> None:
+    """Raise TypeError naming the option unless it is one of ours, or None."""
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} must be a runtime.{kind.__name__}, not {value!r}")
+
+
 def check_least(value: object, least: float, name: str) -> None:
     """Raise TypeError or ValueError naming the option unless it is that much."""
     try:

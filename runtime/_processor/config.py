@@ -12,6 +12,8 @@ from .._frontend.options import (
     OnCancel,
     check_choice,
     check_count,
+    check_function,
+    check_kind,
     check_least,
     check_seconds,
 )
@@ -145,9 +147,6 @@ class ParallelConfig:
         modes = ("wait", "refuse", "drop_oldest")
         check_choice(self.backpressure, modes, "backpressure")
         check_choice(self.on_timeout, ("wait", "abandon", "interrupt"), "on_timeout")
-        for name in ("size_of", "cost_of"):
-            fn = getattr(self, name)
-            if fn is not None and not callable(fn):
-                raise TypeError(f"{name} must be a function, not {fn!r}")
-        if self.retry is not None and not isinstance(self.retry, RetryPolicy):
-            raise TypeError(f"retry must be a runtime.RetryPolicy, not {self.retry!r}")
+        check_function(self.size_of, "size_of")
+        check_function(self.cost_of, "cost_of")
+        check_kind(self.retry, RetryPolicy, "retry")

@@ -36,6 +36,7 @@ from .._frontend.options import (
     Priority,
     callable_name,
     check_choice,
+    check_kind,
     check_sync_callable,
 )
 from .._frontend.pool import WorkerPool
@@ -129,8 +130,8 @@ class ParallelProcessor[T, R]:
         name: str | None = None,
     ) -> None:
         check_sync_callable(handler, "ParallelProcessor")
-        _check_kind(config, ParallelConfig, "config")
-        _check_kind(pool, WorkerPool, "pool")
+        check_kind(config, ParallelConfig, "config")
+        check_kind(pool, WorkerPool, "pool")
         self._config = ParallelConfig() if config is None else config
         prefix = self._config.thread_name_prefix
         self._name = f"{prefix}-{next(_numbers)}" if name is None else name
@@ -473,8 +474,3 @@ class ParallelProcessor[T, R]:
             ),
             jobs_stolen=pool_statistics.jobs_stolen,
         )
-
-
-def _check_kind(value: object, kind: type, name: str) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{name} must be a runtime.{kind.__name__}, not {value!r}")
