@@ -32,13 +32,14 @@ class Memory:
         """Return whether a cell is left."""
         return bool(self._free)
 
-    def take(self, *, is_stopped: bool, is_interrupted: bool) -> int:
+    def take(self, *, is_stopped: bool, is_interrupted: bool, is_sought: bool) -> int:
         """Return where a cell begins that has these flags."""
         view, at = self.view, self._free.pop()
         view[at] = cells.SENT
         view[at + cells.STOPPED] = is_stopped
         view[at + cells.INTERRUPTED] = is_interrupted
         view[at + cells.MET] = False
+        view[at + cells.SOUGHT] = is_sought
         return at
 
     def give_back(self, at: int) -> None:
@@ -188,9 +189,10 @@ class SentWork:
                 self.ranges.insert(0, (start + size, stop))
                 stop = start + size
         at = self.memory.take(
-            is_stopped=self.is_stopped, is_interrupted=self.is_interrupted
+            is_stopped=self.is_stopped,
+            is_interrupted=self.is_interrupted,
+            is_sought=self.is_sought,
         )
-        self.memory.view[at + cells.SOUGHT] = self.is_sought
         piece = self.pieces[at] = Piece(self, at, start, stop)
         if self.is_range:
             self.pushed_ns = sync.clock_ns()

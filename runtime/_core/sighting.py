@@ -62,30 +62,28 @@ class Sighting(Probe):
     @override
     def may_act(self, job: Job, frame: FrameType, offset: int) -> bool:
         # It may be about to begin, or at its end.
-        return job is self._job and self._stack_from(frame) is not None
+        return job is self._job and bool(self._stack_from(frame))
 
     @override
     def act(self, frame: FrameType) -> None:
         """Write down the stack; files are read later, by who prints it."""
-        stack = self._stack_from(frame)
-        assert stack is not None
-        self._on_seen(stack)
+        self._on_seen(self._stack_from(frame))
 
-    def _stack_from(self, frame: FrameType) -> Stack | None:
-        """Return the job's own frames; None if this is outside of its call."""
+    def _stack_from(self, frame: FrameType) -> Stack:
+        """Return the job's own frames; none if this is outside of its call."""
         stack: Stack = []
         here: FrameType | None = frame
         while here is not None and here.f_code not in self._bases:
             code = here.f_code
             stack.insert(0, (code.co_filename, here.f_lineno, code.co_name))
             here = here.f_back
-        return stack if here is not None and stack else None
+        return [] if here is None else stack
 
 
 @contextmanager
 def seek(job: Job, on_seen: Callable[[Stack], object]) -> Iterator[None]:
     """Have ``on_seen(stack)`` called in the job's thread if it is met in the block."""
-    done: list[bool] = []
+    done: list[bool] = []  # atomic: append
     sighting = Sighting(job, bases=_BASES, is_over=lambda: bool(done), on_seen=on_seen)
     add(sighting)
     try:
