@@ -4,15 +4,9 @@ import threading
 
 import pytest
 import trio
+from data_parallel import fib
 
 import runtime
-
-
-def fib(n):
-    if n < 2:
-        return n
-    a, b = runtime.join(fib, n - 1, fib, n - 2)
-    return a + b
 
 
 def test_join_in_a_plain_thread_runs_on_the_sync_pool(sync_pool):
