@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 import trio
 from gates import TIMEOUT, Gate, Record
+from helpers import keep_coverage_out_of_children
 
 # What "auto" means in tests: most use functions and objects that cannot cross to an
 # interpreter. Those of what every backend promises name it, by the fixtures below.
@@ -20,7 +21,8 @@ os.environ["RUNTIME_BACKEND"] = "threads"
 
 
 def pytest_configure(config):
-    """Refuse to test something else than what tox says is tested."""
+    """Set the environment of children; refuse to test another build than was asked."""
+    keep_coverage_out_of_children()
     expected = os.environ.get("RUNTIME_EXPECT_GIL")
     if expected is not None and sys._is_gil_enabled() != (expected == "1"):
         raise pytest.UsageError(

@@ -50,12 +50,25 @@ def run_threaded(*functions):
     return results
 
 
-def environ_without_coverage():
-    """Return the environment for a child that a coverage tool must not begin in.
+# What makes a coverage tool begin in a child process.
+_coverage = {}
 
-    It begins in each interpreter of the child, too, where it fails and says so.
+
+def keep_coverage_out_of_children():
+    """Let children begin without the coverage tool that runs here; few can bear it.
+
+    It begins in their interpreters, too, fails there and says so. A fork may copy its
+    lock while it is held. It ends with the process, by `sys.settrace(None)` in each
+    thread; a daemon thread that is in there stops the world for good on 3.13t.
     """
-    return {k: v for k, v in os.environ.items() if not k.startswith("COV")}
+    name = "COVERAGE_PROCESS_CONFIG"
+    if name in os.environ:
+        _coverage[name] = os.environ.pop(name)
+
+
+def environ_with_coverage():
+    """Return the environment for a child whose lines are to be counted."""
+    return {**os.environ, **_coverage}
 
 
 def check_permitted(outcome, allowed):

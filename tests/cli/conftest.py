@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+from helpers import environ_with_coverage
 
 TIMEOUT = 60.0
 _PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
@@ -103,7 +104,7 @@ def run_cli(user_directory):
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
-            **options,
+            **{"env": environ_with_coverage(), **options},
         )
 
     return run
@@ -118,7 +119,7 @@ def start_cli(user_directory):
         child = subprocess.Popen(
             [*prefix, sys.executable, "-m", "runtime", *map(str, arguments)],
             cwd=user_directory,
-            **{**_PIPES, **options},
+            **{"env": environ_with_coverage(), **_PIPES, **options},
         )
         guard = threading.Timer(TIMEOUT, child.kill)
         guard.start()

@@ -8,6 +8,7 @@ import sysconfig
 from importlib.util import find_spec
 
 import pytest
+from helpers import environ_with_coverage
 
 from runtime import lowlevel
 from runtime._cli import doctor
@@ -44,7 +45,7 @@ def doctor_on_core(choice, spoil="pass"):
             capture_output=True,
             text=True,
             timeout=60,
-            env={**os.environ, "RUNTIME_CORE": choice},
+            env={**environ_with_coverage(), "RUNTIME_CORE": choice},
         )
     )["core"]
 

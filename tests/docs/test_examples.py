@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import environ_without_coverage
 
 from runtime._backends import BACKENDS, why_unavailable
 
@@ -25,7 +24,6 @@ THREADS_ONLY = {"scaling_experiments"}
 
 def run_python(*args: str | Path, backend: str = "threads") -> str:
     """Run Python in the folder of the examples; return what it printed."""
-    environ = os.environ if backend == "threads" else environ_without_coverage()
     done = subprocess.run(
         [sys.executable, "-W", "error", *args],
         cwd=EXAMPLES,
@@ -33,7 +31,7 @@ def run_python(*args: str | Path, backend: str = "threads") -> str:
         text=True,
         timeout=100,
         check=False,
-        env={**environ, "RUNTIME_BACKEND": backend},
+        env={**os.environ, "RUNTIME_BACKEND": backend},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

@@ -9,7 +9,7 @@ import sys
 import textwrap
 
 import pytest
-from helpers import TIMEOUT
+from helpers import TIMEOUT, environ_with_coverage
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def interrupt_and_loop():
 NOTHING_LEFT = "left: [] 0"
 
 
-def run_python(script):
+def run_python(script, environ=None):
     """Run a script; return what it said, its last words, and its exit status."""
     done = subprocess.run(
         [
@@ -55,6 +55,7 @@ def run_python(script):
         capture_output=True,
         text=True,
         timeout=2 * TIMEOUT,
+        env=environ,
     )
     return done.stdout.splitlines(), done.stderr, done.returncode
 
@@ -72,7 +73,8 @@ def run_main(body, end="raise"):
             {end}
         finally:
             say_what_is_left()
-        """)
+        """),
+        environ_with_coverage(),
     )
 
 

@@ -9,7 +9,6 @@ import sys
 import textwrap
 
 import pytest
-from helpers import environ_without_coverage
 
 pytestmark = pytest.mark.threads_only("no child survives beside interpreters")
 
@@ -54,13 +53,11 @@ PRELUDE = """
 def run(story):
     """Run a story in a process of its own; return what it printed."""
     code = textwrap.dedent(PRELUDE) + textwrap.dedent(story)
-    # A coverage tool in there may hold its lock in another thread while it forks.
     result = subprocess.run(
         [sys.executable, "-P", "-X", "faulthandler", "-c", code],
         capture_output=True,
         text=True,
         timeout=60,
-        env=environ_without_coverage(),
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.split()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import environ_with_coverage
 
 import runtime
 from runtime._iter import constants
@@ -53,6 +54,7 @@ def test_chain_on_two_workers_makes_constants_immortal(tmp_path):
         capture_output=True,
         text=True,
         timeout=100,
+        env=environ_with_coverage(),
         check=True,
     )
     lines = dict(line.split() for line in done.stdout.splitlines())

@@ -1,5 +1,6 @@
 """Each allocation of what the native core does fails once, in a process of its own."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,6 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from helpers import environ_without_coverage
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("cc")
@@ -56,14 +56,12 @@ cpython_list = pytest.mark.skipif(
 )
 def test_no_memory_loses_no_job_and_runs_none_twice(shim, case, fewest):
     """`no_memory.py` says what each case checks."""
-    # A coverage tool in the child would have to do without memory, too.
     result = subprocess.run(
         [sys.executable, "-X", "faulthandler", HERE / "no_memory.py", shim, case],
         capture_output=True,
         text=True,
         timeout=60,
-        env=environ_without_coverage()
-        | {"RUNTIME_CORE": "native", "LD_PRELOAD": str(shim)},
+        env={**os.environ, "RUNTIME_CORE": "native", "LD_PRELOAD": str(shim)},
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) >= fewest, "fewer allocations than there must be"
