@@ -109,6 +109,8 @@ class InterpreterRegistry:
         self.is_stopping = False  # atomic: a single store; never cleared
         self.is_forked = False  # owner: the only thread of a forked child
         self._queues = queues  # immutable
+        # Tells whether some worker had nothing to do a moment ago.
+        self.is_anyone_idle: Callable[[], bool] = queues.is_anyone_idle  # immutable
         self._on_failure = on_failure  # immutable
         self._ids = count(1)  # owner
         self._out: dict[int, Job] = {}  # owner: by id, until they left
@@ -322,10 +324,6 @@ class InterpreterRegistry:
     def after_fork(self) -> None:
         """Give up everything in a forked child, where there are no workers."""
         self.is_forked = self.is_stopping = True
-
-    def is_anyone_idle(self) -> bool:
-        """Return whether some worker had nothing to do a moment ago."""
-        return self._queues.is_anyone_idle()
 
     def statistics(self) -> tuple[WorkerStatistics, ...]:
         """Return a frozen snapshot of every worker's counters."""

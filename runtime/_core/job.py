@@ -106,7 +106,7 @@ class Job:
     def withdraw(self) -> bool:
         """Take the job back; True if it had not begun and now never will."""
         # ATOMIC(lock-acquire): CLAIM-1 of a worker and a canceller one wins.
-        if not self._claim.acquire(blocking=False):
+        if not self._claim.acquire(False):
             return False
         self.phase = WITHDRAWN
         self._drop_call()
@@ -115,7 +115,7 @@ class Job:
     def run(self) -> bool:
         """Run the job here and store its outcome; False if it was withdrawn."""
         # ATOMIC(lock-acquire): CLAIM-1 the canceller that loses gets False.
-        if not self._claim.acquire(blocking=False):
+        if not self._claim.acquire(False):
             return False
         self.phase = RUNNING
         fn, args, context = self.fn, self.args, self.context
@@ -143,7 +143,7 @@ class Job:
     def complete(self, result: "outcome.Maybe[object]") -> bool:
         """Store the outcome of a call made elsewhere; False if it was withdrawn."""
         # ATOMIC(lock-acquire): CLAIM-1 the canceller that loses gets False.
-        if not self._claim.acquire(blocking=False):
+        if not self._claim.acquire(False):
             return False
         self._drop_call()
         self.outcome = result

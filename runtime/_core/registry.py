@@ -161,7 +161,7 @@ class Registry:
     def fail(self, error: BaseException) -> None:
         """Stop because of a bug of ours; reported once."""
         # ATOMIC(lock-acquire): of several failing workers the first reports.
-        if self._failed.acquire(blocking=False) and self._on_failure is not None:
+        if self._failed.acquire(False) and self._on_failure is not None:
             self._on_failure(error)
         self.stop()
 

@@ -31,6 +31,7 @@ __all__ = (
 type Thread = threading.Thread
 type LockType = threading.Lock
 
+# Tried with `acquire(False)`: to pass `blocking` by its name takes as long again.
 Lock = threading.Lock
 Deque = collections.deque
 get_ident = threading.get_ident

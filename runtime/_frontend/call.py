@@ -148,7 +148,7 @@ class Call(Waiting, Job):
             self._intake.hush(False)
         # ATOMIC(lock-acquire): CALL-2 the worker and the task both try; the task
         # that loses has its outcome, the worker that loses posts.
-        paid = not handoff.acquire(blocking=False)
+        paid = not handoff.acquire(False)
         poller.end(paid=paid)
         return paid
 
@@ -157,11 +157,12 @@ class Call(Waiting, Job):
         self._close()
         if self._early is not None:  # ended by the pool while the task polled
             return self._early.unwrap()
-        return self._take_answer().unwrap()  # CALL-4 answer
+        answer = self._take_answer()  # CALL-4 answer
+        return answer.value if type(answer) is outcome.Value else answer.unwrap()
 
     def _left(self) -> None:
         """Report the end; runs on the worker's thread, or on the canceller's."""
-        if self._handoff is None or not self._handoff.acquire(blocking=False):
+        if self._handoff is None or not self._handoff.acquire(False):
             self._intake.port.post(self)  # CALL-2 handoff lost, or nobody polls
 
     def deliver(self) -> None:

@@ -17,7 +17,6 @@ Layer: frontend. Imports: `runtime._core`, trio.
 
 import logging
 import math
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
@@ -145,9 +144,8 @@ class Intake:
         self.work: dict[Work, None] = {}  # owner
         # With no waiter left; still here while it runs on, left behind.
         self.abandoned: set[Work] = set()  # owner
-        self.verdicts: Counter[Verdict] = Counter[
-            Verdict
-        ]()  # owner: how settled work ended
+        # How settled work ended; a plain dict, which counts faster than a Counter.
+        self.verdicts: dict[Verdict, int] = dict.fromkeys(Verdict, 0)  # owner
         self._unretrieved: dict[Work, BaseException] = {}  # owner: jobs' errors
         self.is_closing: bool = False  # owner
         # Whether stuck jobs are reported.
@@ -213,9 +211,10 @@ class Intake:
             self.places.give_back()
         self.abandoned.discard(work)
         work.token.settle()
-        if work not in self.work:
+        try:
+            del self.work[work]
+        except KeyError:
             return  # left behind by a shutdown or a failure
-        del self.work[work]
         self.verdicts[work.verdict()] += 1
         if self.is_closing:
             self.note_progress()

@@ -89,7 +89,7 @@ class CompletionPort:
         """
         self._pending.append(delivery)  # PORT-1 append
         # ATOMIC(lock-acquire): of two posters one asks for the drain.
-        if self._signal.acquire(blocking=False):  # PORT-2 signal
+        if self._signal.acquire(False):  # PORT-2 signal
             self._asked_ns = sync.clock_ns()
             try:
                 self._trio_token.run_sync_soon(self.drain)
@@ -104,7 +104,7 @@ class CompletionPort:
     def deliver_after(self, post_all: Callable[[], None]) -> None:
         """Let something post and deliver it at once; in the Trio thread."""
         # ATOMIC(lock-acquire): if it fails, a drain is on its way already.
-        is_ours = self._signal.acquire(blocking=False)
+        is_ours = self._signal.acquire(False)
         try:
             post_all()
         finally:

@@ -66,7 +66,7 @@ class Shutdown:
         intake = self._intake
         intake.is_closing = True  # STOP-1 stop intake
         if self._at_start is None:  # before any work can end that it does not count
-            self._at_start = intake.verdicts.copy()
+            self._at_start = Counter(intake.verdicts)
             self._abandoned = len(intake.abandoned)
         deadline = trio.current_time() + grace
         self._grace.deadline = min(self._grace.deadline, deadline)
@@ -96,7 +96,7 @@ class Shutdown:
         with self._grace:
             await intake.drain(but_not=callers)  # STOP-2 drain
         if self._by_itself is None:  # else who asked before was cancelled after this
-            self._by_itself = intake.verdicts - at_start
+            self._by_itself = Counter(intake.verdicts) - at_start
         by_itself = self._by_itself
         intake.cancel("shutdown()", but_not=callers)  # STOP-3 cancel
         with trio.move_on_after(TOKEN_GRACE):
@@ -105,7 +105,7 @@ class Shutdown:
         with trio.move_on_after(INTERRUPT_GRACE):
             while intake.is_interrupting(but_not=callers):
                 await intake.wait_progress()
-        cancelled = intake.verdicts - at_start - by_itself
+        cancelled = Counter(intake.verdicts) - at_start - by_itself
         left = [work for work in intake.work if work.token not in callers]
         # A withdrawn job's empty entry may still be queued behind a stuck one.
         withdrawn = [w for w in left if w.verdict() is Verdict.WITHDRAWN]

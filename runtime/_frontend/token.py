@@ -46,6 +46,7 @@ class WorkToken(CancelToken):
         "host",
         "host_scope",
         "intake",
+        "is_watched",
         "may_interrupt",
         "scopes",
         "waiters",
@@ -54,6 +55,8 @@ class WorkToken(CancelToken):
     def __init__(self, intake: "Intake", *, may_interrupt: bool = False) -> None:
         super().__init__()
         self.may_interrupt: bool = may_interrupt  # immutable
+        # Whether its jobs may be interrupted, or reported as stuck.
+        self.is_watched: bool = may_interrupt or intake.is_watched  # immutable
         self._interrupt: interrupt.Interrupt | RemoteInterrupt | None = (
             None  # owner: the Trio thread
         )
@@ -70,11 +73,6 @@ class WorkToken(CancelToken):
         self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
         # Tasks that wait for the work and are not its host (`waits`).
         self.waiters: tuple[trio.lowlevel.Task, ...] = ()  # owner: the Trio thread
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether its jobs may be interrupted, or reported as stuck."""
-        return self.may_interrupt or self.intake.is_watched
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
         """Become, inside another interpreter, the token of the job that runs there."""
