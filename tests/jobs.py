@@ -337,6 +337,17 @@ def unsendable():
     return lambda: 0
 
 
+def unsendable_if_odd(x):
+    return unsendable() if x % 2 else x
+
+
+def unsendable_or_fail(x):
+    """Fail for two numbers of three, in two ways."""
+    if x % 3 == 0:
+        return unsendable()
+    raise ZeroDivisionError if x % 3 == 1 else KeyError
+
+
 def import_numpy(array):
     return array
 

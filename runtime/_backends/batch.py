@@ -5,18 +5,19 @@ each; what workers hand to each other is a range of frames, so cutting and steal
 encode nothing again. A worker answers each range it has worked through with the
 results of it.
 
-Layer: backends, main side. Imports: `runtime._core`, `encoding`, `interpreters`.
+Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`,
+`interpreters`.
 """
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from functools import partial
 from typing import cast
 
 import outcome
 
-from .._core import CancelToken, Job, captured
+from .._core import CancelToken, Job
 from . import answers, blame
+from .captured import is_capturing, sendable_items
 from .encoding import dumps_whole, loads
 from .interpreters import EncodableJob
 from .variables import encode_variables
@@ -43,12 +44,11 @@ class EncodedBatch:
         *,
         token: CancelToken,
         sink: "Callable[[EncodedBatch], None]",
-        collects_errors: bool = False,
         finish: Callable[[list[object]], list[object]] | None = None,
         lane: int,
         worker_count: int,
     ) -> None:
-        self._call = partial(captured, fn) if collects_errors else fn  # owner
+        self._call = fn  # owner
         self._items: Sequence[object] | None = items  # owner
         self._context: Context | None = context  # owner
         self._token = token  # immutable
@@ -89,13 +89,15 @@ class EncodedBatch:
             call = self._call, encode_variables(context), is_watched
             frames = [dumps_whole(call)]
         except Exception as error:
-            raise blame.cannot_cross(self._call, "fn", error) from error
+            raise blame.fn_cannot_cross(self._call, error) from error
         for start in range(0, len(items), size):
             frame = items[start : start + size]
             try:
                 frames.append(dumps_whole(frame))
             except Exception as error:
-                raise blame.item_cannot_cross(frame, start, error) from error
+                if not is_capturing(self._call):
+                    raise blame.item_cannot_cross(frame, start, error) from error
+                frames.append(dumps_whole(sendable_items(frame, start)))
         if len(frames) == 1:
             frames.append(dumps_whole([]))
         self.drop_call()

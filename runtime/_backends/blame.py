@@ -16,8 +16,12 @@ __all__ = (
     "call_cannot_cross",
     "cannot_cross",
     "check_crosses",
+    "check_fn_crosses",
+    "fn_cannot_cross",
     "item_cannot_cross",
+    "item_name",
     "not_found",
+    "refusal",
 )
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -37,7 +41,7 @@ def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
     """
     for _ in range(MAX_DEPTH):
         for step, part in _parts(value):
-            reason = _refusal(part)
+            reason = refusal(part)
             if reason is not None:
                 name, value, error = name + step, part, reason
                 break
@@ -51,7 +55,7 @@ def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
 
 def check_crosses(value: object, name: str) -> None:
     """Raise `CrossingError` unless an object can be sent."""
-    reason = _refusal(value)
+    reason = refusal(value)
     if reason is not None:
         raise cannot_cross(value, name, reason) from reason
 
@@ -63,21 +67,50 @@ def call_cannot_cross(
     names: tuple[str, str] = ("fn", "args"),
 ) -> CrossingError:
     """Return the error for a call that cannot be sent; ``names`` are the user's."""
-    reason = _refusal(fn)
+    reason = refusal(fn)
     if reason is not None:
         return cannot_cross(fn, names[0], reason)
     return cannot_cross(args, names[1], error)
 
 
+def fn_cannot_cross(call: object, error: Exception) -> CrossingError:
+    """Return the error for the function in a call of ours that cannot be sent."""
+    return cannot_cross(_given(call), "fn", error)
+
+
+def check_fn_crosses(call: object) -> None:
+    """Raise `CrossingError` unless the function in a call of ours can be sent."""
+    check_crosses(_given(call), "fn")
+
+
+def _given(call: object) -> object:
+    """Return the function that the user gave."""
+    if not isinstance(call, partial):
+        return call
+    module = getattr(call.func, "__module__", None)  # str.upper has none, for one
+    is_ours = str(module).rpartition(".")[0] == __package__
+    return call.args[0] if is_ours else call
+
+
 def item_cannot_cross(
-    items: "Sequence[object]", first: int, error: Exception
+    items: "Sequence[object]", first: int | None, error: Exception
 ) -> CrossingError:
-    """Return the error for some items of a batch, of which ``first`` is the first."""
-    for index, item in enumerate(items, first):
-        reason = _refusal(item)
+    """Return the error for some items that cannot be sent; ``first`` as below."""
+    for index, item in enumerate(items):
+        reason = refusal(item)
         if reason is not None:
-            return cannot_cross(item, f"items[{index}]", reason)
-    return cannot_cross(items, f"items from {first} on", error)
+            return cannot_cross(item, item_name(index, first), reason)
+    return cannot_cross(items, "items", error)
+
+
+def item_name(index: int, first: int | None) -> str:
+    """Return what the user calls one of some items.
+
+    Args:
+      first: The index that the first of them has among all; None if the user counts
+        none.
+    """
+    return "item" if first is None else f"items[{first + index}]"
 
 
 def not_found(error: Exception) -> Exception:
@@ -116,7 +149,8 @@ def _chain(error: BaseException | None) -> str:
     return text
 
 
-def _refusal(value: object) -> Exception | None:
+def refusal(value: object) -> Exception | None:
+    """Return what sending an object raises; None if it can be sent."""
     try:
         dumps(value)
     except Exception as error:

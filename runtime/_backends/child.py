@@ -27,12 +27,13 @@ from importlib import import_module
 from types import CoroutineType
 
 from .. import _backends
-from .._errors import JobCancelled, JobInterrupted
+from .._errors import CrossingError, JobCancelled, JobInterrupted
 from . import answers, asking, interrupting
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
 from .errors import without_frames_of
 from .interrupting import uninterruptible
+from .leaf import run_block
 from .main_module import install
 from .native_parts import set_time_slice
 from .replies import decode as _decode
@@ -169,6 +170,7 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
         fn, args, variables, is_watched = call
         del buffers, call
         context = context_of(variables)
+        value: Any
         if is_watched:
             value = interrupting.run(runner.crew.worker, job, context, fn, *args)
         else:
@@ -179,6 +181,9 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
                 f"a job must be a sync function, but {fn!r} returned a coroutine; "
                 "give async functions to 'await pool.spawn(async_fn, *args)'"
             )
+        if fn is run_block:
+            results, *rest = value
+            return answers.VALUE, _encode_results(args[0], results, *rest)
         del fn, args, context
         return answers.VALUE, _encode(value, "result")  # CROSS-4 encode
     except (JobCancelled, JobInterrupted):
@@ -192,6 +197,7 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
     worker = runner.crew.worker
     results: list[object] = []
     error: BaseException | None = None
+    call: Any = None
     try:
         call, variables, is_watched = _decode(job.frame(0), ())
         context = context_of(variables)
@@ -222,10 +228,24 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
         error = without_frames_of(raised, *_OUR_FILES)
         job.request_stop()
     try:
-        return answers.VALUE, _encode((results, error), "results")
+        return answers.VALUE, _encode_results(call, results, error)
     except BaseException as raised:
         job.request_stop()
         return _error_answer(raised)
+
+
+def _encode_results(
+    call: object, results: "list[Any]", *rest: object
+) -> tuple[object, ...]:
+    """Encode some items' results and what goes with them."""
+    try:
+        return _encode((results, *rest), "results")  # CROSS-4 encode
+    except CrossingError:
+        from .captured import is_capturing, sendable_results
+
+        if not is_capturing(call):
+            raise
+        return _encode((sendable_results(results), *rest), "results")
 
 
 def _run_frame(

@@ -53,7 +53,11 @@ class RemoteTraceback(Exception):
 
 
 def describe(error: BaseException) -> tuple[str, str, bytes | None]:
-    """Return an error's summary, its traceback and its pickle; never raises."""
+    """Return an error's summary, its traceback and its pickle; never raises.
+
+    The traceback is empty if it would say no more than the summary: of an error that
+    was made, but not raised.
+    """
     try:
         if isinstance(error, ImportError) and REFUSAL in str(error):
             error.add_note(ADVICE)
@@ -71,8 +75,8 @@ def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseExceptio
         except Exception:
             error = None
     if not isinstance(error, BaseException):
-        return TaskFailed(f"{summary}\n\n{traceback}")
-    if error.__cause__ is None:
+        return TaskFailed(f"{summary}\n\n{traceback}" if traceback else summary)
+    if traceback and error.__cause__ is None:
         error.__cause__ = RemoteTraceback(traceback)
     return error
 
@@ -120,6 +124,9 @@ def _summary(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
+    told = _traceback_of(error), error.__cause__, error.__context__
+    if told == (None, None, None) and not isinstance(error, BaseExceptionGroup):
+        return ""
     try:
         from traceback import format_exception
 

@@ -11,8 +11,8 @@ is in CROSSING.md.
     WATCH-1  have a job show where it is
     WATCH-5  take its stack
 
-Layer: backends, main side. Imports: `runtime._core`, `encoding`, `errors`, `host`,
-`stacks`.
+Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`, `errors`,
+`host`, `leaf`, `stacks`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -27,15 +27,20 @@ from .._core.sighting import Stack
 from .._errors import BrokenWorkerError, JobCancelled
 from .._util import is_gil_enabled
 from . import answers, blame, farewell
+from .captured import sendable_block
 from .encoding import dumps, lend_large, loads
 from .errors import ADVICE, REFUSAL
 from .host import Host, Plan
+from .leaf import run_block
 from .main_module import main_name
 from .stacks import decode_stack
 from .transport import Counters, EncodedJob, HomeQueues, News, Question
 from .variables import encode_variables
 
 __all__ = ("EncodableJob", "InterpreterRegistry", "setup_of")
+
+# What `run_block` is called with.
+type _Block = tuple[Callable[[object], object], list[object], object]
 
 value_outcome: Callable[[object], outcome.Maybe[object]] = outcome.Value
 if core == "native":
@@ -356,12 +361,15 @@ def _encoded(job: Job) -> tuple[tuple[object, ...], tuple[memoryview, ...], int]
         return frames, (), stop
     fn, args, context = job.fn, job.args, job.context
     assert fn is not None and args is not None and context is not None
+    rest = encode_variables(context), getattr(job.token, "is_watched", False)
     try:
-        is_watched = getattr(job.token, "is_watched", False)
-        call = fn, lend_large(args), encode_variables(context), is_watched
-        data, buffers = dumps(call)
+        data, buffers = dumps((fn, lend_large(args), *rest))
     except Exception as error:
-        raise blame.call_cannot_cross(fn, args, error) from error
+        if fn is not run_block:
+            raise blame.call_cannot_cross(fn, args, error) from error
+        call, items, token = cast("_Block", args)
+        args = call, sendable_block(call, items, error), token
+        data, buffers = dumps((fn, args, *rest))
     lent = tuple(buffer.raw() for buffer in buffers) if buffers else ()
     return (data,), lent, 1
 

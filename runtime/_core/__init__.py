@@ -10,7 +10,7 @@ How workers sleep is written in SLEEP.md, how a job lives in `job`.
 # this package when somebody imports it later.
 from . import interrupt
 from . import join as _join_module  # noqa: F401
-from .batch import Batch, captured
+from .batch import Batch
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
 from .leaf import LEAF_NS
@@ -55,7 +55,6 @@ __all__ = (
     "Worker",
     "WorkDeque",
     "WorkerStatistics",
-    "captured",
     "core",
     "current_worker",
     "interrupt",

@@ -26,7 +26,6 @@ Source: Tzannes et al. 2010, lazy binary splitting.
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from functools import partial
 
 import outcome
 
@@ -35,7 +34,7 @@ from . import sync
 from .leaf import LEAF_NS
 from .selected import CancelToken, CountLatch, Job, Worker, current_worker
 
-__all__ = ("Batch", "captured")
+__all__ = ("Batch",)
 
 
 class Batch[T, R]:
@@ -46,8 +45,6 @@ class Batch[T, R]:
       items: Sliced, never iterated as a whole, so a `range` stays a `range`.
       context: Context variables; each piece runs in a copy of it.
       token: Set from outside to stop the batch between two items' leaves.
-      collects_errors: Whether an item's `Exception` becomes its result (an
-        `outcome.Error` among `outcome.Value`) instead of stopping the batch.
       finish: Called as ``finish(results)`` on the last worker, once every item has
         a result; what it returns is the batch's result.
       sink: Called as ``sink(batch)`` on a worker's thread when the last piece has
@@ -65,11 +62,10 @@ class Batch[T, R]:
         *,
         token: CancelToken,
         sink: "Callable[[Batch[T, R]], None]",
-        collects_errors: bool = False,
         finish: Callable[[list[object]], list[object]] | None = None,
         lane: int,
     ) -> None:
-        self._call = partial(captured, fn) if collects_errors else fn  # immutable
+        self._call = fn  # immutable
         self._items = items  # immutable
         # Never entered and never set in, so any thread may copy it.
         self._context = context  # immutable
@@ -217,14 +213,6 @@ class Batch[T, R]:
 
 def _position(indexed_error: tuple[int, BaseException]) -> int:
     return indexed_error[0]
-
-
-def captured[T, R](fn: Callable[[T], R], item: T) -> outcome.Outcome[R]:
-    """Return what the call did as an outcome; control flow passes through."""
-    try:
-        return outcome.Value(fn(item))
-    except Exception as error:
-        return outcome.Error(error)
 
 
 def _next_leaf_size(size: int, elapsed_ns: int) -> int:

@@ -76,9 +76,8 @@ class BatchCall(Waiting):
         fn: Callable[..., object],
         items: Sequence[object],
         *,
-        call: Callable[..., object] | None = None,
+        call: Callable[..., object],
         finish: Callable[[list[object]], list[object]] | None = None,
-        collects_errors: bool,
         on_cancel: OnCancelMany,
         lane: int,
     ) -> None:
@@ -90,12 +89,11 @@ class BatchCall(Waiting):
             intake, may_interrupt=on_cancel == "interrupt"
         )
         self.batch: BatchState = intake.make_batch(  # immutable
-            call or fn,
+            call,
             items,
             copy_context(),
             token=self.token,
             sink=self._left,
-            collects_errors=collects_errors,
             finish=finish,
             lane=lane,
         )

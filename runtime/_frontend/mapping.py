@@ -25,7 +25,6 @@ from collections.abc import (
 )
 from contextlib import aclosing, asynccontextmanager
 from contextvars import Context, copy_context
-from functools import partial
 from types import CodeType
 from typing import TYPE_CHECKING, Self, cast, override
 
@@ -33,6 +32,7 @@ import outcome
 import trio
 
 from .. import _core
+from .._backends.captured import capturing
 from .._backends.leaf import run_block
 from .._core import sync
 from .._errors import TaskCancelled
@@ -133,7 +133,7 @@ class MapStream[T, R](AsyncIterator[R]):
         on_cancel: OnCancelMany,
     ) -> None:
         self.intake = intake  # immutable
-        self.call = partial(_core.captured, fn) if collects_errors else fn  # immutable
+        self.call = capturing(fn) if collects_errors else fn  # immutable
         self.name = f"map of {callable_name(fn)}"  # immutable
         self.code: CodeType | None = getattr(fn, "__code__", None)  # immutable
         self.token = WorkToken(  # immutable

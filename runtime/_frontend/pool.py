@@ -18,6 +18,7 @@ from typing import Literal, cast, overload
 import outcome
 import trio
 
+from .._backends.captured import capturing
 from .._backends.leaf import call_chunk
 from .._errors import DeadlockError
 from .batch import BatchCall, Chunks, as_sequence, flatten
@@ -339,7 +340,7 @@ class WorkerPool:
             self._intake,
             fn,
             sequence,
-            collects_errors=on_error == "return",
+            call=fn if on_error == "raise" else capturing(fn),
             on_cancel=on_cancel,
             lane=priority,
         )
@@ -393,7 +394,6 @@ class WorkerPool:
             chunks,
             call=partial(call_chunk, fn),
             finish=flatten,
-            collects_errors=False,
             on_cancel=on_cancel,
             lane=priority,
         )

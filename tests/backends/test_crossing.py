@@ -17,6 +17,7 @@ import zipfile
 import data_parallel
 import hypothesis
 import jobs
+import outcome
 import pytest
 import trio
 import trio.lowlevel
@@ -221,12 +222,85 @@ async def test_batch_says_what_cannot_cross(single):
         await single.spawn_parallel_batch([1, lambda: 0], jobs.same)
     with pytest.RaisesGroup(pytest.RaisesExc(runtime.CrossingError, match="fn cannot")):
         await single.spawn_parallel_batch([1], lambda x: x)
+    join = functools.partial(str.join, lambda: 0)
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(runtime.CrossingError, match=r"^fn\.args\[0\] cannot cross")
+    ):
+        await single.spawn_parallel_batch([1], join)
 
 
-async def test_map_says_what_cannot_cross(single):
-    with pytest.RaisesGroup(runtime.CrossingError):
-        async with single.map(lambda x: x, range(1)) as results:
+@pytest.mark.parametrize("on_error", ["raise", "return"])
+async def test_map_says_what_cannot_cross(single, on_error):
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(runtime.CrossingError, match="^fn cannot cross .*<lambda>")
+    ):
+        async with single.map(lambda x: x, range(1), on_error=on_error) as results:
             await anext(results)
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(runtime.CrossingError, match="^item cannot cross .*<lambda>")
+    ):
+        async with single.map(jobs.same, [lambda: 0]) as results:
+            await anext(results)
+
+
+async def test_chunked_batch_names_the_function_that_cannot_cross(single):
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(runtime.CrossingError, match="^fn cannot cross .*<lambda>")
+    ):
+        await single.spawn_chunked_parallel([1], 1, lambda chunk: chunk)
+
+
+# Where an item's error is its result
+
+ODD = [0, lambda: 1, 2, lambda: 3, 4]
+
+
+async def outcomes_of_batch(pool, fn, items):
+    return await pool.spawn_parallel_batch(items, fn, on_error="return")
+
+
+async def outcomes_of_map(pool, fn, items):
+    async with pool.map(fn, items, on_error="return") as results:
+        return [result async for result in results]
+
+
+@pytest.fixture(params=[outcomes_of_batch, outcomes_of_map], ids=["batch", "map"])
+def outcomes_of(request):
+    return request.param
+
+
+def check_odd_failed(outcomes, match):
+    assert outcomes[::2] == [outcome.Value(0), outcome.Value(2), outcome.Value(4)]
+    for each in outcomes[1::2]:
+        with pytest.raises(runtime.CrossingError, match=match):
+            each.unwrap()
+
+
+async def test_an_item_that_cannot_cross_harms_no_other(pool, outcomes_of):
+    outcomes = await outcomes_of(pool, jobs.same, ODD)
+    check_odd_failed(outcomes, r"^item(s\[[13]\])? cannot cross .*<lambda>")
+
+
+async def test_a_result_that_cannot_cross_harms_no_other(pool, outcomes_of):
+    outcomes = await outcomes_of(pool, jobs.unsendable_if_odd, range(5))
+    check_odd_failed(outcomes, r"^result cannot cross .*<lambda>")
+
+
+async def test_a_result_that_cannot_cross_beside_errors_harms_no_other(
+    single, outcomes_of
+):
+    """Their own errors come, too."""
+    outcomes = await outcomes_of(single, jobs.unsendable_or_fail, range(300))
+    errors = [type(each.error) for each in outcomes]
+    assert errors == [runtime.CrossingError, ZeroDivisionError, KeyError] * 100
+
+
+async def test_an_item_that_cannot_cross_is_not_called_for(single, outcomes_of):
+    items = [lambda: 0, 1] * 20
+    outcomes = await outcomes_of(single, functools.partial(jobs.fail_on, 1), items)
+    errors = [type(each.error) for each in outcomes]
+    assert errors == [runtime.CrossingError, ValueError] * 20
+    assert await single.spawn_cpu_work(jobs.take_count) == 20
 
 
 async def test_an_error_that_cannot_be_rebuilt_is_shown(single):
@@ -250,6 +324,13 @@ def test_an_error_keeps_what_it_has():
         ("a", 1),
         ["beside"],
     )
+
+
+def test_an_error_that_was_not_raised_has_no_traceback_to_show():
+    assert rebuild(*describe(KeyError("a"))).__cause__ is None
+    made = KeyError("a")
+    made.__cause__ = ValueError("the reason")
+    assert "the reason" in str(rebuild(*describe(made)).__cause__)
 
 
 async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
