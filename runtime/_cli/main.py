@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Sequence
 
 from .._errors import BackendUnavailableError
+from .._version import __version__
 from .codec import FORMATS
 from .console import discard_stdout, say
 from .exits import INTERRUPTED, OK, UNUSABLE, CommandError
@@ -47,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m runtime",
         description="CPU-bound work on all cores, under Trio.",
         epilog=_EXIT_CODES,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"trio-runtime {__version__}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_map(commands)

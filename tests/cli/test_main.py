@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import runtime
 from runtime._cli.main import main
 
 pytestmark = pytest.mark.slow  # starts interpreters
@@ -54,6 +55,10 @@ def test_backend_that_is_not_there_is_one_line_and_2(run_cli):
         "runtime map: backend 'interpreters' is not available"
     )
     assert done.stderr.count("\n") == 1
+
+
+def test_version_is_told(run_cli):
+    assert run_cli("--version").stdout == f"trio-runtime {runtime.__version__}\n"
 
 
 @pytest.mark.parametrize("command", ["--help", "doctor"])
