@@ -68,15 +68,16 @@ def _worker_in_place() -> Worker:
 
     It has no deque: the only worker looks at none, since there is nobody to split for.
     """
-    token = current_token()  # of whatever job runs
-    return cast(
-        "Worker",
-        SimpleNamespace(
-            index=0,
-            registry=SimpleNamespace(worker_count=1),
-            job=SimpleNamespace(token=token),
-        ),
-    )
+    return cast("Worker", _InPlace())
+
+
+class _InPlace:
+    index = 0
+    registry = SimpleNamespace(worker_count=1)
+
+    def __init__(self) -> None:
+        # Of whatever job runs.
+        self.job = SimpleNamespace(token=current_token())  # immutable
 
 
 def enter_sync_pool(pool: "SyncPool") -> None:

@@ -1,14 +1,15 @@
 """`runtime.worker_local`: one value per worker, made when it is first needed.
 
-Layer: iter. Imports: `runtime._core`, `checks`.
+Layer: iter. Imports: `runtime._core`, `checks`, `place`.
 """
 
 from collections.abc import Callable
 from threading import get_ident
 
-from .._core import Worker, current_worker
+from .._core import Worker
 from .._errors import NotOnWorkerError
 from .checks import check_callable
+from .place import worker_here
 
 __all__ = ("WorkerLocal", "worker_local")
 
@@ -18,6 +19,9 @@ def worker_local[T](factory: Callable[[], T]) -> "WorkerLocal[T]":
 
     For what is dear to make and cannot be shared: buffers, parsers, connections,
     counts that are added up in the end.
+
+    In a pool of interpreters each has its own copy of the module, and so of the
+    `WorkerLocal` in it: `WorkerLocal.values` tells what was made where it is called.
 
     Args:
       factory: Called on a worker, the first time that worker asks for its value.
@@ -48,7 +52,7 @@ class WorkerLocal[T]:
         Raises:
           NotOnWorkerError: called outside a job.
         """
-        worker = current_worker()
+        worker = worker_here()
         if worker is None:
             raise NotOnWorkerError(
                 "WorkerLocal.get()",

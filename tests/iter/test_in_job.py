@@ -36,6 +36,13 @@ async def test_join_in_a_job_runs_the_second_half_in_a_copied_context(single):
     assert seen == ("job", "job", "first")
 
 
+async def test_worker_local_in_a_job_is_the_worker_s_own(single, open_pool):
+    assert await single.spawn_cpu_work(work.note, 1) == [1]
+    assert await single.spawn_cpu_work(work.note, 2) == [1, 2]
+    async with open_pool(1, name="other") as other:
+        assert await other.spawn_cpu_work(work.note, 3) == [3]
+
+
 async def test_scope_in_a_job_runs_all_that_is_spawned(pool):
     assert await pool.spawn_cpu_work(work.scope_of_tree, 6) == 2**7 - 1
 
