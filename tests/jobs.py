@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 
 import runtime
 
@@ -260,6 +261,12 @@ def interpreter_id():
     return int(_interpreters.get_current()[0])
 
 
+def cancel_at_500(x):
+    if x == 500:
+        raise runtime.JobCancelled
+    return x
+
+
 def cancel_myself(_item=None):
     raise runtime.JobCancelled
 
@@ -339,6 +346,47 @@ def unsendable():
 
 def unsendable_if_odd(x):
     return unsendable() if x % 2 else x
+
+
+alive_things = weakref.WeakSet()
+
+
+def keep_unsendable(x):
+    """Return what cannot cross and is counted while it lives."""
+    thing = Thing()
+    alive_things.add(thing)
+    return thing, unsendable()
+
+
+def count_things():
+    return len(alive_things)
+
+
+class Hostile:
+    """Cannot cross, and fails whatever else it is asked."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+    def __repr__(self):
+        raise RuntimeError
+
+    def __call__(self):
+        pass
+
+    def __reduce__(self):
+        raise Unprintable
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+def hostile(x):
+    return {Hostile(): Hostile()} if x else x
 
 
 def unsendable_or_fail(x):

@@ -12,7 +12,8 @@ not yet handed out. Between the two ends items travel in *blocks*, one job each:
   one is sent) and its results wait for the consumer, in order if asked.
 * **MAP-4** hand out: each result makes room for one more item.
 
-Layer: frontend. Imports: `runtime._core`, `options`, `token`, trio.
+Layer: frontend. Imports: `runtime._backends`, `runtime._core`, `options`, `token`,
+trio.
 """
 
 from collections import deque
@@ -151,6 +152,8 @@ class MapStream[T, R](AsyncIterator[R]):
         self._sent_count = 0  # owner: blocks that are not back
         self._ready: deque[R] = deque()  # owner: results to hand out
         self._errors: list[BaseException] = []  # owner: what the items raised
+        # Whether an item has no result; none is handed out after that.
+        self._is_cut = False  # owner
         self._final_error: BaseException | None = None  # owner: the source's, ours
         self._is_exhausted = False  # owner: no more items will come
         self._is_given_up = False  # owner: what still comes back is dropped
@@ -256,12 +259,13 @@ class MapStream[T, R](AsyncIterator[R]):
     def _take_results(self, block: _Block) -> None:
         result, block.outcome = block.outcome, None
         if result is None:
-            return  # withdrawn
+            self._is_cut = True  # withdrawn
+            return
         if isinstance(result, outcome.Error):
             self._fail(result.error)
             return
         results, error, elapsed_ns = cast("_Done", result.value)
-        if not self._errors:  # what comes after a failed item is not handed out
+        if not self._is_cut:
             self._ready.extend(cast("list[R]", results))
         if error is None:
             self._adapt(block.size, elapsed_ns)
@@ -269,9 +273,10 @@ class MapStream[T, R](AsyncIterator[R]):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
+        self._is_cut = True
         if not is_end(error):
             self._errors.append(error)
-            self.stop("one of its items")
+        self.stop("one of its items")  # an item that ends itself stops the rest, too
 
     def _adapt(self, size: int, elapsed_ns: int) -> None:
         """Choose the length of block that would have taken `BLOCK_NS`."""

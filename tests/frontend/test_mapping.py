@@ -211,6 +211,24 @@ async def test_map_error_keeps_back_the_results_after_it(pool, gate):
     assert seen == []
 
 
+@pytest.mark.parametrize("on_error", ["raise", "return"])
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_map_whose_item_asks_to_end_raises_task_cancelled(
+    single, ordered, on_error
+):
+    """As a batch does; what comes after the item is not handed out."""
+    seen = []
+    with pytest.raises(runtime.TaskCancelled, match="by one of its items"):
+        async with single.map(
+            jobs.cancel_at_500, range(1000), ordered=ordered, on_error=on_error
+        ) as results:
+            async for result in results:
+                seen.append(result)  # noqa: PERF401  # needed when it raises
+    values = seen if on_error == "raise" else [each.unwrap() for each in seen]
+    assert values == list(range(len(values)))
+    assert len(values) <= 500
+
+
 async def test_map_on_error_return_gives_outcomes(pool):
     async with pool.map(jobs.fail_at_3, range(6), on_error="return") as results:
         values = await collect(results)
