@@ -97,7 +97,7 @@ class EncodedBatch:
             except Exception as error:
                 if not is_capturing(self._call):
                     raise blame.item_cannot_cross(frame, start, error) from error
-                frames.append(dumps_whole(sendable_items(frame, start)))
+                frames.append(dumps_whole(sendable_items(frame, start, error)))
         if len(frames) == 1:
             frames.append(dumps_whole([]))
         self.drop_call()

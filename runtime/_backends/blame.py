@@ -15,6 +15,7 @@ from .main_module import INSIDE, has_script
 __all__ = (
     "call_cannot_cross",
     "cannot_cross",
+    "cannot_cross_either",
     "check_crosses",
     "check_fn_crosses",
     "fn_cannot_cross",
@@ -40,17 +41,20 @@ def cannot_cross(value: object, name: str, error: Exception) -> CrossingError:
       error: What sending it raised.
     """
     for _ in range(MAX_DEPTH):
-        for step, part in _parts(value):
-            reason = refusal(part)
-            if reason is not None:
-                name, value, error = name + step, part, reason
-                break
-        else:
+        found = _refused_part(value)
+        if found is None:
             break
+        step, value, error = found
+        name += step
     return CrossingError(
         f"{name} cannot cross to another interpreter: {_shown(value)}; "
-        f"{_advice(value)} ({type(error).__name__}: {error})"
+        f"{_advice(value)} ({_said(error)})"
     )
+
+
+def cannot_cross_either(name: str, error: Exception) -> CrossingError:
+    """Return the error for one more of many things, without a look into it."""
+    return CrossingError(f"{name} cannot cross to another interpreter ({_said(error)})")
 
 
 def check_crosses(value: object, name: str) -> None:
@@ -100,7 +104,8 @@ def item_cannot_cross(
         reason = refusal(item)
         if reason is not None:
             return cannot_cross(item, item_name(index, first), reason)
-    return cannot_cross(items, "items", error)
+    name = "items" if first is None else f"items from {first} on"
+    return cannot_cross(items, name, error)
 
 
 def item_name(index: int, first: int | None) -> str:
@@ -130,8 +135,8 @@ def not_found(error: Exception) -> Exception:
 
 
 def _import_failed(error: ImportError) -> CrossingError | ImportError:
-    said, refusal, _ = _chain(error).partition(f" {REFUSAL}")
-    if not refusal:
+    said, found, _ = _chain(error).partition(f" {REFUSAL}")
+    if not found:
         return error
     # A package's own error, NumPy's for one, names none; CPython says "module NAME".
     name = said.rpartition("module ")[2]
@@ -154,7 +159,21 @@ def refusal(value: object) -> Exception | None:
     try:
         dumps(value)
     except Exception as error:
+        # Its frames hold what it is kept in, and so all that they see.
+        BaseException.with_traceback(error, None)
         return error
+    return None
+
+
+def _refused_part(value: object) -> tuple[str, object, Exception] | None:
+    """Return the way to a part that cannot be sent, the part, and why not."""
+    try:
+        for step, part in _parts(value):
+            reason = refusal(part)
+            if reason is not None:
+                return step, part, reason
+    except Exception:  # what was asked is the user's
+        pass
     return None
 
 
@@ -162,8 +181,8 @@ def _parts(value: object) -> "Iterator[tuple[str, object]]":
     """Yield what an object is made of, with the way to it."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield f"[{key!r}]", part
-            yield f"'s key {key!r}", key
+            yield f"[{_shown(key)}]", part
+            yield f"'s key {_shown(key)}", key
     elif isinstance(value, (list, tuple)):
         for index, part in enumerate(value):
             yield f"[{index}]", part
@@ -193,8 +212,20 @@ def _shown(value: object) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
+def _said(error: Exception) -> str:
+    kind = type(error).__name__
+    try:
+        return f"{kind}: {error}"
+    except Exception:
+        return kind
+
+
 def _advice(value: object) -> str:
-    if callable(value) and hasattr(value, "__qualname__"):
+    try:
+        is_function = callable(value) and hasattr(value, "__qualname__")
+    except Exception:
+        is_function = False
+    if is_function:
         return (
             "a function is sent by its name, so define it with 'def' at the top level "
             f"of a module, or {WAY_OUT}"

@@ -1,6 +1,7 @@
 """Where an item's error is its result: ``on_error="return"``.
 
-An item or a result that cannot cross has that as its error, and harms no other.
+An item or a result that cannot cross has that as its error, and harms no other. Only
+an exception that is no `Exception`, raised as one is pickled, fails all.
 
 Layer: backends, both sides. Imports: `blame`, outcome.
 """
@@ -9,11 +10,9 @@ from functools import partial
 
 import outcome
 
-from . import blame
-
 TYPE_CHECKING = False  # as in all files that a worker's interpreter imports
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .._errors import CrossingError
 
@@ -24,6 +23,10 @@ __all__ = (
     "sendable_items",
     "sendable_results",
 )
+
+
+# Of so many items of a piece it is told which part of them cannot cross. Arbitrary.
+MAX_LOOKS = 10
 
 
 class Unsent:
@@ -56,20 +59,32 @@ def _captured[T, R](fn: "Callable[[T], R]", item: "T | Unsent") -> outcome.Maybe
         return outcome.Error(error)
 
 
-def sendable_items(items: "Iterable[object]", first: int | None) -> list[object]:
+def sendable_items(
+    items: "Sequence[object]", first: int | None, error: Exception
+) -> list[object]:
     """Return the items with an `Unsent` for each that cannot cross.
 
     Args:
       first: As for `blame.item_name`.
+      error: What sending them raised.
+
+    Raises:
+      CrossingError: they can cross, each alone, but not together.
     """
+    from . import blame  # late: a pool of threads has no use for it
+
     made: list[object] = []
+    unsent_count = 0
     for index, item in enumerate(items):
-        reason = blame.refusal(item)
+        reason = blame.refusal([item])
         if reason is None:
             made.append(item)
-        else:
-            name = blame.item_name(index, first)
-            made.append(Unsent(blame.cannot_cross(item, name, reason)))
+            continue
+        name = blame.item_name(index, first)
+        made.append(Unsent(_cannot_cross(item, name, reason, unsent_count)))
+        unsent_count += 1
+    if blame.refusal(made) is not None:
+        raise blame.item_cannot_cross(items, first, error) from error
     return made
 
 
@@ -82,20 +97,38 @@ def sendable_block(
       CrossingError: the function cannot cross, or an item cannot whose error is not
         its result.
     """
+    from . import blame
+
     blame.check_fn_crosses(call)
     if not is_capturing(call):
         raise blame.item_cannot_cross(items, None, error) from error
-    return sendable_items(items, None)
+    return sendable_items(items, None, error)
 
 
 def sendable_results(results: "Iterable[outcome.Maybe[object]]") -> list[object]:
     """Return the outcomes with an error for each value that cannot cross."""
+    from . import blame
+
     made: list[object] = []
+    unsent_count = 0
     for result in results:
         value = result.value if type(result) is outcome.Value else None
         reason = blame.refusal(value)
         if reason is None:
             made.append(result)
         else:
-            made.append(outcome.Error(blame.cannot_cross(value, "result", reason)))
+            error = _cannot_cross(value, "result", reason, unsent_count)
+            made.append(outcome.Error(error))
+            unsent_count += 1
     return made
+
+
+def _cannot_cross(
+    value: object, name: str, reason: Exception, count_before: int
+) -> "CrossingError":
+    """Look into the first things for who is to blame; to look takes time."""
+    from . import blame
+
+    if count_before < MAX_LOOKS:
+        return blame.cannot_cross(value, name, reason)
+    return blame.cannot_cross_either(name, reason)

@@ -15,8 +15,8 @@ While a job waits outside the pool another thread goes on with the loop (`crew`)
 It imports little besides the standard library and the native core, for each worker pays
 for it.
 
-Layer: backends, worker side. Imports: `answers`, `asking`, `crew`, `encoding`,
-`errors`, `main_module`, `native_parts`, `replies`, `variables`.
+Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
+`encoding`, `errors`, `leaf`, `main_module`, `native_parts`, `replies`, `variables`.
 """
 
 import sys
@@ -181,11 +181,12 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
                 f"a job must be a sync function, but {fn!r} returned a coroutine; "
                 "give async functions to 'await pool.spawn(async_fn, *args)'"
             )
-        if fn is run_block:
-            results, *rest = value
-            return answers.VALUE, _encode_results(args[0], results, *rest)
+        block_call = args[0] if fn is run_block else None
         del fn, args, context
-        return answers.VALUE, _encode(value, "result")  # CROSS-4 encode
+        if block_call is None:
+            return answers.VALUE, _encode(value, "result")  # CROSS-4 encode
+        results, *rest = value
+        return answers.VALUE, _encode_results(block_call, results, *rest)
     except (JobCancelled, JobInterrupted):
         return answers.CANCELLED, ()
     except BaseException as error:
@@ -241,6 +242,8 @@ def _encode_results(
     try:
         return _encode((results, *rest), "results")  # CROSS-4 encode
     except CrossingError:
+        if not isinstance(call, partial):
+            raise
         from .captured import is_capturing, sendable_results
 
         if not is_capturing(call):

@@ -53,11 +53,7 @@ class RemoteTraceback(Exception):
 
 
 def describe(error: BaseException) -> tuple[str, str, bytes | None]:
-    """Return an error's summary, its traceback and its pickle; never raises.
-
-    The traceback is empty if it would say no more than the summary: of an error that
-    was made, but not raised.
-    """
+    """Return an error's summary, its traceback and its pickle; never raises."""
     try:
         if isinstance(error, ImportError) and REFUSAL in str(error):
             error.add_note(ADVICE)
@@ -75,8 +71,10 @@ def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseExceptio
         except Exception:
             error = None
     if not isinstance(error, BaseException):
-        return TaskFailed(f"{summary}\n\n{traceback}" if traceback else summary)
-    if traceback and error.__cause__ is None:
+        return TaskFailed(f"{summary}\n\n{traceback}")
+    # Of an error that no Python raised there may be no more to tell than itself.
+    tells_more = not summary.endswith(traceback.strip())
+    if tells_more and error.__cause__ is None:
         error.__cause__ = RemoteTraceback(traceback)
     return error
 
@@ -124,9 +122,6 @@ def _summary(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    told = _traceback_of(error), error.__cause__, error.__context__
-    if told == (None, None, None) and not isinstance(error, BaseExceptionGroup):
-        return ""
     try:
         from traceback import format_exception
 

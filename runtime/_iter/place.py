@@ -15,7 +15,6 @@ Layer: iter. Imports: `runtime._backends`, `runtime._core`, trio (late).
 """
 
 from collections.abc import Callable
-from functools import cache
 from threading import get_ident
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -59,25 +58,25 @@ def worker_here() -> Worker | None:
     That has what tells a chain how many workers there are and whether to stop.
     """
     worker = current_worker()
-    return _worker_in_place() if worker is None and is_in_place() else worker
-
-
-@cache
-def _worker_in_place() -> Worker:
-    """Return what stands for a worker in place, for all jobs and threads.
-
-    It has no deque: the only worker looks at none, since there is nobody to split for.
-    """
-    return cast("Worker", _InPlace())
+    return _in_place if worker is None and is_in_place() else worker
 
 
 class _InPlace:
+    """What stands for a worker in place, for all jobs and threads.
+
+    It has no deque: the only worker looks at none, since there is nobody to split for.
+    """
+
     index = 0
     registry = SimpleNamespace(worker_count=1)
 
-    def __init__(self) -> None:
-        # Of whatever job runs.
-        self.job = SimpleNamespace(token=current_token())  # immutable
+    @property
+    def job(self) -> SimpleNamespace:
+        """What has the token of the calling job."""
+        return SimpleNamespace(token=current_token())
+
+
+_in_place = cast("Worker", _InPlace())
 
 
 def enter_sync_pool(pool: "SyncPool") -> None:

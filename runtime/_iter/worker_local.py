@@ -5,6 +5,7 @@ Layer: iter. Imports: `runtime._core`, `checks`, `place`.
 
 from collections.abc import Callable
 from threading import get_ident
+from typing import NoReturn, override
 
 from .._core import Worker
 from .._errors import NotOnWorkerError
@@ -21,7 +22,8 @@ def worker_local[T](factory: Callable[[], T]) -> "WorkerLocal[T]":
     counts that are added up in the end.
 
     In a pool of interpreters each has its own copy of the module, and so of the
-    `WorkerLocal` in it: `WorkerLocal.values` tells what was made where it is called.
+    `WorkerLocal` at its top level: `WorkerLocal.values` tells what was made where it is
+    called. It cannot be an argument there.
 
     Args:
       factory: Called on a worker, the first time that worker asks for its value.
@@ -45,6 +47,13 @@ class WorkerLocal[T]:
         # By worker and thread: an identifier of a thread may be used again. Each key is
         # written by its own thread only.
         self._values: dict[tuple[Worker, int], T] = {}  # atomic: single operations
+
+    @override
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a WorkerLocal is not sent: make it at the top level of a module, where "
+            "each interpreter has its own"
+        )
 
     def get(self) -> T:
         """Return this worker's value; the first time, make it.

@@ -286,6 +286,40 @@ async def test_a_result_that_cannot_cross_harms_no_other(pool, outcomes_of):
     check_odd_failed(outcomes, r"^result cannot cross .*<lambda>")
 
 
+async def test_an_object_that_answers_nothing_harms_no_other(single, outcomes_of):
+    hostile = {jobs.Hostile(): jobs.Hostile()}
+    for fn, items in ((jobs.same, [0, hostile, 0]), (jobs.hostile, range(2))):
+        outcomes = await outcomes_of(single, fn, items)
+        assert outcomes[0] == outcome.Value(0)
+        assert type(outcomes[1].error) is runtime.CrossingError
+
+
+async def test_many_that_cannot_cross_are_all_named(single, outcomes_of):
+    outcomes = await outcomes_of(single, jobs.same, [[lambda: 0]] * 40)
+    for each in outcomes:
+        with pytest.raises(runtime.CrossingError, match=r"^item.* cannot cross .*0x"):
+            each.unwrap()
+
+
+async def test_what_could_not_cross_is_let_go_of(single, outcomes_of):
+    """At once, and not when the garbage of an idle interpreter is collected."""
+    things, number = [jobs.Thing() for _ in range(3)], bytearray(1)
+    references = [weakref.ref(thing) for thing in things]
+    items = [[things.pop(), memoryview(number), lambda: 0] for _ in references]
+    await single.spawn_cpu_work(gc.disable)
+    gc.disable()
+    try:
+        await outcomes_of(single, jobs.same, items)
+        outcomes = await outcomes_of(single, jobs.keep_unsendable, [1, 2])
+        assert [type(each.error) for each in outcomes] == [runtime.CrossingError] * 2
+        del items, outcomes
+        assert [reference() for reference in references] == [None] * 3
+        assert await single.spawn_cpu_work(jobs.count_things) == 0
+        number.append(1)
+    finally:
+        gc.enable()
+
+
 async def test_a_result_that_cannot_cross_beside_errors_harms_no_other(
     single, outcomes_of
 ):
@@ -331,6 +365,14 @@ def test_an_error_that_was_not_raised_has_no_traceback_to_show():
     made = KeyError("a")
     made.__cause__ = ValueError("the reason")
     assert "the reason" in str(rebuild(*describe(made)).__cause__)
+    noted = KeyError("a")
+    noted.add_note("beside")
+    assert "beside" in str(rebuild(*describe(noted)).__cause__)
+
+
+async def test_a_worker_local_stays_where_it_is(single):
+    with pytest.raises(runtime.CrossingError, match="top level of a module"):
+        await single.spawn_cpu_work(jobs.same, runtime.worker_local(list))
 
 
 async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
