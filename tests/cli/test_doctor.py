@@ -97,6 +97,7 @@ def test_doctor_sees_the_affinity(user_directory):
         capture_output=True,
         text=True,
         timeout=60,
+        env=environ_with_coverage(),
     )
 
     assert "1 usable: " in done.stdout
@@ -111,6 +112,7 @@ def test_doctor_tells_a_gil_that_was_asked_for(user_directory):
         capture_output=True,
         text=True,
         timeout=60,
+        env=environ_with_coverage(),
     )
 
     assert answers(done)["GIL now"].startswith("on, although")

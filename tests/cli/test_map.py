@@ -8,6 +8,7 @@ import threading
 
 import pytest
 import trio
+from helpers import environ_with_coverage
 
 from runtime._cli.interrupt import Interrupts
 from runtime._cli.map import MapOptions, _Mapping
@@ -243,6 +244,7 @@ def test_full_output_is_one_line_and_2(user_directory):
             input=b"a\n",
             stdout=full,
             stderr=subprocess.PIPE,
+            env=environ_with_coverage(),
             timeout=60,
         )
 
@@ -278,7 +280,7 @@ def test_closed_output_ends_endless_input_quietly(start_cli):
 
 
 def test_what_the_function_printed_does_not_fail_after_closed_output(start_cli):
-    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    buffered = {**environ_with_coverage(), "PYTHONUNBUFFERED": ""}
     child = start_cli("map", "user:loud", env=buffered)
     child.stdin.write(b"a\n")
     child.stdin.flush()

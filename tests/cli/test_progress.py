@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import environ_with_coverage
 
 from runtime._cli import progress
 
@@ -37,7 +38,7 @@ def start_on(terminal_fd, user_directory, *arguments, **options):
         [sys.executable, "-m", "runtime", "map", *arguments],
         cwd=user_directory,
         stderr=terminal_fd,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        env={**environ_with_coverage(), "TERM": "xterm", "COLUMNS": "100"},
         **options,
     )
     os.close(terminal_fd)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import environ_with_coverage
 
 from runtime._backends import BACKENDS, why_unavailable
 
@@ -24,6 +25,8 @@ THREADS_ONLY = {"scaling_experiments"}
 
 def run_python(*args: str | Path, backend: str = "threads") -> str:
     """Run Python in the folder of the examples; return what it printed."""
+    # A coverage tool cannot begin in an interpreter.
+    environ = environ_with_coverage() if backend == "threads" else os.environ
     done = subprocess.run(
         [sys.executable, "-W", "error", *args],
         cwd=EXAMPLES,
@@ -31,7 +34,7 @@ def run_python(*args: str | Path, backend: str = "threads") -> str:
         text=True,
         timeout=100,
         check=False,
-        env={**os.environ, "RUNTIME_BACKEND": backend},
+        env={**environ, "RUNTIME_BACKEND": backend},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
