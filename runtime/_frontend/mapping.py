@@ -36,7 +36,7 @@ from .. import _core
 from .._backends.captured import capturing
 from .._backends.leaf import run_block
 from .._core import sync
-from .._errors import TaskCancelled
+from .._errors import PoolClosedError, TaskCancelled
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .protected import protected
@@ -187,11 +187,13 @@ class MapStream[T, R](AsyncIterator[R]):
             count = len(self._errors)
             what = "1 item failed" if count == 1 else f"{count} items failed"
             return BaseExceptionGroup(f"{self.name}: {what}", self._errors)
-        if self._final_error is not None:
-            return self._final_error
+        error = self._final_error
+        if error is not None and not isinstance(error, PoolClosedError):
+            return error
+        # What is refused because the pool is being cancelled was cancelled, too.
         if self.token.is_set:
             return TaskCancelled(self.name, self.token.cause or "one of its items")
-        return StopAsyncIteration()
+        return error or StopAsyncIteration()
 
     # The feeder
 

@@ -29,8 +29,7 @@ async def chunked(pool, fn):
 
 
 async def mapped(pool, fn):
-    # One item: another might not be pulled yet when the pool closes, and be refused.
-    async with pool.map(fn, range(1), on_cancel="interrupt") as results:
+    async with pool.map(fn, range(4), on_cancel="interrupt") as results:
         async for _ in results:
             pass
 

@@ -352,6 +352,23 @@ async def test_map_stopped_by_the_pool_raises_task_cancelled(gate, open_pool):
                 await collect(results)
 
 
+async def test_map_stopped_while_it_pulls_raises_task_cancelled(gate, open_pool):
+    """The item that is pulled meanwhile is refused; that is not what ended the map."""
+    work = partial(jobs.hold_item_until_cancelled, gate)
+
+    async def source():
+        yield 0
+        await gate.wait_entered()
+        nursery.start_soon(pool.shutdown, 0)
+        await wait_until(lambda: " closed," in repr(pool))
+        yield 1
+
+    async with open_pool(1) as pool, trio.open_nursery() as nursery:
+        with pytest.raises(runtime.TaskCancelled, match=r"map of .* by shutdown\(\)"):
+            async with pool.map(work, source()) as results:
+                await collect(results)
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 async def test_map_with_a_stuck_item_is_left_behind_by_shutdown(
     gate, ordered, open_pool
