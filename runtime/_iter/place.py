@@ -72,7 +72,7 @@ class _InPlace:
 
     @property
     def job(self) -> SimpleNamespace:
-        """What has the token of the calling job."""
+        """What has the token of the calling job; asked for late, home has none."""
         return SimpleNamespace(token=current_token())
 
 

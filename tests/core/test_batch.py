@@ -3,11 +3,13 @@ import gc
 import threading
 import weakref
 
+import outcome
 import pytest
 from helpers import TIMEOUT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime._backends.captured import capturing
 from runtime._core import CancelToken, Latch, current_worker
 from runtime._core import batch as batch_module
 from runtime._core.batch import Batch
@@ -285,6 +287,35 @@ def test_errors_come_in_the_items_order(open_registry):
 
     this.batch._fail = noting_store
     assert [str(error) for error in this.on(registry).errors()] == ["0", "1"]
+
+
+def test_errors_collected_become_results_in_their_places(open_registry, fine):
+    batch = run(open_registry(2), capturing(fail_at(3, 70)), range(100))
+    assert batch.is_complete
+    assert batch.errors() == []
+    results = batch.results()
+    assert [i for i, r in enumerate(results) if isinstance(r, outcome.Error)] == [3, 70]
+    assert [str(results[i].error) for i in (3, 70)] == ["3", "70"]
+    assert results[4] == outcome.Value(4)
+
+
+def test_errors_collected_leave_out_control_flow(lone):
+    def use(item):
+        raise KeyboardInterrupt
+
+    batch = run(lone, capturing(use), range(10))
+    assert not batch.is_complete
+    assert [type(error) for error in batch.errors()] == [KeyboardInterrupt]
+
+
+def test_captured_is_value_or_error():
+    error = ValueError("why")
+
+    def fail():
+        raise error
+
+    assert capturing(len)("ab") == outcome.Value(2)
+    assert capturing(lambda _: fail())(0).error is error
 
 
 def test_items_that_shrink_meanwhile_are_an_error(lone, fine):
