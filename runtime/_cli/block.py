@@ -13,19 +13,24 @@ Layer: cli. Imports: the standard library; runs inside workers.
 """
 
 import os
+import sys
 import time
 import traceback
-from types import TracebackType
+from types import CoroutineType, GeneratorType, TracebackType
 from typing import NamedTuple
 
 import runtime
 
+from .. import _backends
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
-from .codec import CODECS, LINES
+from .codec import CODECS, LINES, Codec
 from .one_line import one_line
 
 __all__ = ("Block", "BlockResult", "Failure", "run_block")
+
+# What `str` would show as an address.
+_MISTAKABLE = (GeneratorType, CoroutineType)
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
@@ -73,9 +78,11 @@ class BlockResult(NamedTuple):
 def run_block(block: Block) -> BlockResult:
     """Call the user's function for every item of the block."""
     started = time.perf_counter_ns()
+    if _backends.is_inside:
+        sys.stdout = sys.stderr  # as at home; see `console.results_apart`
     fn = load_callable(block.callable_spec)
     codec = CODECS[block.codec]
-    encode = CODECS[block.output].encode
+    output_codec = CODECS[block.output]
     output: list[bytes] = []
     failures: list[Failure] = []
     tried = 0
@@ -83,7 +90,11 @@ def run_block(block: Block) -> BlockResult:
         runtime.check_cancelled()
         tried += 1
         try:
-            output.append(encode(fn(codec.decode(raw))))
+            result = fn(codec.decode(raw))
+            if type(result) in _MISTAKABLE:
+                output.append(_encode_items(result, output_codec))
+            else:
+                output.append(output_codec.encode(result))
         except (JobCancelled, JobInterrupted):
             raise
         except BaseException as error:  # the item's outcome, be it even SystemExit
@@ -94,6 +105,19 @@ def run_block(block: Block) -> BlockResult:
     return BlockResult(
         tried, len(block.data), b"".join(output), tuple(failures), elapsed_ns
     )
+
+
+def _encode_items(result: object, codec: Codec) -> bytes:
+    """Return the output of a generator: all its items, each as a result."""
+    if isinstance(result, CoroutineType):
+        result.close()  # else Python warns that nobody awaited it
+        raise TypeError("the function is async; give a plain one")
+    assert isinstance(result, GeneratorType)
+    output: list[bytes] = []
+    for item in result:
+        runtime.check_cancelled()
+        output.append(codec.encode(item))
+    return b"".join(output)
 
 
 def _describe(error: BaseException, block: Block, index: int, raw: bytes) -> Failure:
