@@ -22,6 +22,7 @@ from typing import NamedTuple
 import runtime
 
 from .. import _backends
+from .._backends.errors import REFUSAL
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
 from .codec import CODECS, LINES, Codec
@@ -73,6 +74,8 @@ class BlockResult(NamedTuple):
     output: bytes
     failures: tuple[Failure, ...]
     elapsed_ns: int
+    unloadable: str = ""
+    """Why the worker could not import the function; nothing was tried then."""
 
 
 def run_block(block: Block) -> BlockResult:
@@ -80,7 +83,10 @@ def run_block(block: Block) -> BlockResult:
     started = time.perf_counter_ns()
     if _backends.is_inside:
         sys.stdout = sys.stderr  # as at home; see `console.results_apart`
-    fn = load_callable(block.callable_spec)
+    try:
+        fn = load_callable(block.callable_spec)
+    except Exception as error:  # the same import went well at home
+        return BlockResult(0, 0, b"", (), 0, _say_with_way_out(error))
     codec = CODECS[block.codec]
     output_codec = CODECS[block.output]
     output: list[bytes] = []
@@ -126,9 +132,20 @@ def _describe(error: BaseException, block: Block, index: int, raw: bytes) -> Fai
     else:
         place = os.fsdecode(raw)
     users = error.with_traceback(_users_frames(error.__traceback__))
-    full = "".join(traceback.format_exception(users)) if block.stop_at_failure else ""
-    number = block.first_item + index
-    return Failure(number, place, one_line(error), full.rstrip())
+    said = _say_with_way_out(error)
+    full = ""
+    if block.stop_at_failure:
+        full = "".join(traceback.format_exception(users)).rstrip()
+        full += said.removeprefix(one_line(error)).replace("; ", "\n", 1)
+    return Failure(block.first_item + index, place, said, full)
+
+
+def _say_with_way_out(error: BaseException) -> str:
+    """Describe an error; if an interpreter refused a module, say what to do."""
+    said = one_line(error)
+    if isinstance(error, ImportError) and REFUSAL in said:
+        return f"{said}; give --backend threads"
+    return said
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:

@@ -177,7 +177,14 @@ class _Mapping:
         return self._cutter.cut(read_lines(paths, self._cutter.codec))
 
     async def _take(self, result: BlockResult, progress: Progress) -> None:
-        """Write one block's results and count its items."""
+        """Write one block's results and count its items.
+
+        Raises:
+          CommandError: the worker could not import the function.
+        """
+        if result.unloadable:
+            spec = self._options.callable_spec
+            raise CommandError(f"a worker cannot import {spec}: {result.unloadable}")
         if self._writer.is_terminal and progress.is_shown:
             progress.write_above(result.output.decode("utf-8", "replace"))
         else:

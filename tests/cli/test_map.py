@@ -339,6 +339,45 @@ def test_file_instead_of_a_module_is_told_its_name(run_cli, spec, module):
     )
 
 
+@pytest.fixture
+def refused(user_directory):
+    """Modules that need one which no interpreter but the main one takes."""
+    pytest.importorskip("readline")
+    if (reason := why_unavailable("interpreters")) is not None:
+        pytest.skip(reason)
+    (user_directory / "at_top.py").write_text(
+        "import readline\ndef fn(line): return line.upper()\n"
+    )
+    (user_directory / "inside.py").write_text("def fn(line): import readline\n")
+
+
+def test_module_that_interpreters_refuse_is_one_line_and_2(run_cli, refused):
+    done = run_cli("map", "--backend", "interpreters", "at_top:fn", text="a\nb\n")
+
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr == (
+        "runtime map: a worker cannot import at_top:fn: ImportError: module readline "
+        "does not support loading in subinterpreters; give --backend threads\n"
+    )
+    assert run_cli("map", "--backend", "threads", "at_top:fn", text="a\n").stdout == (
+        "A\n"
+    )
+
+
+@pytest.mark.parametrize("on_error", ["stop", "report"])
+def test_module_refused_inside_the_function_tells_the_way_out(
+    run_cli, refused, on_error
+):
+    done = run_cli(
+        "map", "--backend", "interpreters", "--on-error", on_error, "inside:fn",
+        text="a\n",
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1 if on_error == "stop" else 0]
+    assert told.endswith("give --backend threads")
+
+
 def test_files_and_input_contradict_each_other(run_cli):
     done = run_cli("map", "--files", "--input", "jsonl", "user:size", "user.py")
 
