@@ -128,7 +128,7 @@ class Intake:
             intake=self,
             on_end=self.note_progress,
         )
-        self.patience: Patience = Patience(self, nursery)  # immutable
+        self.patience: Patience = Patience(self)  # immutable
         # A place for each queued job and one for each that runs.
         self.places: Bound = Bound(
             queue_capacity + worker_count,
@@ -240,6 +240,7 @@ class Intake:
     async def open(self) -> AsyncIterator[None]:
         """Run the workers for the length of the block; leave nothing behind."""
         self.registry.start()
+        self.patience.start(self._nursery)
         forking.track(self)
         try:
             yield
@@ -253,7 +254,7 @@ class Intake:
             raise
         finally:
             self._has_left = True
-            self.patience.close()
+            self.patience.stop()
             forking.forget(self)
             self.registry.stop()  # STOP-4 stop the workers
             self.registry.join(but_not=self.registry.running_jobs())

@@ -39,53 +39,35 @@ class Patience:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = (
-        "_begun",
-        "_count",
-        "_intake",
-        "_is_over",
-        "_nursery",
-        "_said",
-        "_scope",
-    )
+    __slots__ = ("_begun", "_count", "_intake", "_look", "_said", "_scope")
 
-    def __init__(self, intake: "Intake", nursery: trio.Nursery) -> None:
+    def __init__(self, intake: "Intake") -> None:
         self._intake = intake  # immutable
-        self._nursery = nursery  # immutable
+        self._scope = trio.CancelScope(shield=True)  # immutable: of the task
         # All that follows belongs to the Trio thread.
         self._count = 0  # owner: how many waits there are
-        self._is_over = False  # owner: the block is; nothing can be started any more
         self._begun = trio.Event()  # owner: set by a wait since the last look
-        self._scope = trio.CancelScope(shield=True)  # owner: of the task that looks
+        self._look = trio.CancelScope()  # owner: of the look that is to come
         self._said: set[int] = set()  # owner: identities of what was named by itself
 
     def begin(self) -> None:
         """Count a wait that cannot be left; `end` must follow.
 
-        May be called where nothing can be awaited: in a task's abort function.
+        May be called in a task's abort function. There nothing can be awaited, and no
+        task can be started: Trio is on its way through those of the cancelled scope.
         """
         self._count += 1
         self._begun.set()
-        if self._count == 1 and not self._is_over:
-            self._scope = trio.CancelScope(shield=True)
-            start_task(self._nursery, self._watch, self._scope)
+        if self._count == 1:
             listen(self._say_all)
 
     def end(self) -> None:
         """Count the end of a wait."""
         self._count -= 1
         if self._count == 0:
-            self._rest()
-
-    def close(self) -> None:
-        """Say nothing more: the block is over."""
-        self._is_over = True
-        self._rest()
-
-    def _rest(self) -> None:
-        self._scope.cancel()
-        unlisten(self._say_all)
-        self._said.clear()
+            self._look.cancel()
+            unlisten(self._say_all)
+            self._said.clear()
 
     @contextmanager
     def during(self) -> Iterator[None]:
@@ -96,13 +78,25 @@ class Patience:
         finally:
             self.end()
 
-    async def _watch(self, scope: trio.CancelScope) -> None:
-        with scope:
+    def start(self, nursery: trio.Nursery) -> None:
+        """Look now and then, until `stop`, whatever is cancelled."""
+        start_task(nursery, self._watch)
+
+    def stop(self) -> None:
+        """Say nothing more: the block is over."""
+        self._scope.cancel()
+        unlisten(self._say_all)
+
+    async def _watch(self) -> None:
+        with self._scope:
             while True:
                 await self._begun.wait()
                 self._begun = trio.Event()
-                await trio.sleep(LOG_AFTER)
-                self._say_new()
+                if self._count == 0:
+                    continue  # it is over already
+                with trio.CancelScope() as self._look:
+                    await trio.sleep(LOG_AFTER)
+                    self._say_new()
 
     def _say_new(self) -> None:
         waited_for = self._waited_for()
