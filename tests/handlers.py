@@ -63,3 +63,13 @@ def spin(gate):
     gate.enter()
     while True:
         pass
+
+
+def act(request):
+    """Do what a request says: hold at a gate, fail, or both; else return it."""
+    what, gate = request
+    if "hold" in what:
+        gate.hold()
+    if "fail" in what:
+        raise KeyError(what)
+    return what

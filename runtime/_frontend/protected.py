@@ -8,7 +8,7 @@ user's, and is not protected.
 Layer: frontend. Imports: trio.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import NoReturn, override
 
 import trio
 
-__all__ = ("check_in_trio", "protected")
+__all__ = ("check_in_trio", "finish_shielded", "protected")
 
 _NOT_ASYNC_WITH = "this opens a block; write instead: async with ... as name:"
 
@@ -28,6 +28,27 @@ def check_in_trio(what: str) -> None:
             f"{what} needs Trio, and this thread does not run it; start the program "
             "with trio.run(main), or write instead: with runtime.open_sync_pool(): ..."
         )
+
+
+async def finish_shielded(wait: Callable[[], Awaitable[object]]) -> None:
+    """Wait for what ends by itself, whatever is cancelled meanwhile.
+
+    Ctrl-C is raised when the wait is over.
+
+    Args:
+      wait: Called again after each Ctrl-C.
+    """
+    interrupt: KeyboardInterrupt | None = None
+    is_over = False
+    with trio.CancelScope(shield=True):
+        while not is_over:
+            try:
+                await wait()
+                is_over = True
+            except KeyboardInterrupt as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def protected[**P, T](

@@ -180,7 +180,9 @@ class RequestBatch(_core.Job):
     def stop(self, cause: str | None) -> None:
         """Withdraw the batch, or ask what runs to end."""
         self.token.request_stop(cause)
-        self._intake.registry.withdraw(self)
+        if self._intake.registry.withdraw(self):
+            # Its entry may stay in a queue behind a job that does not end.
+            self._take_back(self, None)
 
     def interrupt(self) -> None:
         """Have the request interrupted where it runs, if the batch allows it."""

@@ -56,7 +56,6 @@ class Caller:
             return trio.lowlevel.Abort.SUCCEEDED
         self._task = task
         self._raise_cancel = raise_cancel
-        self._engine.stop_alone(request)
         return trio.lowlevel.Abort.FAILED
 
 

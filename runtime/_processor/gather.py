@@ -11,6 +11,7 @@ import outcome
 import trio
 
 from .._core import sync
+from .._frontend.protected import finish_shielded
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import ExactShare, Request
@@ -61,8 +62,7 @@ class Gathering[R]:
             await self._wait_returned()
         except BaseException:
             self._engine.stop(self, "its caller")
-            with trio.CancelScope(shield=True):
-                await self._wait_returned()
+            await finish_shielded(self._wait_returned)
             raise
         return cast("list[outcome.Maybe[R]]", self._answers)
 

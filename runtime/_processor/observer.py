@@ -48,7 +48,7 @@ class Observer:
         )
         try:
             monitor.note_batch(report)
-        except Exception:
+        except BaseException:  # the requests have still to be answered
             self._remove()
 
     def note_refused(self) -> None:
@@ -57,7 +57,7 @@ class Observer:
             return
         try:
             self.monitor.note_refused(trio.current_time())
-        except Exception:
+        except BaseException:
             self._remove()
 
     def _remove(self) -> None:

@@ -40,10 +40,11 @@ from .._frontend.options import (
     check_sync_callable,
 )
 from .._frontend.pool import WorkerPool
+from .._frontend.protected import finish_shielded
 from .batch import Handler
 from .caller import Caller
 from .config import ParallelConfig
-from .engine import Engine
+from .engine import LEFT_EARLY, Engine
 from .gather import Gathering, as_list
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .monitor import PerformanceMonitor
@@ -172,6 +173,7 @@ class ParallelProcessor[T, R]:
 
     # The block
 
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
         """Open the processor, and its pool if it has one of its own."""
         if self._engine_or_none is not None:
@@ -179,6 +181,7 @@ class ParallelProcessor[T, R]:
         await self._stack.enter_async_context(self._opened())
         return self
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -213,12 +216,11 @@ class ParallelProcessor[T, R]:
                 yield
                 await engine.drain()
             except BaseException:
-                engine.cancel("its processor, whose block was left early")
-                with trio.CancelScope(shield=True):
-                    await engine.drain()
+                engine.cancel(LEFT_EARLY)  # REQ-6 end
+                await finish_shielded(engine.drain)
                 raise
             finally:
-                nursery.cancel_scope.cancel()
+                engine.close()
 
     @asynccontextmanager
     async def _open_pool(self) -> AsyncIterator[WorkerPool]:

@@ -55,6 +55,7 @@ class Request:
       accepted_ns: When it was accepted.
       attempts: How often it was given to a worker.
       batch: The batch it is in; None while it waits.
+      ending: Why nothing more is to begin for it; None while it is wanted.
       answer: Its outcome; None until there is one.
       timers: What is still to happen to it at a time.
     """
@@ -67,6 +68,7 @@ class Request:
         "context",
         "cost",
         "deadline",
+        "ending",
         "is_queued",
         "lane",
         "position",
@@ -104,5 +106,6 @@ class Request:
         self.accepted_ns = 0
         self.attempts = 0
         self.batch: RequestBatch | None = None
+        self.ending: str | None = None
         self.answer: outcome.Maybe[object] | None = None
         self.timers: list[Timer] | None = None
