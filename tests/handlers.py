@@ -66,10 +66,19 @@ def spin(gate):
 
 
 def act(request):
-    """Do what a request says: hold at a gate, fail, or both; else return it."""
+    """Do what a request says: hold at a gate, fail, end; else return it."""
     what, gate = request
     if "hold" in what:
         gate.hold()
     if "fail" in what:
         raise KeyError(what)
+    if "end" in what:
+        raise runtime.JobCancelled
     return what
+
+
+def look_all(gates):
+    """Run until the token is set."""
+    for gate in gates:
+        look(gate)
+    return gates

@@ -30,7 +30,7 @@ from .._backends.requests import (
     run_whole,
 )
 from .._core import current_worker, sync
-from .._errors import CrossingError, JobCancelled
+from .._errors import CancelReason, CrossingError, JobCancelled
 from .._frontend.options import callable_name
 from .._frontend.token import WorkToken
 from .._frontend.work import Verdict, are_over, verdict_of
@@ -177,9 +177,9 @@ class RequestBatch(_core.Job):
         """Tell how the batch ended."""
         return verdict_of(self)
 
-    def stop(self, cause: str | None) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """Withdraw the batch, or ask what runs to end."""
-        self.token.request_stop(cause)
+        self.token.request_stop(reason)
         if self._intake.registry.withdraw(self):
             # Its entry may stay in a queue behind a job that does not end.
             self._take_back(self, None)

@@ -14,7 +14,7 @@
 Every accepted request is answered, exactly once. Two rules see to it:
 
 * **REQ-6** end: a request that is not wanted any more (its caller left, its time is
-  over, the processor ends) is marked once, with the cause. From then on nothing is
+  over, the processor ends) is marked once, with the reason. From then on nothing is
   begun for it: no hook, no attempt, no delay. If nothing runs for it, it is answered
   at once: it waits in a lane or for its next attempt, a hook runs for it (which is
   cancelled), or its batch has not begun and nobody wants any of it (which is
@@ -46,11 +46,13 @@ import trio
 from .._core import sync
 from .._errors import (
     BackpressureExceeded,
+    CancelReason,
     CrossingError,
     PoolClosedError,
     TaskCancelled,
 )
 from .._frontend.options import callable_name
+from .._frontend.token import is_end
 from .admission import Admission
 from .batch import Handler, RequestBatch
 from .batch_size import BatchSize
@@ -72,8 +74,6 @@ __all__ = ("Engine",)
 BATCHES_PER_WORKER = 2
 # The weight of the newest batch in the mean time of a request. Arbitrary.
 NEWEST_WEIGHT = 0.1
-
-LEFT_EARLY = "its processor, whose block was left early"
 
 
 class Engine:
@@ -122,7 +122,7 @@ class Engine:
         )
         self.admission = Admission(config.max_pending_tasks)
         self.lanes = Lanes(round(config.ageing * 1e9))
-        self._hooks = Hooks(nursery, partial(self.cancel, LEFT_EARLY))
+        self._hooks = Hooks(nursery, partial(self.cancel, CancelReason.CLOSED))
         self._timers = Timers()
         self._sent: dict[RequestBatch, None] = {}  # used as an ordered set
         self._retrying: dict[Request, Timer] = {}
@@ -347,9 +347,11 @@ class Engine:
                 request.batch = None  # REQ-4 return
                 result = outcomes[index] if index < ran else None
                 if result is not None:
-                    self._returned(request, result)
+                    self._returned(request, result, batch)
                 elif error is None:
-                    self._settle_cancelled(request, self._cause(request, batch))
+                    is_late = request.deadline is not None
+                    why = CancelReason.DEADLINE if is_late else CancelReason.ITSELF
+                    self._settle_ended(request, batch, why)
                 else:  # the runtime's own: no reason to try again
                     self._count_and_settle(request, outcome.Error(error))
         self.dispatch()
@@ -373,16 +375,20 @@ class Engine:
             weight = NEWEST_WEIGHT if self._mean_ns else 1.0
             self._mean_ns += weight * (newest_ns - self._mean_ns)
 
-    @staticmethod
-    def _cause(request: Request, batch: RequestBatch) -> str:
-        cause = request.ending or batch.token.cause
-        if cause is not None:
-            return cause
-        is_late = request.deadline is not None and not batch.token.is_set
-        return "its deadline" if is_late else "itself"
+    def _settle_ended(
+        self, request: Request, batch: RequestBatch, otherwise: CancelReason
+    ) -> None:
+        """Answer a request that was not run, or that ended as cancelled."""
+        reason = request.ending or batch.token.reason or otherwise
+        self._settle_cancelled(request, reason)
 
-    def _returned(self, request: Request, result: outcome.Maybe[object]) -> None:
+    def _returned(
+        self, request: Request, result: outcome.Maybe[object], batch: RequestBatch
+    ) -> None:
         if type(result) is outcome.Error:
+            if is_end(result.error):
+                self._settle_ended(request, batch, CancelReason.ITSELF)
+                return
             if request.ending is None and self._retries(request, result.error):
                 return
         elif self._finish is not None:
@@ -397,7 +403,7 @@ class Engine:
 
     def _finished(self, request: Request, result: outcome.Maybe[object] | None) -> None:
         if result is None:
-            self._settle_cancelled(request, "itself")
+            self._settle_cancelled(request, CancelReason.ITSELF)
         else:
             self._count_and_settle(request, result)
 
@@ -419,55 +425,55 @@ class Engine:
 
     # The end of a request
 
-    def withdraw(self, request: Request, cause: str) -> bool:
+    def withdraw(self, request: Request, reason: CancelReason) -> bool:
         """End a request; False if it runs, or is answered."""
         if request.is_queued:
             self.lanes.remove(request)
         elif request in self._retrying:
             self._retrying.pop(request).cancel()
         elif not self._hooks.cancel(request):
-            return self._withdraw_sent(request, cause)
-        self._settle_cancelled(request, cause)
+            return self._withdraw_sent(request, reason)
+        self._settle_cancelled(request, reason)
         return True
 
-    def _withdraw_sent(self, request: Request, cause: str) -> bool:
+    def _withdraw_sent(self, request: Request, reason: CancelReason) -> bool:
         """End a request that is with a worker; False if it goes on."""
         batch = request.batch
         if batch is None:
             return False
         if request.ending is None:
-            request.ending = cause  # REQ-6 end: once
+            request.ending = reason  # REQ-6 end: once
         if all(neighbour.ending is not None for neighbour in batch.requests):
-            batch.stop(cause)
+            batch.stop(reason)
         return request.batch is None
 
     def _expire(self, request: Request) -> None:
         """End a request at its deadline unless it has begun."""
         is_waiting = request.is_queued or request in self._retrying
         if is_waiting or (request.attempts == 0 and request.batch is None):
-            self.withdraw(request, "its deadline")
+            self.withdraw(request, CancelReason.DEADLINE)
 
     def _time_out(self, request: Request) -> None:
         batch = request.batch
-        if self.withdraw(request, "its timeout") or batch is None:
+        if self.withdraw(request, CancelReason.TIMEOUT) or batch is None:
             return
         if self.config.on_timeout == "interrupt":
             batch.interrupt()
         elif self.config.on_timeout == "abandon":
             batch.abandon()
             request.batch = None
-            self._settle_cancelled(request, "its timeout")
+            self._settle_cancelled(request, CancelReason.TIMEOUT)
 
-    def stop(self, receiver: Receiver, cause: str) -> None:
+    def stop(self, receiver: Receiver, reason: CancelReason) -> None:
         """End all requests of one receiver; those that run may take a while."""
-        self._stop(lambda request: request.receiver is receiver, cause)
+        self._stop(lambda request: request.receiver is receiver, reason)
 
-    def cancel(self, cause: str) -> None:
+    def cancel(self, reason: CancelReason) -> None:
         """Accept nothing more, and end everything."""
         self._turn_away()
-        self._stop(lambda _request: True, cause)
+        self._stop(lambda _request: True, reason)
 
-    def _stop(self, concerns: Callable[[Request], bool], cause: str) -> None:
+    def _stop(self, concerns: Callable[[Request], bool], reason: CancelReason) -> None:
         waiting = [*self.lanes.requests(), *self._retrying, *self._hooks.requests()]
         # ORDER: newest first; else the end of what runs lets begin what is to be
         # withdrawn.
@@ -475,7 +481,7 @@ class Engine:
             waiting += batch.requests
         for request in filter(concerns, waiting):
             if request.answer is None:
-                self.withdraw(request, cause)
+                self.withdraw(request, reason)
 
     def _count_and_settle(
         self, request: Request, result: outcome.Maybe[object]
@@ -486,9 +492,9 @@ class Engine:
             self.counts.failed += 1
         self._settle(request, result)
 
-    def _settle_cancelled(self, request: Request, cause: str) -> None:
+    def _settle_cancelled(self, request: Request, reason: CancelReason) -> None:
         self.counts.withdrawn += 1
-        self._settle(request, outcome.Error(TaskCancelled(self._label, cause)))
+        self._settle(request, outcome.Error(TaskCancelled(self._label, reason)))
 
     def _settle(
         self, request: Request, result: outcome.Maybe[object], *, hand_over: bool = True

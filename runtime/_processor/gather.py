@@ -11,6 +11,7 @@ import outcome
 import trio
 
 from .._core import sync
+from .._errors import CancelReason
 from .._frontend.protected import finish_shielded
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
@@ -61,7 +62,7 @@ class Gathering[R]:
                 await trio.lowlevel.checkpoint()
             await self._wait_returned()
         except BaseException:
-            self._engine.stop(self, "its caller")
+            self._engine.stop(self, CancelReason.CALLER)
             await finish_shielded(self._wait_returned)
             raise
         return cast("list[outcome.Maybe[R]]", self._answers)

@@ -10,6 +10,7 @@ import outcome
 import trio
 
 from .._core import sync
+from .._frontend.token import is_end
 from .batch import RequestBatch
 from .monitor import BatchReport, PerformanceMonitor
 
@@ -42,7 +43,10 @@ class Observer:
             time=trio.current_time(),
             worker_index=batch.worker_index,
             size=len(batch.requests),
-            failed=sum(type(result) is outcome.Error for result in outcomes),
+            failed=sum(
+                type(result) is outcome.Error and not is_end(result.error)
+                for result in outcomes
+            ),
             elapsed_ns=batch.elapsed_ns,
             latencies_ns=tuple(now_ns - r.accepted_ns for r in batch.requests),
         )

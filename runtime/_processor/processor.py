@@ -29,6 +29,7 @@ import trio
 
 from .._backends.blame import check_crosses
 from .._core import HistogramSnapshot, sync
+from .._errors import CancelReason
 from .._frontend.nursery import open_nursery
 from .._frontend.opening import open_worker_pool
 from .._frontend.options import (
@@ -44,7 +45,7 @@ from .._frontend.protected import finish_shielded
 from .batch import Handler
 from .caller import Caller
 from .config import ParallelConfig
-from .engine import LEFT_EARLY, Engine
+from .engine import Engine
 from .gather import Gathering, as_list
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .monitor import PerformanceMonitor
@@ -216,7 +217,7 @@ class ParallelProcessor[T, R]:
                 yield
                 await engine.drain()
             except BaseException:
-                engine.cancel(LEFT_EARLY)  # REQ-6 end
+                engine.cancel(CancelReason.CLOSED)  # REQ-6 end
                 await finish_shielded(engine.drain)
                 raise
             finally:

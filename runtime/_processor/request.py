@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import outcome
 
 if TYPE_CHECKING:
+    from .._errors import CancelReason
     from .batch import RequestBatch
     from .timers import Timer
 
@@ -106,6 +107,6 @@ class Request:
         self.accepted_ns = 0
         self.attempts = 0
         self.batch: RequestBatch | None = None
-        self.ending: str | None = None
+        self.ending: CancelReason | None = None
         self.answer: outcome.Maybe[object] | None = None
         self.timers: list[Timer] | None = None

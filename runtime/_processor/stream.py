@@ -15,19 +15,17 @@ from typing import Self, cast, override
 import outcome
 import trio
 
-from .._errors import BackpressureExceeded, TaskCancelled
+from .._errors import BackpressureExceeded, CancelReason, TaskCancelled
 from .._frontend.mapping import yielding
 from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
 from .._frontend.protected import finish_shielded, protected
-from .engine import LEFT_EARLY, Engine
+from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import Request
 from .window import Window
 
 __all__ = ("ResponseStream", "open_stream")
-
-LEAVING = "leaving its block"
 
 
 class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
@@ -100,7 +98,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             self._source_error = error
         except trio.Cancelled:
             # Somebody may be shielded and take outcomes: these are not all.
-            self._source_error = TaskCancelled(self._engine.name, LEFT_EARLY)
+            self._source_error = TaskCancelled(self._engine.name, CancelReason.CALLER)
             raise
         finally:
             self._is_exhausted = True
@@ -148,7 +146,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             if not self._engine.offer(request):
                 await self._engine.admit(request)
                 if self._is_left:  # while it had its place, and was not resumed
-                    self._engine.withdraw(request, LEAVING)
+                    self._engine.withdraw(request, CancelReason.CALLER)
         except BackpressureExceeded as error:
             request.answer = outcome.Error(error)
             self.receive(request)
@@ -175,7 +173,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
     def stop(self) -> None:
         """End what was brought; nothing more will be."""
         self._is_left = True
-        self._engine.stop(self, LEAVING)
+        self._engine.stop(self, CancelReason.CALLER)
 
     async def wait_returned(self) -> None:
         """Wait until no request is out."""

@@ -428,3 +428,74 @@ async def test_withdrawn_hook_that_fails_harms_nobody(open_processor):
         assert scope.cancelled_caught
         await wait_all_tasks_blocked()
     assert processor.statistics().withdrawn == 1
+
+
+# What an answer says of its end
+
+
+async def reason_of(processor, request, **options):
+    with pytest.raises(runtime.TaskCancelled) as caught:
+        await processor.execute(request, **options)
+    return caught.value.reason
+
+
+async def test_reason_of_a_request(pool, gate, make_gate):
+    reason = runtime.CancelReason
+    config = runtime.ParallelConfig(on_timeout="abandon")
+    async with runtime.ParallelProcessor(handlers.act, config, pool=pool) as processor:
+        now, later = trio.current_time(), trio.current_time() + FOR_EVER
+        late = await reason_of(processor, ("x", None), deadline=now)
+        assert late is reason.DEADLINE
+        slow = await reason_of(processor, ("hold", gate), timeout=0.01)
+        assert slow is reason.TIMEOUT
+        gate.open()
+        itself = await reason_of(processor, ("end", None), deadline=later)
+        assert itself is reason.ITSELF
+        last = make_gate()
+        async with trio.open_nursery() as nursery:
+
+            async def call():
+                ended = await reason_of(processor, ("hold", last))
+                assert ended is reason.SHUTDOWN
+
+            nursery.start_soon(call)
+            await last.wait_entered()
+            await pool.shutdown(0)
+            last.open()
+
+
+async def test_deadline_that_passes_with_the_worker(pool, gate):
+    config = runtime.ParallelConfig(batch_size=2, batch_delay=FOR_EVER)
+    async with (
+        runtime.ParallelProcessor(handlers.act, config, pool=pool) as processor,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(processor.execute, ("hold", gate))
+        await wait_all_tasks_blocked()
+
+        async def call():
+            now = trio.current_time()  # passes before the batch has come to it
+            ended = await reason_of(processor, ("x", None), deadline=now)
+            assert ended is runtime.CancelReason.DEADLINE
+
+        nursery.start_soon(call)
+        await gate.wait_entered()
+        gate.open()
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+async def test_reason_of_a_processor_that_is_left(pool, gate, is_whole):
+    handler = handlers.look_all if is_whole else handlers.look
+    async with trio.open_nursery() as nursery:
+
+        async def call(processor):
+            assert await reason_of(processor, gate) is runtime.CancelReason.CLOSED
+
+        with trio.CancelScope() as scope:
+            async with runtime.ParallelProcessor(
+                handler, pool=pool, takes_batch=is_whole
+            ) as processor:
+                nursery.start_soon(call, processor)
+                await gate.wait_entered()
+                scope.cancel()
+                await trio.sleep_forever()
