@@ -25,7 +25,7 @@ import outcome
 import trio
 
 from .._core import Job, sync
-from .._errors import TaskCancelled
+from .._errors import CancelReason, TaskCancelled
 from .loan import Loan
 from .options import OnCancel, callable_name
 from .token import WorkToken, is_end
@@ -184,12 +184,12 @@ class Call(Waiting, Job):
         """Tell how the call ended."""
         return verdict_of(self)
 
-    def stop(self, cause: str) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """End the call on somebody else's behalf: withdraw it or set its token."""
         withdrawn = self._intake.registry.withdraw(self)
-        self.token.request_stop(cause)
+        self.token.request_stop(reason)
         if withdrawn:
-            self.fail(TaskCancelled(self.name, cause))
+            self.fail(TaskCancelled(self.name, reason))
 
     def interrupt(self) -> None:
         """Have the job interrupted, if its caller allowed that."""
@@ -241,5 +241,7 @@ class Call(Waiting, Job):
         if type(answer) is outcome.Error and is_end(answer.error):
             if raise_cancel is not None:
                 return outcome.capture(raise_cancel)
-            return outcome.Error(TaskCancelled(self.name, self.token.cause or "itself"))
+            return outcome.Error(
+                TaskCancelled(self.name, self.token.reason or CancelReason.ITSELF)
+            )
         return answer

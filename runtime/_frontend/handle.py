@@ -7,6 +7,7 @@ from typing import cast
 
 import trio
 
+from .._errors import CancelReason
 from .from_worker import ask
 from .options import JobState
 from .submission import Submission
@@ -89,5 +90,5 @@ class Job[R]:
         if it was submitted with ``on_cancel="interrupt"``. A job that is over
         stays as it is. Returns at once; `wait` tells what became of it.
         """
-        self._submission.stop("Job.cancel()")
+        self._submission.stop(CancelReason.JOB_CANCEL)
         self._submission.interrupt()

@@ -26,7 +26,13 @@ import trio
 
 from .._core import Batch, Job, Registry, current_worker
 from .._core.sighting import Stack, seek
-from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosedError
+from .._errors import (
+    BrokenWorkerError,
+    CancelReason,
+    InternalError,
+    JobCancelled,
+    PoolClosedError,
+)
 from . import forking
 from .bound import Bound
 from .lane import AsyncLane
@@ -57,6 +63,7 @@ class Intake:
     """
 
     __slots__ = (
+        "_end_reason",
         "_failure",
         "_has_left",
         "_is_cancelled",
@@ -148,6 +155,7 @@ class Intake:
         self.is_watched: bool = False  # owner: set before there is work
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
+        self._end_reason = CancelReason.CLOSED  # owner: why it was cancelled
         self._has_left = False  # owner: the block is over
         self._failure: Exception | None = None  # owner
         self._progress = trio.lowlevel.ParkingLot()  # owner: who drains
@@ -196,7 +204,7 @@ class Intake:
         """Count work that `adopt` accepted; in the Trio thread."""
         self.work[work] = None
         if self._is_cancelled:
-            work.stop("the end of its pool")
+            work.stop(self._end_reason)
             work.interrupt()
 
     # The way out
@@ -247,7 +255,7 @@ class Intake:
             self.is_closing = True  # STOP-1 stop intake
             await self.drain()  # STOP-2 drain
         except BaseException:
-            self.cancel("its pool, whose block was left early")  # STOP-3 cancel
+            self.cancel(CancelReason.CLOSED)  # STOP-3 cancel
             self.interrupt()
             self._nursery.cancel_scope.cancel()
             await wait_to_the_end(self.patience, self.drain)
@@ -274,18 +282,21 @@ class Intake:
             work.token in but_not for work in self.work
         )
 
-    def cancel(self, cause: str, *, but_not: Collection[WorkToken] = ()) -> None:
+    def cancel(
+        self, reason: CancelReason, *, but_not: Collection[WorkToken] = ()
+    ) -> None:
         """End what was accepted, but for some; accept nothing more from anyone.
 
         What runs has its token set; `interrupt` is the next step.
         """
+        self._end_reason = reason
         self.is_closing = self._is_cancelled = True
-        self.lane.cancel(cause, but_not=but_not)
+        self.lane.cancel(reason, but_not=but_not)
         # ORDER: newest first; else the end of what runs lets begin what is to be
         # withdrawn.
         for work in reversed(list(self.work)):
             if work.token not in but_not:
-                work.stop(cause)
+                work.stop(reason)
 
     def interrupt(self, *, but_not: Collection[WorkToken] = ()) -> None:
         """Interrupt what runs and may be interrupted."""
@@ -345,7 +356,7 @@ class Intake:
         while self.work:  # newest first; an answer may still bring the next
             work = next(reversed(self.work))
             self.leave_behind(work, self._failure)
-            work.stop("a failure of the runtime")  # else workers run what is queued
+            work.stop(CancelReason.FAILURE)  # else workers run what is queued
         self._nursery.cancel_scope.cancel()
         return self._failure
 

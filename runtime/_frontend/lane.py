@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .._errors import CancelReason
 from .options import callable_name
 from .protected import run_unprotected, start_task
 from .token import WorkToken, current_token
@@ -95,10 +96,12 @@ class AsyncLane:
             self.tokens.discard(token)
             self._on_end()
 
-    def cancel(self, cause: str, *, but_not: Collection[WorkToken] = ()) -> None:
+    def cancel(
+        self, reason: CancelReason, *, but_not: Collection[WorkToken] = ()
+    ) -> None:
         """Cancel the tasks, waiting ones included."""
         for token in self.tokens.difference(but_not):
-            token.request_stop(cause)
+            token.request_stop(reason)
 
 
 async def _run_checked(

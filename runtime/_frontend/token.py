@@ -14,7 +14,7 @@ import trio
 
 from .._backends.leaf import current_token as token_inside
 from .._core import CancelToken, interrupt
-from .._errors import JobCancelled, JobInterrupted
+from .._errors import CancelReason, JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
     from .._backends.interpreters import RemoteInterrupt
@@ -42,13 +42,13 @@ class WorkToken(CancelToken):
     __slots__ = (
         "_interrupt",
         "cancels_requests",
-        "cause",
         "handles",
         "host",
         "host_scope",
         "intake",
         "is_watched",
         "may_interrupt",
+        "reason",
         "scopes",
         "waiters",
     )
@@ -62,9 +62,8 @@ class WorkToken(CancelToken):
             None  # owner: the Trio thread
         )
         self.intake: Intake = intake  # immutable
-        # Who asked, in the words that end TaskCancelled's message; None: the
-        # waiter's own cancel scope, or nobody.
-        self.cause: str | None = None  # owner: the Trio thread
+        # Who asked first; None: the waiter's own cancel scope, or nobody.
+        self.reason: CancelReason | None = None  # owner: the Trio thread
         # The call whose task can run what `from_worker.run` asks for.
         self.host: Call | None = None  # owner: the Trio thread
         # Around what that task runs, where the job may end meanwhile.
@@ -81,20 +80,20 @@ class WorkToken(CancelToken):
         """Become, inside another interpreter, the token of the job that runs there."""
         return token_inside, ()
 
-    def request_stop(self, cause: str | None) -> None:
+    def request_stop(self, reason: CancelReason | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""
-        self.abandon(cause)
+        self.abandon(reason)
         self.cancels_requests = True
         for scope in self.scopes or ():
             scope.cancel()
 
-    def abandon(self, cause: str | None) -> None:
+    def abandon(self, reason: CancelReason | None) -> None:
         """Set the token of a job that nobody waits for any more.
 
         What it has run in Trio is let finish, as in a thread that Trio abandons.
         """
-        if self.cause is None:
-            self.cause = cause
+        if self.reason is None:
+            self.reason = reason
         self.is_set = True
         for handle in self.handles or ():
             handle.request_stop()

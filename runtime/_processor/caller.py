@@ -6,7 +6,7 @@ Layer: processor. Imports: `engine`, `request`, trio.
 import outcome
 import trio
 
-from .._errors import TaskCancelled
+from .._errors import CancelReason, TaskCancelled
 from .engine import Engine
 from .request import Request
 
@@ -56,12 +56,11 @@ class Caller:
         self, request: Request, raise_cancel: trio.lowlevel.RaiseCancelT
     ) -> trio.lowlevel.Abort:
         task, self._task = self._task, None  # else it would be rescheduled, too
-        if self._engine.withdraw(request, "its caller"):
+        if self._engine.withdraw(request, CancelReason.CALLER):
             return trio.lowlevel.Abort.SUCCEEDED
         self._task = task
         self._raise_cancel = raise_cancel
         self._engine.patience.begin()
-        self._engine.stop_alone(request)
         return trio.lowlevel.Abort.FAILED
 
 

@@ -11,6 +11,7 @@ import outcome
 import trio
 
 from .._core import sync
+from .._errors import CancelReason
 from .._frontend.patience import wait_to_the_end
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
@@ -61,7 +62,7 @@ class Gathering[R]:
                 await trio.lowlevel.checkpoint()
             await self._wait_returned()
         except BaseException:
-            self._engine.stop(self, "its caller")
+            self._engine.stop(self, CancelReason.CALLER)
             await wait_to_the_end(self._engine.patience, self._wait_returned)
             raise
         return cast("list[outcome.Maybe[R]]", self._answers)

@@ -29,6 +29,7 @@ import trio
 
 from .._backends.blame import check_crosses
 from .._core import HistogramSnapshot, sync
+from .._errors import CancelReason
 from .._frontend.nursery import open_nursery
 from .._frontend.opening import open_worker_pool
 from .._frontend.options import (
@@ -216,11 +217,11 @@ class ParallelProcessor[T, R]:
                 yield
                 await engine.drain()
             except BaseException:
-                engine.cancel("its processor, whose block was left early")
+                engine.cancel(CancelReason.CLOSED)  # REQ-6 end
                 await wait_to_the_end(engine.patience, engine.drain)
                 raise
             finally:
-                nursery.cancel_scope.cancel()
+                engine.close()
 
     @asynccontextmanager
     async def _open_pool(self) -> AsyncIterator[WorkerPool]:
