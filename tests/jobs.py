@@ -960,3 +960,25 @@ class RaisesWhenTaken:
 
 def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
+
+
+def double_and_look(x):
+    """Double a number, slowly enough to be met while it runs, and looking."""
+    for _ in range(50):
+        runtime.check_cancelled()
+    return 2 * x
+
+
+def fail_once_in_a_while(x):
+    """Fail for one number in four."""
+    if x % 4 == 3:
+        raise ValueError(x)
+    return double_and_look(x)
+
+
+def chunk_doubled(chunk):
+    return [2 * x for x in chunk]
+
+
+def is_even(x):
+    return x % 2 == 0
