@@ -7,10 +7,14 @@ message, so the wording is the same everywhere and the data can be inspected.
 Layer: rank 0. Imports: nothing of ours.
 """
 
+import copyreg
+import enum
+
 __all__ = (
     "BackendUnavailableError",
     "BackpressureExceeded",
     "BrokenWorkerError",
+    "CancelReason",
     "CrossingError",
     "DeadlockError",
     "InternalError",
@@ -24,8 +28,52 @@ __all__ = (
 )
 
 
+class CancelReason(enum.Enum):
+    """What ended a job or a request before it had a result.
+
+    The values are stable: short names for logs and metrics.
+    """
+
+    DEADLINE = "deadline"
+    """The request had not begun at its deadline."""
+    TIMEOUT = "timeout"
+    """The request had no answer within its timeout."""
+    CALLER = "caller"
+    """The caller was cancelled, or left the block of its map or stream."""
+    JOB_CANCEL = "job_cancel"
+    """`Job.cancel` was called."""
+    SHUTDOWN = "shutdown"
+    """`WorkerPool.shutdown` was called."""
+    CLOSED = "closed"
+    """The block of the pool or the processor was left by an error or a cancellation."""
+    ITEM = "item"
+    """Another item of the same batch or map failed, or ended itself."""
+    ITSELF = "itself"
+    """The function raised `JobCancelled` by itself."""
+    FAILURE = "failure"
+    """The runtime failed; whoever waits gets that failure instead."""
+
+
+# Finish "was cancelled by ...".
+_BY_WHOM = {
+    CancelReason.DEADLINE: "its deadline",
+    CancelReason.TIMEOUT: "its timeout",
+    CancelReason.CALLER: "its caller",
+    CancelReason.JOB_CANCEL: "Job.cancel()",
+    CancelReason.SHUTDOWN: "shutdown()",
+    CancelReason.CLOSED: "its pool or processor, whose block was left early",
+    CancelReason.ITEM: "one of its items",
+    CancelReason.ITSELF: "itself",
+    CancelReason.FAILURE: "a failure of the runtime",
+}
+
+
 class ParallelError(Exception):
     """Base of the runtime's errors; a job's own error is never one of these."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be rebuilt from the message and the data, not by calling the class."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class TaskFailed(ParallelError):
@@ -41,18 +89,18 @@ class TaskCancelled(ParallelError):
     """The job you wait for was ended by somebody else.
 
     Raised in a waiter whose job was ended by `Job.cancel`, by the pool or by
-    `WorkerPool.shutdown`. A waiter whose own cancel scope was cancelled gets
-    `trio.Cancelled` instead.
+    `WorkerPool.shutdown`, or whose request a processor ended. A waiter whose own
+    cancel scope was cancelled gets `trio.Cancelled` instead.
 
     Args:
       job_name: Name of the job.
-      cause: Who ended it, as words that finish "was cancelled by ...".
+      reason: What ended it.
     """
 
-    def __init__(self, job_name: str, cause: str) -> None:
-        super().__init__(f"job {job_name!r} was cancelled by {cause}")
+    def __init__(self, job_name: str, reason: CancelReason) -> None:
+        super().__init__(f"job {job_name!r} was cancelled by {_BY_WHOM[reason]}")
         self.job_name = job_name
-        self.cause = cause
+        self.reason = reason
 
 
 class BackpressureExceeded(ParallelError):

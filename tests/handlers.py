@@ -63,3 +63,22 @@ def spin(gate):
     gate.enter()
     while True:
         pass
+
+
+def act(request):
+    """Do what a request says: hold at a gate, fail, end; else return it."""
+    what, gate = request
+    if "hold" in what:
+        gate.hold()
+    if "fail" in what:
+        raise KeyError(what)
+    if "end" in what:
+        raise runtime.JobCancelled
+    return what
+
+
+def look_all(gates):
+    """Run until the token is set."""
+    for gate in gates:
+        look(gate)
+    return gates

@@ -32,7 +32,7 @@ async def main() -> None:
         try:
             await processor.execute("oil:1", deadline=trio.current_time() - 1)
         except runtime.TaskCancelled as late:
-            print("too late:", late.cause)
+            print("too late:", late.reason)
 
         numbers = processor.statistics()
         print(numbers.processed, "processed,", numbers.failed, "failed,", end=" ")

@@ -38,6 +38,8 @@ type Answers = list[outcome.Maybe[object] | None]
 type _Plain = tuple[int, Any] | None
 
 _KINDS: tuple[Any, Any] = (outcome.Value, outcome.Error)
+# The answer of what has ended as cancelled; without its frames, which are the user's.
+_ENDED = outcome.Error(JobCancelled())
 _OUR_FILES = (__file__, leaf.__file__)
 
 
@@ -92,7 +94,7 @@ def run_each(
             else:
                 result = outcome.Value(contexts[index].run(fn, value))
         except (JobCancelled, JobInterrupted):
-            answers.append(None)
+            answers.append(_ENDED)
             continue
         except BaseException as error:  # the request's outcome, be it even SystemExit
             result = outcome.Error(without_frames_of(error, *_OUR_FILES))
@@ -191,7 +193,7 @@ def _answers(
     try:
         return [outcome.Value(result) for result in leaf.call_chunk(fn, given)]
     except (JobCancelled, JobInterrupted):
-        return [None] * len(given)
+        return [_ENDED] * len(given)
     except BaseException as error:  # the outcome of each of them
         without_frames_of(error, *_OUR_FILES)
         return [outcome.Error(error) for _ in given]

@@ -14,9 +14,10 @@ from types import CodeType
 from typing import TYPE_CHECKING, Protocol, cast, overload, override
 
 import outcome
+import trio
 
 from .._core import WITHDRAWN, Job
-from .._errors import TaskCancelled
+from .._errors import CancelReason, TaskCancelled
 from .options import OnCancelMany, callable_name
 from .token import WorkToken
 from .waiting import Waiting
@@ -60,6 +61,7 @@ class BatchCall(Waiting):
     __slots__ = (
         "_early",
         "_intake",
+        "_is_held",
         "_raise_cancel",
         "_request",
         "_task",
@@ -111,11 +113,11 @@ class BatchCall(Waiting):
             return Verdict.WITHDRAWN
         return Verdict.COMPLETED if self.batch.is_complete else Verdict.FAILED
 
-    def stop(self, cause: str) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """End the batch on somebody else's behalf."""
-        self.token.request_stop(cause)
+        self.token.request_stop(reason)
         if self._withdraw():
-            self.fail(TaskCancelled(self.name, cause))
+            self.fail(TaskCancelled(self.name, reason))
 
     def interrupt(self) -> None:
         """Have the items that run interrupted, if the caller allowed that."""
@@ -154,7 +156,7 @@ class BatchCall(Waiting):
             return self.batch.results()
         if raise_cancel is not None:
             raise_cancel()
-        raise TaskCancelled(self.name, self.token.cause or "one of its items")
+        raise TaskCancelled(self.name, self.token.reason or CancelReason.ITEM)
 
 
 class Chunks[T](Sequence[list[T]]):
@@ -192,6 +194,7 @@ def flatten(chunks: list[object]) -> list[object]:
     return list(chain.from_iterable(cast("list[list[object]]", chunks)))
 
 
+@trio.lowlevel.disable_ki_protection  # the user's iterable
 def as_sequence[T](items: Iterable[T]) -> Sequence[T]:
     """Return the items as something that can be sliced and has a length."""
     return items if isinstance(items, Sequence) else list(items)

@@ -1,10 +1,13 @@
 """`runtime.Job`: the handle that `submit` returns.
 
-Layer: frontend. Imports: `submission`.
+Layer: frontend. Imports: `submission`, trio.
 """
 
 from typing import cast
 
+import trio
+
+from .._errors import CancelReason
 from .from_worker import ask
 from .options import JobState
 from .submission import Submission
@@ -40,6 +43,7 @@ class Job[R]:
         """Where the job is; it may have moved on by the time you look."""
         return JobState(self._submission.phase_now)
 
+    @trio.lowlevel.enable_ki_protection
     async def wait(self) -> R:
         """Wait for the job and return what its function returned.
 
@@ -77,6 +81,7 @@ class Job[R]:
         finally:
             del self  # as in `wait`
 
+    @trio.lowlevel.enable_ki_protection
     def cancel(self) -> None:
         """Ask for the job's end.
 
@@ -85,5 +90,5 @@ class Job[R]:
         if it was submitted with ``on_cancel="interrupt"``. A job that is over
         stays as it is. Returns at once; `wait` tells what became of it.
         """
-        self._submission.stop("Job.cancel()")
+        self._submission.stop(CancelReason.JOB_CANCEL)
         self._submission.interrupt()

@@ -15,8 +15,6 @@ entry has left the scheduler. Leaving the pool's block:
 Layer: frontend. Imports: `runtime._core`, trio.
 """
 
-import logging
-import math
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
@@ -28,12 +26,19 @@ import trio
 
 from .._core import Batch, Job, Registry, current_worker
 from .._core.sighting import Stack, seek
-from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosedError
+from .._errors import (
+    BrokenWorkerError,
+    CancelReason,
+    InternalError,
+    JobCancelled,
+    PoolClosedError,
+)
 from . import forking
 from .bound import Bound
 from .lane import AsyncLane
+from .patience import Patience, wait_to_the_end
 from .port import CompletionPort
-from .reports import straggler_of
+from .protected import start_task
 from .token import WorkToken, token_within
 from .waits import is_asked_by
 from .work import Verdict, Work
@@ -45,11 +50,6 @@ if TYPE_CHECKING:
     from .from_worker import Request
 
 __all__ = ("Intake", "MakeRegistry")
-
-# How long the end of a cancelled pool may take before the log names what it waits for.
-LOG_AFTER = 5.0
-
-_logger = logging.getLogger("runtime")
 
 # Given the pool's nursery, and whom to call if the scheduler fails.
 type MakeRegistry = Callable[[trio.Nursery, Callable[[BaseException], None]], Registry]
@@ -63,6 +63,7 @@ class Intake:
     """
 
     __slots__ = (
+        "_end_reason",
         "_failure",
         "_has_left",
         "_is_cancelled",
@@ -78,6 +79,7 @@ class Intake:
         "look",
         "make_batch",
         "name",
+        "patience",
         "phase_of",
         "places",
         "port",
@@ -133,6 +135,7 @@ class Intake:
             intake=self,
             on_end=self.note_progress,
         )
+        self.patience: Patience = Patience(self)  # immutable
         # A place for each queued job and one for each that runs.
         self.places: Bound = Bound(
             queue_capacity + worker_count,
@@ -152,6 +155,7 @@ class Intake:
         self.is_watched: bool = False  # owner: set before there is work
         # Closing, and not gracefully. Written in the Trio thread, read by workers.
         self._is_cancelled = False  # atomic: a single store; never cleared
+        self._end_reason = CancelReason.CLOSED  # owner: why it was cancelled
         self._has_left = False  # owner: the block is over
         self._failure: Exception | None = None  # owner
         self._progress = trio.lowlevel.ParkingLot()  # owner: who drains
@@ -200,7 +204,7 @@ class Intake:
         """Count work that `adopt` accepted; in the Trio thread."""
         self.work[work] = None
         if self._is_cancelled:
-            work.stop("the end of its pool")
+            work.stop(self._end_reason)
             work.interrupt()
 
     # The way out
@@ -236,7 +240,7 @@ class Intake:
         if self._has_left:
             request.fail(PoolClosedError(self.name))
         else:
-            self._nursery.start_soon(request.run_in_child_task)
+            start_task(self._nursery, request.run_in_child_task)
 
     # The end
 
@@ -244,19 +248,21 @@ class Intake:
     async def open(self) -> AsyncIterator[None]:
         """Run the workers for the length of the block; leave nothing behind."""
         self.registry.start()
+        self.patience.start(self._nursery)
         forking.track(self)
         try:
             yield
             self.is_closing = True  # STOP-1 stop intake
             await self.drain()  # STOP-2 drain
         except BaseException:
-            self.cancel("its pool, whose block was left early")  # STOP-3 cancel
+            self.cancel(CancelReason.CLOSED)  # STOP-3 cancel
             self.interrupt()
             self._nursery.cancel_scope.cancel()
-            await self._drain_for_sure()
+            await wait_to_the_end(self.patience, self.drain)
             raise
         finally:
             self._has_left = True
+            self.patience.stop()
             forking.forget(self)
             self.registry.stop()  # STOP-4 stop the workers
             self.registry.join(but_not=self.registry.running_jobs())
@@ -271,48 +277,26 @@ class Intake:
         while not self._is_drained(but_not):
             await self._progress.park()
 
-    async def _drain_for_sure(self) -> None:
-        """Drain, whatever comes meanwhile; say in the log what takes long."""
-        interrupt: KeyboardInterrupt | None = None
-        patience = LOG_AFTER
-        is_drained = False
-        while not is_drained:
-            scope = trio.move_on_after(patience, shield=True)
-            try:
-                with scope:
-                    await self.drain()
-                is_drained = not scope.cancelled_caught
-            except KeyboardInterrupt as error:
-                interrupt = error  # one more Ctrl-C; jobs still have to end
-            if not is_drained and scope.cancelled_caught:
-                patience = math.inf
-                self._log_unfinished()
-        if interrupt is not None:
-            raise interrupt
-
-    def _log_unfinished(self) -> None:
-        jobs = [str(straggler_of(work.name, work.code)) for work in self.work]
-        _logger.warning(
-            "pool %r waits for %s", self.name, ", ".join(jobs) or "its async tasks"
-        )
-
     def _is_drained(self, but_not: Collection[WorkToken]) -> bool:
         return all(token in but_not for token in self.lane.tokens) and all(
             work.token in but_not for work in self.work
         )
 
-    def cancel(self, cause: str, *, but_not: Collection[WorkToken] = ()) -> None:
+    def cancel(
+        self, reason: CancelReason, *, but_not: Collection[WorkToken] = ()
+    ) -> None:
         """End what was accepted, but for some; accept nothing more from anyone.
 
         What runs has its token set; `interrupt` is the next step.
         """
+        self._end_reason = reason
         self.is_closing = self._is_cancelled = True
-        self.lane.cancel(cause, but_not=but_not)
+        self.lane.cancel(reason, but_not=but_not)
         # ORDER: newest first; else the end of what runs lets begin what is to be
         # withdrawn.
         for work in reversed(list(self.work)):
             if work.token not in but_not:
-                work.stop(cause)
+                work.stop(reason)
 
     def interrupt(self, *, but_not: Collection[WorkToken] = ()) -> None:
         """Interrupt what runs and may be interrupted."""
@@ -372,7 +356,7 @@ class Intake:
         while self.work:  # newest first; an answer may still bring the next
             work = next(reversed(self.work))
             self.leave_behind(work, self._failure)
-            work.stop("a failure of the runtime")  # else workers run what is queued
+            work.stop(CancelReason.FAILURE)  # else workers run what is queued
         self._nursery.cancel_scope.cancel()
         return self._failure
 

@@ -36,9 +36,10 @@ from .. import _core
 from .._backends.captured import capturing
 from .._backends.leaf import run_block
 from .._core import sync
-from .._errors import PoolClosedError, TaskCancelled
+from .._errors import CancelReason, PoolClosedError, TaskCancelled
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
+from .patience import wait_to_the_end
 from .protected import protected
 from .token import WorkToken, is_end
 from .waits import waiting_for
@@ -101,9 +102,9 @@ class _Block(_core.Job):
             return Verdict.FAILED
         return verdict_of(self)
 
-    def stop(self, cause: str) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """Stop the whole stream."""
-        self._stream.stop(cause)
+        self._stream.stop(reason)
 
     def interrupt(self) -> None:
         """Have the stream's items interrupted, if the caller allowed that."""
@@ -166,6 +167,7 @@ class MapStream[T, R](AsyncIterator[R]):
         return self
 
     @override
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> R:
         """Return the next result; a checkpoint on every call."""
         await trio.lowlevel.checkpoint()
@@ -192,7 +194,7 @@ class MapStream[T, R](AsyncIterator[R]):
             return error
         # What is refused because the pool is being cancelled was cancelled, too.
         if self.token.is_set:
-            return TaskCancelled(self.name, self.token.cause or "one of its items")
+            return TaskCancelled(self.name, self.token.reason or CancelReason.ITEM)
         return error or StopAsyncIteration()
 
     # The feeder
@@ -278,7 +280,7 @@ class MapStream[T, R](AsyncIterator[R]):
         self._is_cut = True
         if not is_end(error):
             self._errors.append(error)
-        self.stop("one of its items")  # an item that ends itself stops the rest, too
+        self.stop(CancelReason.ITEM)  # an item that ends itself stops the rest, too
 
     def _adapt(self, size: int, elapsed_ns: int) -> None:
         """Choose the length of block that would have taken `BLOCK_NS`."""
@@ -287,9 +289,9 @@ class MapStream[T, R](AsyncIterator[R]):
 
     # The end
 
-    def stop(self, cause: str) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """Send nothing more, withdraw what waits, tell what runs to stop."""
-        self.token.request_stop(cause)
+        self.token.request_stop(reason)
         for block in self._sent:
             self.intake.registry.withdraw(block)
         self._changed.unpark_all()
@@ -306,7 +308,7 @@ class MapStream[T, R](AsyncIterator[R]):
         self._final_error = error
         self._sent_count = 0
         self._sent.clear()
-        self.stop("a failure of the runtime")
+        self.stop(CancelReason.FAILURE)
 
     async def wait_returned(self) -> None:
         """Wait until no block is out."""
@@ -336,7 +338,6 @@ async def open_map[T, R](
             yield stream
         finally:
             nursery.cancel_scope.cancel()
-            stream.stop("leaving its block")
+            stream.stop(CancelReason.CALLER)
             stream.interrupt()
-            with trio.CancelScope(shield=True):
-                await stream.wait_returned()
+            await wait_to_the_end(stream.intake.patience, stream.wait_returned)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import trio
 
-from .._errors import TaskCancelled
+from .._errors import CancelReason, TaskCancelled
 from .intake import Intake
 from .reports import ShutdownReport, Straggler, straggler_of
 from .token import WorkToken, token_within
@@ -98,7 +98,7 @@ class Shutdown:
         if self._by_itself is None:  # else who asked before was cancelled after this
             self._by_itself = Counter(intake.verdicts) - at_start
         by_itself = self._by_itself
-        intake.cancel("shutdown()", but_not=callers)  # STOP-3 cancel
+        intake.cancel(CancelReason.SHUTDOWN, but_not=callers)  # STOP-3 cancel
         with trio.move_on_after(TOKEN_GRACE):
             await intake.drain(but_not=callers)
         intake.interrupt(but_not=callers)
@@ -111,7 +111,7 @@ class Shutdown:
         withdrawn = [w for w in left if w.verdict() is Verdict.WITHDRAWN]
         stuck = [w for w in left if w.verdict() is not Verdict.WITHDRAWN]
         for work in withdrawn + stuck:
-            intake.leave_behind(work, TaskCancelled(work.name, "shutdown()"))
+            intake.leave_behind(work, TaskCancelled(work.name, CancelReason.SHUTDOWN))
         return ShutdownReport(
             completed=by_itself[Verdict.COMPLETED] + by_itself[Verdict.FAILED],
             withdrawn=by_itself[Verdict.WITHDRAWN]

@@ -15,7 +15,7 @@ import outcome
 import trio
 
 from .._core import WITHDRAWN, Job
-from .._errors import JobCancelled, TaskCancelled
+from .._errors import CancelReason, JobCancelled, TaskCancelled
 from .._util import traceback_of
 from .options import OnCancelMany, callable_name
 from .token import WorkToken, is_end
@@ -106,8 +106,8 @@ class Submission(Job):
             return outcome.Value(result.value)
         assert isinstance(result, outcome.Error)
         if is_end(result.error):
-            cause = self.token.cause or "itself"
-            return outcome.Error(TaskCancelled(self.name, cause))
+            reason = self.token.reason or CancelReason.ITSELF
+            return outcome.Error(TaskCancelled(self.name, reason))
         error = BaseException.with_traceback(result.error, self._traceback)
         return outcome.Error(error)
 
@@ -125,14 +125,14 @@ class Submission(Job):
         """Tell how the job ended."""
         return verdict_of(self)
 
-    def stop(self, cause: str) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """End the job on somebody else's behalf: withdraw it or set its token."""
         if self._intake.registry.withdraw(self):
-            self.token.request_stop(cause)
+            self.token.request_stop(reason)
             self.outcome: outcome.Maybe[object] | None = outcome.Error(JobCancelled())
             self._finish()
         elif self.phase != WITHDRAWN:
-            self.token.request_stop(cause)
+            self.token.request_stop(reason)
 
     def interrupt(self) -> None:
         """Have the job interrupted, if its caller allowed that."""

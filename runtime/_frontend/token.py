@@ -14,7 +14,7 @@ import trio
 
 from .._backends.leaf import current_token as token_inside
 from .._core import CancelToken, interrupt
-from .._errors import JobCancelled, JobInterrupted
+from .._errors import CancelReason, JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
     from .._backends.interpreters import RemoteInterrupt
@@ -41,13 +41,14 @@ class WorkToken(CancelToken):
 
     __slots__ = (
         "_interrupt",
-        "cause",
+        "cancels_requests",
         "handles",
         "host",
         "host_scope",
         "intake",
         "is_watched",
         "may_interrupt",
+        "reason",
         "scopes",
         "waiters",
     )
@@ -61,14 +62,15 @@ class WorkToken(CancelToken):
             None  # owner: the Trio thread
         )
         self.intake: Intake = intake  # immutable
-        # Who asked, in the words that end TaskCancelled's message; None: the
-        # waiter's own cancel scope, or nobody.
-        self.cause: str | None = None  # owner: the Trio thread
+        # Who asked first; None: the waiter's own cancel scope, or nobody.
+        self.reason: CancelReason | None = None  # owner: the Trio thread
         # The call whose task can run what `from_worker.run` asks for.
         self.host: Call | None = None  # owner: the Trio thread
         # Around what that task runs, where the job may end meanwhile.
         self.host_scope: trio.CancelScope | None = None  # owner: the Trio thread
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
+        # Whether what runs in Trio for its jobs is cancelled, now and from now on.
+        self.cancels_requests = False  # owner: the Trio thread
         # Where its jobs are, if that is in other interpreters.
         self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
         # Tasks that wait for the work and are not its host (`waits`).
@@ -78,15 +80,23 @@ class WorkToken(CancelToken):
         """Become, inside another interpreter, the token of the job that runs there."""
         return token_inside, ()
 
-    def request_stop(self, cause: str | None) -> None:
+    def request_stop(self, reason: CancelReason | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""
-        if self.cause is None:
-            self.cause = cause
+        self.abandon(reason)
+        self.cancels_requests = True
+        for scope in self.scopes or ():
+            scope.cancel()
+
+    def abandon(self, reason: CancelReason | None) -> None:
+        """Set the token of a job that nobody waits for any more.
+
+        What it has run in Trio is let finish, as in a thread that Trio abandons.
+        """
+        if self.reason is None:
+            self.reason = reason
         self.is_set = True
         for handle in self.handles or ():
             handle.request_stop()
-        for scope in self.scopes or ():
-            scope.cancel()
 
     def request_interrupt(self, is_over: Callable[[], bool]) -> None:
         """Have what runs with the token interrupted, if that is allowed; once.

@@ -11,6 +11,7 @@ from typing import Protocol
 import outcome
 
 from .._core import DONE, WITHDRAWN, Job
+from .._errors import CancelReason
 from .token import WorkToken
 
 __all__ = ("Verdict", "Work", "are_over", "verdict_of")
@@ -37,7 +38,7 @@ class Work(Protocol):
         """Tell how it ended; before its end, how it would if it ended now."""
         raise NotImplementedError
 
-    def stop(self, cause: str) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """End it on somebody else's behalf: withdraw it or set its token."""
 
     def interrupt(self) -> None:

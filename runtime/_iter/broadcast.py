@@ -17,7 +17,7 @@ from threading import Lock
 from typing import cast
 
 from .._core import Job, Latch, Worker, current_worker
-from .._errors import DeadlockError
+from .._errors import DeadlockError, JobCancelled, JobInterrupted
 from .checks import check_callable
 from .place import run_on_worker
 
@@ -48,6 +48,8 @@ def broadcast[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
     )
 
 
+# What ends a call that was asked to stop, and is no failure.
+_ENDS = JobCancelled, JobInterrupted
 # The rounds that are going on, by the registry's identity.
 _rounds: "dict[int, _Round]" = {}
 _rounds_lock = Lock()  # no user code under it
@@ -147,6 +149,9 @@ class _Round:
 
     def answer(self) -> list[object]:
         """Return the results, or raise the failures; when it is over."""
-        if self._errors:
-            raise BaseExceptionGroup("a broadcast failed", self._errors)
-        return self._results
+        if not self._errors:
+            return self._results
+        errors = [error for error in self._errors if not isinstance(error, _ENDS)]
+        if errors:
+            raise BaseExceptionGroup("a broadcast failed", errors)
+        raise JobCancelled  # the call was told to stop, and so is whoever made it

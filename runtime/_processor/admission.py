@@ -5,12 +5,13 @@ producer's requests keep their order; nobody overtakes, so a dear request waits 
 longer than the work before it. (Rejected: to let cheap requests pass a dear one, for
 then the dear one may wait for ever.)
 
-Layer: processor. Imports: trio.
+Layer: processor. Imports: trio, outcome.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
+import outcome
 import trio
 
 __all__ = ("Admission",)
@@ -49,7 +50,10 @@ class Admission:
         return True
 
     async def wait_taken(self, cost: int, share: Hashable) -> None:
-        """Wait until the places are handed over; after `try_take` said no."""
+        """Wait until the places are handed over; after `try_take` said no.
+
+        Raises the error of `turn_away`, if that comes first.
+        """
         task = trio.lowlevel.current_task()
         self._waiting.setdefault(share, OrderedDict())[task] = cost
 
@@ -68,6 +72,13 @@ class Admission:
         self._free += cost
         if self._waiting and hand_over:
             self._hand_over()
+
+    def turn_away(self, make_error: Callable[[], Exception]) -> None:
+        """End the wait of everyone with an error of their own."""
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for queue in waiting.values():
+            for task in queue:
+                trio.lowlevel.reschedule(task, outcome.Error(make_error()))
 
     def _hand_over(self) -> None:
         while self._waiting:

@@ -30,7 +30,7 @@ from .._backends.requests import (
     run_whole,
 )
 from .._core import current_worker, sync
-from .._errors import CrossingError, JobCancelled
+from .._errors import CancelReason, CrossingError, JobCancelled
 from .._frontend.options import callable_name
 from .._frontend.token import WorkToken
 from .._frontend.work import Verdict, are_over, verdict_of
@@ -177,10 +177,12 @@ class RequestBatch(_core.Job):
         """Tell how the batch ended."""
         return verdict_of(self)
 
-    def stop(self, cause: str | None) -> None:
+    def stop(self, reason: CancelReason) -> None:
         """Withdraw the batch, or ask what runs to end."""
-        self.token.request_stop(cause)
-        self._intake.registry.withdraw(self)
+        self.token.request_stop(reason)
+        if self._intake.registry.withdraw(self):
+            # Its entry may stay in a queue behind a job that does not end.
+            self._take_back(self, None)
 
     def interrupt(self) -> None:
         """Have the request interrupted where it runs, if the batch allows it."""
@@ -190,10 +192,19 @@ class RequestBatch(_core.Job):
         """Answer with an error of the runtime's own; nothing comes back."""
         self._take_back(self, error)
 
-    def abandon(self) -> None:
-        """Go on without the batch; it still has its place with the workers."""
+    def abandon(self, reason: CancelReason) -> bool:
+        """Go on without the batch, which keeps its place with the workers.
+
+        Returns:
+          False if it had not begun: then it was withdrawn.
+        """
+        self.token.abandon(reason)
+        if self._intake.registry.withdraw(self):
+            self._take_back(self, None)
+            return False
         self.is_abandoned = True
         self._intake.note_abandoned(self)
+        return True
 
     def _left(self) -> None:
         self._intake.port.post(self)

@@ -6,7 +6,7 @@ Layer: processor. Imports: `engine`, `request`, trio.
 import outcome
 import trio
 
-from .._errors import TaskCancelled
+from .._errors import CancelReason, TaskCancelled
 from .engine import Engine
 from .request import Request
 
@@ -35,7 +35,11 @@ class Caller:
                 return self._abort(request, raise_cancel)
 
             self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(abort)
+            try:
+                await trio.lowlevel.wait_task_rescheduled(abort)
+            finally:
+                if self._raise_cancel is not None:
+                    self._engine.patience.end()
         answer, request.answer = request.answer, None
         assert answer is not None
         if self._raise_cancel is not None and _is_cancelled(answer):
@@ -52,11 +56,11 @@ class Caller:
         self, request: Request, raise_cancel: trio.lowlevel.RaiseCancelT
     ) -> trio.lowlevel.Abort:
         task, self._task = self._task, None  # else it would be rescheduled, too
-        if self._engine.withdraw(request, "its caller"):
+        if self._engine.withdraw(request, CancelReason.CALLER):
             return trio.lowlevel.Abort.SUCCEEDED
         self._task = task
         self._raise_cancel = raise_cancel
-        self._engine.stop_alone(request)
+        self._engine.patience.begin()
         return trio.lowlevel.Abort.FAILED
 
 

@@ -64,7 +64,8 @@ class RetryPolicy:
 
     def covers(self, error: BaseException, attempts: int) -> bool:
         """Return whether a request that failed so often is tried again."""
-        return attempts < self.attempts and isinstance(error, self.retry_on)
+        # Not isinstance: it would ask the error's __class__, which is the user's.
+        return attempts < self.attempts and issubclass(type(error), self.retry_on)
 
 
 @dataclass(frozen=True, slots=True)

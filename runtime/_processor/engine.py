@@ -11,6 +11,25 @@
 * **REQ-5** answer: after the ``finish`` hook, if there is one. The places are free
   again; the receiver has its answer.
 
+Every accepted request is answered, exactly once. Two rules see to it:
+
+* **REQ-6** end: a request that is not wanted any more (its caller left, its time is
+  over, the processor ends) is marked once, with the reason. From then on nothing is
+  begun for it: no hook, no attempt, no delay. If nothing runs for it, it is answered
+  at once: it waits in a lane or for its next attempt, a hook runs for it (which is
+  cancelled), or its batch has not begun and nobody wants any of it (which is
+  withdrawn). If it runs, its batch is asked to stop once nobody wants any of it, and
+  it is answered when the batch is back: with its response if there is no ``finish``,
+  with its error if it failed, else with `TaskCancelled`.
+* **REQ-7** shield: what the processor runs for requests, its hooks and its clock, is
+  out of reach of the scopes around its block. A cancellation of the block arrives in
+  the block's body alone; when the body lets it out, REQ-6 ends all requests, and the
+  clock goes on until the last is answered. So a body that is shielded can go on
+  working, and what comes back late finds all it needs.
+
+A request that waits at the bound is not accepted yet: its task leaves when it is
+cancelled, and is refused when the processor or the pool is closed.
+
 Layer: processor. Imports: `runtime._core`, `runtime._frontend`, trio.
 """
 
@@ -27,11 +46,14 @@ import trio
 from .._core import sync
 from .._errors import (
     BackpressureExceeded,
+    CancelReason,
     CrossingError,
     PoolClosedError,
     TaskCancelled,
 )
 from .._frontend.options import callable_name
+from .._frontend.protected import start_task
+from .._frontend.token import is_end
 from .admission import Admission
 from .batch import Handler, RequestBatch
 from .batch_size import BatchSize
@@ -87,6 +109,7 @@ class Engine:
         self.tallies = [WorkerTally() for _ in range(worker_count)]
         self._handler = handler
         self._intake = intake
+        self.patience = intake.patience
         self._prepare = prepare
         self._finish = finish
         self._crosses = crosses
@@ -101,7 +124,7 @@ class Engine:
         )
         self.admission = Admission(config.max_pending_tasks)
         self.lanes = Lanes(round(config.ageing * 1e9))
-        self._hooks = Hooks(nursery)
+        self._hooks = Hooks(nursery, partial(self.cancel, CancelReason.CLOSED))
         self._timers = Timers()
         self._sent: dict[RequestBatch, None] = {}  # used as an ordered set
         self._retrying: dict[Request, Timer] = {}
@@ -109,7 +132,7 @@ class Engine:
         self._random = Random()
         self._mean_ns = 0.0  # of a request, lately
         self._emptied = trio.lowlevel.ParkingLot()
-        nursery.start_soon(self._timers.run)
+        start_task(nursery, self._timers.run)  # REQ-7 shield
 
     # The way in
 
@@ -209,22 +232,20 @@ class Engine:
             due_at = trio.current_time() + request.timeout
             request.timers = [at(due_at, partial(self._time_out, request))]
         if request.deadline is not None:
-            timer = at(
-                request.deadline, partial(self.withdraw, request, "its deadline")
-            )
+            timer = at(request.deadline, partial(self._expire, request))
             request.timers = [*(request.timers or ()), timer]
         if self._prepare is not None:
             self._hooks.start(self._prepare, request, request.value, self._prepared)
         else:
             self._queue(request)
 
-    def _prepared(self, request: Request, result: outcome.Maybe[object]) -> None:
-        if isinstance(result, outcome.Error):
-            self._count_and_settle(request, result)
-        else:
+    def _prepared(self, request: Request, result: outcome.Maybe[object] | None) -> None:
+        if type(result) is outcome.Value:
             request.value = result.value
             self._queue(request)
             self.dispatch()
+        else:
+            self._finished(request, result)
 
     # To the workers
 
@@ -238,13 +259,29 @@ class Engine:
         while self.lanes and len(self._sent) < self._max_sent:
             if self.config.batch_delay and not self._is_due():
                 return
-            try:
-                self._intake.check_open()
-            except Exception as error:  # the pool was closed under us
-                for request in self.lanes.take_all():
-                    self._count_and_settle(request, outcome.Error(error))
+            error = self._refusal()
+            if error is not None:
+                self._give_up(error)
                 return
             self._send(self.lanes.take(self.size.current, self._size_limit))
+
+    def _give_up(self, error: Exception) -> None:
+        """Answer everything that waits for a worker: none will come."""
+        requests = self.lanes.take_all()
+        for request, timer in self._retrying.items():
+            timer.cancel()
+            requests.append(request)
+        self._retrying.clear()
+        for request in requests:
+            self._count_and_settle(request, outcome.Error(error))
+
+    def _refusal(self) -> Exception | None:
+        """Return why the pool takes nothing more, if it was closed under us."""
+        try:
+            self._intake.check_open()
+        except Exception as error:
+            return error
+        return None
 
     def _is_due(self) -> bool:
         """Return whether a batch should go; else see to it that one will."""
@@ -297,7 +334,7 @@ class Engine:
 
     def _take_back(self, batch: RequestBatch, error: BaseException | None) -> None:
         if batch not in self._sent:
-            return  # the pool gave up on it, and it came back after all
+            return  # it was answered before its entry left the pool
         del self._sent[batch]
         outcomes = batch.outcomes
         ran = len(outcomes)
@@ -305,33 +342,33 @@ class Engine:
         self.observer.note_batch(batch, outcomes)
         if batch.is_abandoned:
             self._note_emptied()
-        elif self._should_send_alone(batch, error):
-            self._send_alone(batch.requests)
+        elif isinstance(error, CrossingError) and len(batch.requests) > 1:
+            self._send_alone(batch)
         else:
             for index, request in enumerate(batch.requests):
                 request.batch = None  # REQ-4 return
                 result = outcomes[index] if index < ran else None
                 if result is not None:
-                    self._returned(request, result)
+                    self._returned(request, result, batch)
                 elif error is None:
-                    self._settle_cancelled(request, self._cause(request, batch))
+                    is_late = request.deadline is not None
+                    why = CancelReason.DEADLINE if is_late else CancelReason.ITSELF
+                    self._settle_ended(request, batch, why)
                 else:  # the runtime's own: no reason to try again
                     self._count_and_settle(request, outcome.Error(error))
         self.dispatch()
 
-    @staticmethod
-    def _should_send_alone(batch: RequestBatch, error: BaseException | None) -> bool:
-        return (
-            isinstance(error, CrossingError)
-            and len(batch.requests) > 1
-            and not batch.token.is_set
-        )
-
-    def _send_alone(self, requests: list[Request]) -> None:
+    def _send_alone(self, batch: RequestBatch) -> None:
         """Send requests once more, one by one: one of them cannot cross."""
-        for request in requests:
+        for request in batch.requests:
+            request.batch = None
             request.attempts -= 1  # it was not run
-            self._send([request])
+            if request.ending is not None:
+                self._settle_cancelled(request, request.ending)
+            elif (error := self._refusal()) is not None:
+                self._count_and_settle(request, outcome.Error(error))
+            else:
+                self._send([request])
 
     def _learn(self, batch: RequestBatch, ran: int) -> None:
         if ran:
@@ -340,23 +377,37 @@ class Engine:
             weight = NEWEST_WEIGHT if self._mean_ns else 1.0
             self._mean_ns += weight * (newest_ns - self._mean_ns)
 
-    @staticmethod
-    def _cause(request: Request, batch: RequestBatch) -> str:
-        if batch.token.cause is not None:
-            return batch.token.cause
-        is_late = request.deadline is not None and not batch.token.is_set
-        return "its deadline" if is_late else "itself"
+    def _settle_ended(
+        self, request: Request, batch: RequestBatch, otherwise: CancelReason
+    ) -> None:
+        """Answer a request that was not run, or that ended as cancelled."""
+        reason = request.ending or batch.token.reason or otherwise
+        self._settle_cancelled(request, reason)
 
-    def _returned(self, request: Request, result: outcome.Maybe[object]) -> None:
+    def _returned(
+        self, request: Request, result: outcome.Maybe[object], batch: RequestBatch
+    ) -> None:
         if type(result) is outcome.Error:
-            if self._retries(request, result.error):
+            if is_end(result.error):
+                self._settle_ended(request, batch, CancelReason.ITSELF)
+                return
+            if request.ending is None and self._retries(request, result.error):
                 return
         elif self._finish is not None:
+            if request.ending is not None:  # REQ-6 end: nothing is begun for it
+                self._settle_cancelled(request, request.ending)
+                return
             assert isinstance(result, outcome.Value)
             finish = self._finish
-            self._hooks.start(finish, request, result.value, self._count_and_settle)
+            self._hooks.start(finish, request, result.value, self._finished)
             return
         self._count_and_settle(request, result)
+
+    def _finished(self, request: Request, result: outcome.Maybe[object] | None) -> None:
+        if result is None:
+            self._settle_cancelled(request, CancelReason.ITSELF)
+        else:
+            self._count_and_settle(request, result)
 
     def _retries(self, request: Request, error: BaseException) -> bool:
         policy = self.config.retry
@@ -376,52 +427,64 @@ class Engine:
 
     # The end of a request
 
-    def withdraw(self, request: Request, cause: str) -> bool:
-        """End a request that no worker has; False if one has, or it is answered."""
+    def withdraw(self, request: Request, reason: CancelReason) -> bool:
+        """End a request; False if it runs, or is answered."""
         if request.is_queued:
             self.lanes.remove(request)
         elif request in self._retrying:
             self._retrying.pop(request).cancel()
         elif not self._hooks.cancel(request):
-            return False
-        self._settle_cancelled(request, cause)
+            return self._withdraw_sent(request, reason)
+        self._settle_cancelled(request, reason)
         return True
+
+    def _withdraw_sent(self, request: Request, reason: CancelReason) -> bool:
+        """End a request that is with a worker; False if it goes on."""
+        batch = request.batch
+        if batch is None:
+            return False
+        if request.ending is None:
+            request.ending = reason  # REQ-6 end: once
+        if all(neighbour.ending is not None for neighbour in batch.requests):
+            batch.stop(reason)
+        return request.batch is None
+
+    def _expire(self, request: Request) -> None:
+        """End a request at its deadline unless it has begun."""
+        is_waiting = request.is_queued or request in self._retrying
+        if is_waiting or (request.attempts == 0 and request.batch is None):
+            self.withdraw(request, CancelReason.DEADLINE)
 
     def _time_out(self, request: Request) -> None:
         batch = request.batch
-        if self.withdraw(request, "its timeout") or batch is None:
+        if batch is not None and self.config.on_timeout == "abandon":
+            if batch.abandon(CancelReason.TIMEOUT):
+                request.batch = None
+                self._settle_cancelled(request, CancelReason.TIMEOUT)
             return
-        is_running = not self._intake.registry.withdraw(batch)
-        batch.token.request_stop("its timeout")
-        if is_running and self.config.on_timeout == "interrupt":
+        if self.withdraw(request, CancelReason.TIMEOUT) or batch is None:
+            return
+        if self.config.on_timeout == "interrupt":
             batch.interrupt()
-        elif is_running and self.config.on_timeout == "abandon":
-            batch.abandon()
-            request.batch = None
-            self._settle_cancelled(request, "its timeout")
 
-    def stop(self, receiver: Receiver, cause: str) -> None:
+    def stop(self, receiver: Receiver, reason: CancelReason) -> None:
         """End all requests of one receiver; those that run may take a while."""
-        self._stop(lambda request: request.receiver is receiver, cause)
+        self._stop(lambda request: request.receiver is receiver, reason)
 
-    def stop_alone(self, request: Request) -> None:
-        """Ask a request to end that is with a worker, if that concerns no other."""
-        if request.batch is not None and len(request.batch.requests) == 1:
-            request.batch.stop(None)
-
-    def cancel(self, cause: str) -> None:
+    def cancel(self, reason: CancelReason) -> None:
         """Accept nothing more, and end everything."""
-        self.is_closing = True
-        self._stop(lambda _request: True, cause)
+        self._turn_away()
+        self._stop(lambda _request: True, reason)
 
-    def _stop(self, concerns: Callable[[Request], bool], cause: str) -> None:
+    def _stop(self, concerns: Callable[[Request], bool], reason: CancelReason) -> None:
         waiting = [*self.lanes.requests(), *self._retrying, *self._hooks.requests()]
-        for request in waiting:
-            if concerns(request):
-                self.withdraw(request, cause)
-        for batch in list(self._sent):
-            if all(map(concerns, batch.requests)):
-                batch.stop(cause)
+        # ORDER: newest first; else the end of what runs lets begin what is to be
+        # withdrawn.
+        for batch in reversed(self._sent):
+            waiting += batch.requests
+        for request in filter(concerns, waiting):
+            if request.answer is None:
+                self.withdraw(request, reason)
 
     def _count_and_settle(
         self, request: Request, result: outcome.Maybe[object]
@@ -432,9 +495,9 @@ class Engine:
             self.counts.failed += 1
         self._settle(request, result)
 
-    def _settle_cancelled(self, request: Request, cause: str) -> None:
+    def _settle_cancelled(self, request: Request, reason: CancelReason) -> None:
         self.counts.withdrawn += 1
-        self._settle(request, outcome.Error(TaskCancelled(self._label, cause)))
+        self._settle(request, outcome.Error(TaskCancelled(self._label, reason)))
 
     def _settle(
         self, request: Request, result: outcome.Maybe[object], *, hand_over: bool = True
@@ -455,9 +518,18 @@ class Engine:
 
     # The end
 
+    def _turn_away(self) -> None:
+        """Accept nothing more, not even from who waits for a place."""
+        self.is_closing = True
+        self.admission.turn_away(partial(PoolClosedError, self.name))
+
+    def close(self) -> None:
+        """Stop the clock: every request is answered."""
+        self._timers.close()
+
     async def drain(self) -> None:
         """Wait until every request is answered and every batch is back."""
-        self.is_closing = True
+        self._turn_away()
         self.dispatch()  # nobody comes to fill a delayed batch
         while self.counts.in_flight or self._sent:
             await self._emptied.park()

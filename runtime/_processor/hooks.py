@@ -1,5 +1,14 @@
 """The async hooks of a processor: Trio tasks before and after the handler.
 
+How a hook ends, and what becomes of its request:
+
+* it returns, or raises an `Exception`: that is the request's outcome;
+* its request was ended (REQ-6): nothing, the request has its answer;
+* it raises a `trio.Cancelled` that is not of its own scope, a value kept from another
+  task for instance: its request ends as one that cancelled itself;
+* it raises anything else, a Ctrl-C for instance: the processor ends all requests, and
+  the error leaves its block.
+
 Layer: processor. Imports: trio, outcome.
 """
 
@@ -9,30 +18,41 @@ from typing import Any
 import outcome
 import trio
 
+from .._frontend.protected import run_unprotected, start_task
 from .request import Request
 
 __all__ = ("Hook", "Hooks")
 
 type Hook = Callable[[Any], Awaitable[object]]
-type Then = Callable[[Request, outcome.Maybe[object]], None]
+type Then = Callable[[Request, outcome.Maybe[object] | None], None]
 
 
 class Hooks:
     """Runs hooks, each in a task of its own; the processor's bound limits them.
 
+    Args:
+      nursery: Where they run; an error that is no request's outcome is raised there.
+      end_all: Ends all requests, before such an error is raised.
+
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_nursery", "_scopes")
+    __slots__ = ("_end_all", "_nursery", "_scopes")
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, end_all: Callable[[], None]) -> None:
         self._nursery = nursery
+        self._end_all = end_all
         self._scopes: dict[Request, trio.CancelScope] = {}
 
     def start(self, hook: Hook, request: Request, value: object, then: Then) -> None:
-        """Run a hook for a request; call ``then(request, outcome)`` afterwards."""
-        self._scopes[request] = scope = trio.CancelScope()
-        self._nursery.start_soon(self._run, scope, hook, request, value, then)
+        """Run a hook for a request; call ``then(request, outcome)`` afterwards.
+
+        The outcome is None if the hook has cancelled itself.
+        """
+        # The scopes around the processor's block are the body's affair.
+        scope = trio.CancelScope(shield=True)  # REQ-7 shield
+        self._scopes[request] = scope
+        start_task(self._nursery, self._run, scope, hook, request, value, then)
 
     def cancel(self, request: Request) -> bool:
         """Cancel the hook that runs for a request; False if there is none.
@@ -49,6 +69,7 @@ class Hooks:
         """Return the requests for which hooks run."""
         return list(self._scopes)
 
+    @trio.lowlevel.enable_ki_protection
     async def _run(
         self,
         scope: trio.CancelScope,
@@ -58,10 +79,21 @@ class Hooks:
         then: Then,
     ) -> None:
         result: outcome.Maybe[object] | None = None
-        with scope:
-            try:
-                result = outcome.Value(await hook(value))
-            except Exception as error:  # the request's outcome
-                result = outcome.Error(error)
-        if self._scopes.pop(request, None) is not None and result is not None:
+        try:
+            with scope:
+                result = outcome.Value(await run_unprotected(hook, value))
+        except Exception as error:  # the request's outcome
+            result = outcome.Error(error)
+        except BaseException as error:
+            if not _is_cancelled(error):
+                self._end_all()
+                raise
+        if self._scopes.pop(request, None) is not None:
             then(request, result)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Return whether an error is `trio.Cancelled`, or a group of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)

@@ -10,6 +10,7 @@ import outcome
 import trio
 
 from .._core import sync
+from .._frontend.token import is_end
 from .batch import RequestBatch
 from .monitor import BatchReport, PerformanceMonitor
 
@@ -42,13 +43,16 @@ class Observer:
             time=trio.current_time(),
             worker_index=batch.worker_index,
             size=len(batch.requests),
-            failed=sum(type(result) is outcome.Error for result in outcomes),
+            failed=sum(
+                type(result) is outcome.Error and not is_end(result.error)
+                for result in outcomes
+            ),
             elapsed_ns=batch.elapsed_ns,
             latencies_ns=tuple(now_ns - r.accepted_ns for r in batch.requests),
         )
         try:
             monitor.note_batch(report)
-        except Exception:
+        except BaseException:  # the requests have still to be answered
             self._remove()
 
     def note_refused(self) -> None:
@@ -57,7 +61,7 @@ class Observer:
             return
         try:
             self.monitor.note_refused(trio.current_time())
-        except Exception:
+        except BaseException:
             self._remove()
 
     def _remove(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import outcome
 
 if TYPE_CHECKING:
+    from .._errors import CancelReason
     from .batch import RequestBatch
     from .timers import Timer
 
@@ -55,6 +56,7 @@ class Request:
       accepted_ns: When it was accepted.
       attempts: How often it was given to a worker.
       batch: The batch it is in; None while it waits.
+      ending: Why nothing more is to begin for it; None while it is wanted.
       answer: Its outcome; None until there is one.
       timers: What is still to happen to it at a time.
     """
@@ -67,6 +69,7 @@ class Request:
         "context",
         "cost",
         "deadline",
+        "ending",
         "is_queued",
         "lane",
         "position",
@@ -104,5 +107,6 @@ class Request:
         self.accepted_ns = 0
         self.attempts = 0
         self.batch: RequestBatch | None = None
+        self.ending: CancelReason | None = None
         self.answer: outcome.Maybe[object] | None = None
         self.timers: list[Timer] | None = None

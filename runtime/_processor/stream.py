@@ -15,10 +15,12 @@ from typing import Self, cast, override
 import outcome
 import trio
 
-from .._errors import BackpressureExceeded
+from .._errors import BackpressureExceeded, CancelReason, TaskCancelled
 from .._frontend.mapping import yielding
 from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
+from .._frontend.patience import wait_to_the_end
+from .._frontend.protected import protected
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import Request
@@ -53,6 +55,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         self._ready: deque[outcome.Maybe[R]] = deque()
         self._out = 0  # requests brought and not answered
         self._is_exhausted = False
+        self._is_left = False  # its block is being left
         self._source_error: Exception | None = None
         self._changed = trio.lowlevel.ParkingLot()  # who waits for an answer
 
@@ -63,6 +66,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         return self
 
     @override
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> outcome.Maybe[R]:
         """Return the next outcome; a checkpoint on every call."""
         await trio.lowlevel.checkpoint()
@@ -94,6 +98,10 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
                     await self._bring_all(requests)
         except Exception as error:  # the source's own error ends the outcomes
             self._source_error = error
+        except trio.Cancelled:
+            # Somebody may be shielded and take outcomes: these are not all.
+            self._source_error = TaskCancelled(self._engine.name, CancelReason.CALLER)
+            raise
         finally:
             self._is_exhausted = True
             self._changed.unpark_all()
@@ -127,10 +135,11 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
                 return
             await self._bring(value)
 
+    @trio.lowlevel.enable_ki_protection  # what is counted has to be answered
     async def _bring(self, value: object) -> None:
         self._engine.check_open()
-        self._out += 1
         request = self._maker.make_or_fail(value)
+        self._out += 1
         if self._ordered:
             self._order.append(request)
         if request.answer is not None:
@@ -139,6 +148,8 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         try:
             if not self._engine.offer(request):
                 await self._engine.admit(request)
+                if self._is_left:  # while it had its place, and was not resumed
+                    self._engine.withdraw(request, CancelReason.CALLER)
         except BackpressureExceeded as error:
             request.answer = outcome.Error(error)
             self.receive(request)
@@ -162,12 +173,18 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
 
     # The end
 
+    def stop(self) -> None:
+        """End what was brought; nothing more will be."""
+        self._is_left = True
+        self._engine.stop(self, CancelReason.CALLER)
+
     async def wait_returned(self) -> None:
         """Wait until no request is out."""
         while self._out > 0:
             await self._changed.park()
 
 
+@protected
 @asynccontextmanager
 async def open_stream[R](
     engine: Engine,
@@ -181,6 +198,5 @@ async def open_stream[R](
             yield stream
         finally:
             nursery.cancel_scope.cancel()
-            engine.stop(stream, "leaving its block")
-            with trio.CancelScope(shield=True):
-                await stream.wait_returned()
+            stream.stop()
+            await wait_to_the_end(engine.patience, stream.wait_returned)

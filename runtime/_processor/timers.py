@@ -48,13 +48,16 @@ class Timers:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_cancelled", "_heap", "_numbers", "_scope")
+    __slots__ = ("_cancelled", "_heap", "_life", "_numbers", "_scope")
 
     def __init__(self) -> None:
         self._heap: list[Timer] = []
         self._numbers = count()
         self._cancelled = 0
         self._scope = trio.CancelScope()
+        # Until `close`, whatever is cancelled around it: who waits for a request may
+        # be shielded, and counts on its timeout.
+        self._life = trio.CancelScope(shield=True)
 
     def __len__(self) -> int:
         """Return how many entries there are, empty ones included."""
@@ -75,8 +78,17 @@ class Timers:
             heapq.heapify(self._heap)
             self._cancelled = 0
 
-    async def run(self) -> NoReturn:
-        """Do what is due, for ever."""
+    def close(self) -> None:
+        """Do nothing more, whatever is due."""
+        self._life.cancel()
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self) -> None:
+        """Do what is due, until `close`."""
+        with self._life:
+            await self._run()
+
+    async def _run(self) -> NoReturn:
         while True:
             self._do_due()
             deadline = self._heap[0].key[0] if self._heap else math.inf

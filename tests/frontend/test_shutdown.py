@@ -118,7 +118,7 @@ async def test_shutdown_ends_the_wait_of_a_call_that_is_left_behind(single, gate
         await gate.wait_entered()
         await single.shutdown(0)
     assert errors[0].job_name == "Gate.hold"
-    assert errors[0].cause == "shutdown()"
+    assert errors[0].reason is runtime.CancelReason.SHUTDOWN
     gate.open()
 
 

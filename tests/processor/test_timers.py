@@ -15,7 +15,7 @@ async def timers(autojump_clock):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(timers.run)
         yield timers
-        nursery.cancel_scope.cancel()
+        timers.close()
 
 
 async def test_actions_are_done_in_the_order_of_time(timers):
@@ -36,6 +36,16 @@ async def test_earlier_timer_wakes_the_one_who_waits_for_a_later(timers):
     timers.at(trio.current_time() + 1, lambda: done.append("early"))
     await trio.sleep(2)
     assert done == ["early"]
+
+
+async def test_timers_outlast_the_scope_around_them(autojump_clock):
+    timers, done = Timers(), []
+    with trio.move_on_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(timers.run)
+            timers.at(trio.current_time() + 2, lambda: done.append("late"))
+            timers.at(trio.current_time() + 3, timers.close)
+    assert done == ["late"]
 
 
 async def test_cancelled_timer_does_nothing(timers):
