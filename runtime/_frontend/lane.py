@@ -15,6 +15,7 @@ import trio
 
 from .._errors import CancelReason
 from .options import callable_name
+from .protected import run_unprotected, start_task
 from .token import WorkToken, current_token
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class AsyncLane:
         token = WorkToken(self._intake)
         token.scopes = {trio.CancelScope()}
         self.tokens.add(token)
-        self._nursery.start_soon(self._run, token, async_fn, args, name=async_fn)
+        start_task(self._nursery, self._run, token, async_fn, args, name=async_fn)
 
     async def _run(
         self,
@@ -89,7 +90,7 @@ class AsyncLane:
         try:
             with scope:
                 async with self._running:
-                    await _started(async_fn, args)
+                    await run_unprotected(_run_checked, async_fn, args)
         finally:
             self._places.release()
             self.tokens.discard(token)
@@ -103,10 +104,10 @@ class AsyncLane:
             token.request_stop(reason)
 
 
-def _started(
+async def _run_checked(
     async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-) -> Awaitable[object]:
-    """Call the function; say what to write if it is not an async one."""
+) -> None:
+    """Run the function; say what to write if it is not an async one."""
     awaitable: object = async_fn(*args)
     if not isawaitable(awaitable):
         name = callable_name(async_fn)
@@ -114,4 +115,4 @@ def _started(
             f"spawn needs an async function, but {name} returned {awaitable!r}; for a "
             f"sync function write instead: await pool.spawn_cpu_work({name}, ...)"
         )
-    return awaitable
+    await awaitable

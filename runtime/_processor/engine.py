@@ -52,6 +52,7 @@ from .._errors import (
     TaskCancelled,
 )
 from .._frontend.options import callable_name
+from .._frontend.protected import start_task
 from .._frontend.token import is_end
 from .admission import Admission
 from .batch import Handler, RequestBatch
@@ -108,6 +109,7 @@ class Engine:
         self.tallies = [WorkerTally() for _ in range(worker_count)]
         self._handler = handler
         self._intake = intake
+        self.patience = intake.patience
         self._prepare = prepare
         self._finish = finish
         self._crosses = crosses
@@ -130,7 +132,7 @@ class Engine:
         self._random = Random()
         self._mean_ns = 0.0  # of a request, lately
         self._emptied = trio.lowlevel.ParkingLot()
-        nursery.start_soon(self._timers.run)  # REQ-7 shield
+        start_task(nursery, self._timers.run)  # REQ-7 shield
 
     # The way in
 
@@ -454,15 +456,21 @@ class Engine:
             self.withdraw(request, CancelReason.DEADLINE)
 
     def _time_out(self, request: Request) -> None:
-        batch = request.batch
-        if self.withdraw(request, CancelReason.TIMEOUT) or batch is None:
+        batch, mode = request.batch, self.config.on_timeout
+        if batch is not None and mode == "abandon":
+            self._leave(request, batch)
             return
-        if self.config.on_timeout == "interrupt":
+        is_over = self.withdraw(request, CancelReason.TIMEOUT)
+        if batch is not None and mode == "interrupt" and not is_over:
             batch.interrupt()
-        elif self.config.on_timeout == "abandon":
-            batch.abandon()
+
+    def _leave(self, request: Request, batch: RequestBatch) -> None:
+        """Withdraw a request at its timeout, or answer it and let it run on."""
+        request.ending = CancelReason.TIMEOUT  # REQ-6 end
+        if not batch.end_unbegun():
+            batch.abandon(request.ending)
             request.batch = None
-            self._settle_cancelled(request, CancelReason.TIMEOUT)
+            self._settle_cancelled(request, request.ending)
 
     def stop(self, receiver: Receiver, reason: CancelReason) -> None:
         """End all requests of one receiver; those that run may take a while."""

@@ -18,6 +18,7 @@ from typing import Any
 import outcome
 import trio
 
+from .._frontend.protected import run_unprotected, start_task
 from .request import Request
 
 __all__ = ("Hook", "Hooks")
@@ -51,7 +52,7 @@ class Hooks:
         # The scopes around the processor's block are the body's affair.
         scope = trio.CancelScope(shield=True)  # REQ-7 shield
         self._scopes[request] = scope
-        self._nursery.start_soon(self._run, scope, hook, request, value, then)
+        start_task(self._nursery, self._run, scope, hook, request, value, then)
 
     def cancel(self, request: Request) -> bool:
         """Cancel the hook that runs for a request; False if there is none.
@@ -68,7 +69,6 @@ class Hooks:
         """Return the requests for which hooks run."""
         return list(self._scopes)
 
-    @trio.lowlevel.enable_ki_protection
     async def _run(
         self,
         scope: trio.CancelScope,
@@ -80,7 +80,7 @@ class Hooks:
         result: outcome.Maybe[object] | None = None
         try:
             with scope:
-                result = outcome.Value(await _call(hook, value))
+                result = outcome.Value(await run_unprotected(hook, value))
         except Exception as error:  # the request's outcome
             result = outcome.Error(error)
         except BaseException as error:
@@ -89,12 +89,6 @@ class Hooks:
                 raise
         if self._scopes.pop(request, None) is not None:
             then(request, result)
-
-
-@trio.lowlevel.disable_ki_protection
-async def _call(hook: Hook, value: object) -> object:
-    """Call the user's function, which Ctrl-C may end."""
-    return await hook(value)
 
 
 def _is_cancelled(error: BaseException) -> bool:

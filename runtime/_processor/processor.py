@@ -40,8 +40,8 @@ from .._frontend.options import (
     check_kind,
     check_sync_callable,
 )
+from .._frontend.patience import wait_to_the_end
 from .._frontend.pool import WorkerPool
-from .._frontend.protected import finish_shielded
 from .batch import Handler
 from .caller import Caller
 from .config import ParallelConfig
@@ -218,7 +218,7 @@ class ParallelProcessor[T, R]:
                 await engine.drain()
             except BaseException:
                 engine.cancel(CancelReason.CLOSED)  # REQ-6 end
-                await finish_shielded(engine.drain)
+                await wait_to_the_end(engine.patience, engine.drain)
                 raise
             finally:
                 engine.close()

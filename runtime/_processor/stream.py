@@ -19,7 +19,8 @@ from .._errors import BackpressureExceeded, CancelReason, TaskCancelled
 from .._frontend.mapping import yielding
 from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
-from .._frontend.protected import finish_shielded, protected
+from .._frontend.patience import wait_to_the_end
+from .._frontend.protected import protected
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import Request
@@ -65,6 +66,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         return self
 
     @override
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> outcome.Maybe[R]:
         """Return the next outcome; a checkpoint on every call."""
         await trio.lowlevel.checkpoint()
@@ -133,10 +135,11 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
                 return
             await self._bring(value)
 
+    @trio.lowlevel.enable_ki_protection  # what is counted has to be answered
     async def _bring(self, value: object) -> None:
         self._engine.check_open()
-        self._out += 1
         request = self._maker.make_or_fail(value)
+        self._out += 1
         if self._ordered:
             self._order.append(request)
         if request.answer is not None:
@@ -196,4 +199,4 @@ async def open_stream[R](
         finally:
             nursery.cancel_scope.cancel()
             stream.stop()
-            await finish_shielded(stream.wait_returned)
+            await wait_to_the_end(engine.patience, stream.wait_returned)
