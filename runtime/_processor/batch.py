@@ -177,12 +177,20 @@ class RequestBatch(_core.Job):
         """Tell how the batch ended."""
         return verdict_of(self)
 
+    def end_unbegun(self) -> bool:
+        """Take the batch back if it has not begun; its requests are answered at once.
+
+        Its entry may stay in a queue behind a job that does not end.
+        """
+        if not self._intake.registry.withdraw(self):
+            return False
+        self._take_back(self, None)
+        return True
+
     def stop(self, reason: CancelReason) -> None:
         """Withdraw the batch, or ask what runs to end."""
         self.token.request_stop(reason)
-        if self._intake.registry.withdraw(self):
-            # Its entry may stay in a queue behind a job that does not end.
-            self._take_back(self, None)
+        self.end_unbegun()
 
     def interrupt(self) -> None:
         """Have the request interrupted where it runs, if the batch allows it."""
@@ -192,17 +200,10 @@ class RequestBatch(_core.Job):
         """Answer with an error of the runtime's own; nothing comes back."""
         self._take_back(self, error)
 
-    def abandon(self, reason: CancelReason) -> bool:
-        """Go on without the batch, which keeps its place with the workers.
-
-        Returns:
-          False if it had not begun: then it was withdrawn.
-        """
-        self.token.abandon(reason)
-        if self._intake.registry.withdraw(self):
-            self._take_back(self, None)
-            return False
+    def abandon(self, reason: CancelReason) -> None:
+        """Go on without the batch; it still has its place with the workers."""
         self.is_abandoned = True
+        self.token.abandon(reason)
         self._intake.note_abandoned(self)
         return True
 

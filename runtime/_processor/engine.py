@@ -456,16 +456,21 @@ class Engine:
             self.withdraw(request, CancelReason.DEADLINE)
 
     def _time_out(self, request: Request) -> None:
-        batch = request.batch
-        if batch is not None and self.config.on_timeout == "abandon":
-            if batch.abandon(CancelReason.TIMEOUT):
-                request.batch = None
-                self._settle_cancelled(request, CancelReason.TIMEOUT)
+        batch, mode = request.batch, self.config.on_timeout
+        if batch is not None and mode == "abandon":
+            self._leave(request, batch)
             return
-        if self.withdraw(request, CancelReason.TIMEOUT) or batch is None:
-            return
-        if self.config.on_timeout == "interrupt":
+        is_over = self.withdraw(request, CancelReason.TIMEOUT)
+        if batch is not None and mode == "interrupt" and not is_over:
             batch.interrupt()
+
+    def _leave(self, request: Request, batch: RequestBatch) -> None:
+        """Withdraw a request at its timeout, or answer it and let it run on."""
+        request.ending = CancelReason.TIMEOUT  # REQ-6 end
+        if not batch.end_unbegun():
+            batch.abandon(request.ending)
+            request.batch = None
+            self._settle_cancelled(request, request.ending)
 
     def stop(self, receiver: Receiver, reason: CancelReason) -> None:
         """End all requests of one receiver; those that run may take a while."""

@@ -69,7 +69,6 @@ class Hooks:
         """Return the requests for which hooks run."""
         return list(self._scopes)
 
-    @trio.lowlevel.enable_ki_protection
     async def _run(
         self,
         scope: trio.CancelScope,

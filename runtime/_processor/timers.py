@@ -82,7 +82,6 @@ class Timers:
         """Do nothing more, whatever is due."""
         self._life.cancel()
 
-    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Do what is due, until `close`."""
         with self._life:
