@@ -135,6 +135,29 @@ def hold_item_until_cancelled(gate, _item):
     hold_until_cancelled(gate)
 
 
+def note_and_hold_until_told(calls, gate, hold_at, item):
+    """Note the item; one of them waits until it is told to stop, and returns."""
+    calls.append(item)
+    if item == hold_at:
+        try:
+            gate.hold_while(runtime.check_cancelled)
+        except runtime.JobCancelled:
+            pass
+    return item
+
+
+def note_all(note, items):
+    return [note(item) for item in items]
+
+
+def fail_from(gate, first, note, item):
+    """From some item on fail, once the gate was entered."""
+    if item >= first:
+        gate.block_until_entered()
+        raise ValueError(item)
+    return note(item)
+
+
 def fail_or_hold(gate, item):
     """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
     if item == 0:

@@ -35,7 +35,7 @@ from .errors import without_frames_of
 from .interrupting import uninterruptible
 from .leaf import run_block
 from .main_module import install
-from .native_parts import set_time_slice
+from .native_parts import Until, set_time_slice
 from .replies import decode as _decode
 from .replies import encode as _encode
 from .replies import encode_error as _error_answer
@@ -43,7 +43,7 @@ from .variables import set_variables
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .crew import Runner
@@ -213,7 +213,7 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
             leaf_stop = min(position + leaf_frames, job.stop)
             for index in range(position, leaf_stop):
                 items = _decode(job.frame(index), ())
-                run(_run_frame, call, items, results.append)
+                run(_run_frame, call, Until(items, job), results.append)
             elapsed_ns = time.perf_counter_ns() - begin_ns
             fitting = (leaf_stop - position) * LEAF_NS // max(elapsed_ns, 1)
             leaf_frames = max(1, min(fitting, 2 * leaf_frames))
@@ -253,7 +253,7 @@ def _encode_results(
 
 def _run_frame(
     call: "Callable[[object], object]",
-    items: list[object],
+    items: "Iterable[object]",
     append: "Callable[[object], None]",
 ) -> None:
     for item in items:

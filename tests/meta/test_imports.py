@@ -8,6 +8,7 @@ import pytest
 
 RANKS = {
     "_errors": 0,
+    "_until": 0,
     "_util": 0,
     "_version": 0,
     "_core": 1,
@@ -30,6 +31,7 @@ FACADES = {name for name, rank in RANKS.items() if rank == 7} - {"_cli"}
 
 THIRD_PARTY = {
     "_errors": set(),
+    "_until": set(),
     "_util": set(),
     "_version": set(),
     "_core": {"outcome"},
