@@ -85,6 +85,12 @@ def raise_error(error):
     raise error
 
 
+def raise_closed_without_trio(name):
+    """Inside an interpreter nothing of ours imports Trio."""
+    assert "trio" not in sys.modules or interpreter_id() == 0
+    raise runtime.PoolClosedError(name)
+
+
 def give(result, _item):
     return result
 
