@@ -34,7 +34,7 @@ from .encoding import loads
 from .errors import without_frames_of
 from .interrupting import uninterruptible
 from .leaf import run_block
-from .main_module import install
+from .main_module import install, note_refusal
 from .native_parts import Until, set_time_slice
 from .replies import decode as _decode
 from .replies import encode as _encode
@@ -66,7 +66,12 @@ LEAF_NS = 500_000
 # Measured in bench/situations/interpreters_lag: 5 to 100 ms do the same.
 SLICE_NS = 10_000_000
 
-_OUR_FILES = (__file__, interrupting.__file__)  # at the top of a job's traceback
+# At the top of the traceback of a job, or of a script that is run for one.
+_OUR_FILES = (
+    *(fn.__code__.co_filename for fn in (interrupting.run, loads, install, _decode)),
+    __file__,
+    "<frozen runpy>",
+)
 
 _index = -1  # the worker's
 
@@ -306,6 +311,7 @@ def _refuse_broadcast(*_args: object, **_options: object) -> None:
 
 
 def _refuse_sync_pool(*_args: object, **_options: object) -> None:
+    note_refusal()
     raise RuntimeError(
         "runtime.open_sync_pool() works in threads only: a job in an interpreter calls "
         "join(), scope() and par_iter() without it, and they run in place"

@@ -88,7 +88,8 @@ def test_what_cannot_cross_is_a_pickling_error():
 
 def test_the_errors_alone_do_not_load_trio():
     code = (
-        "import sys, runtime; runtime.PoolClosedError('p'); runtime.CrossingError('c')\n"
+        "import sys, runtime\n"
+        "runtime.PoolClosedError('p'), runtime.CrossingError('c')\n"
         "assert not {'trio', 'pickle'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
