@@ -152,6 +152,11 @@ def note_and_hold_until_told(calls, gate, hold_at, item):
     return item
 
 
+def imports(name):
+    """Import a module, in an interpreter that may refuse it."""
+    __import__(name)
+
+
 def note_all(note, items):
     return [note(item) for item in items]
 

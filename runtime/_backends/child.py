@@ -16,7 +16,8 @@ It imports little besides the standard library and the native core, for each wor
 for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
-`encoding`, `errors`, `leaf`, `main_module`, `native_parts`, `replies`, `variables`.
+`encoding`, `errors`, `leaf`, `main_module`, `native_parts`, `refused`, `replies`,
+`stacks`, `variables`.
 """
 
 import sys
@@ -28,7 +29,7 @@ from types import CoroutineType
 
 from .. import _backends
 from .._errors import CrossingError, JobCancelled, JobInterrupted
-from . import answers, asking, interrupting
+from . import answers, asking, interrupting, refused
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
 from .errors import without_frames_of
@@ -39,6 +40,7 @@ from .native_parts import Until, set_time_slice
 from .replies import decode as _decode
 from .replies import encode as _encode
 from .replies import encode_error as _error_answer
+from .stacks import encode_refused
 from .variables import set_variables
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -79,6 +81,7 @@ _index = -1  # the worker's
 def set_up(setup: bytes) -> None:
     """Do what comes before the first job; while no other interpreter does."""
     _backends.is_inside = True
+    refused.watch()
     # The facade looks up its names lazily, and takes what is there already.
     facade = sys.modules[__name__.partition(".")[0]]
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
@@ -118,6 +121,7 @@ def serve(
     global _index
     _index = index
     set_time_slice(SLICE_NS)
+    refused.note_again()
     try:
         Crew(
             _attach(kind, handle, index),
@@ -158,11 +162,21 @@ def _work(runner: "Runner") -> None:
         runner.job = job
         run = _run_batch if job.start else _run_call
         answer, frames = run(runner, job)
+        if refused.has_unsent():
+            _tell_refused(crew.worker, job)
         # ORDER: first let go of what was lent; it is home when the answer is taken.
         runner.job = None
         del job
         runner.finish(answer, frames)  # CROSS-5 answer
         del frames  # else it lives until the next job
+
+
+def _tell_refused(worker: "QueueEnd", job: "EncodedJob") -> None:
+    """Tell home which modules were refused; the job is not yet answered."""
+    try:
+        worker.ask(job, encode_refused(refused.take_unsent()))
+    except Exception:  # no memory, say; the next job tells
+        refused.note_again()
 
 
 def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":

@@ -98,8 +98,8 @@ def _explained(error: BaseException) -> BaseException:
         # What Trio and we made of it on the way tells nothing.
         return RuntimeError(
             f"put 'if __name__ == \"__main__\":' before {place}: a worker's "
-            "interpreter runs the script once more to find its functions, and has no pool "
-            "of its own"
+            "interpreter runs the script once more to find its functions, and has no "
+            "pool of its own"
         )
     if isinstance(error, Exception):
         return error
