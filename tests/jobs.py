@@ -152,6 +152,19 @@ def note_and_hold_until_told(calls, gate, hold_at, item):
     return item
 
 
+def limits():
+    """Return what a program may have set for its interpreter."""
+    return sys.getrecursionlimit(), sys.get_int_max_str_digits()
+
+
+def depth(n):
+    return 0 if n == 0 else 1 + depth(n - 1)
+
+
+def digits(n):
+    return len(str(10**n))
+
+
 def imports(name):
     """Import a module, in an interpreter that may refuse it."""
     __import__(name)

@@ -16,7 +16,7 @@ It imports little besides the standard library and the native core, for each wor
 for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
-`encoding`, `errors`, `leaf`, `main_module`, `native_parts`, `refused`, `replies`,
+`encoding`, `errors`, `leaf`, `limits`, `main_module`, `native_parts`, `refused`, `replies`,
 `stacks`, `variables`.
 """
 
@@ -35,6 +35,7 @@ from .encoding import loads
 from .errors import without_frames_of
 from .interrupting import uninterruptible
 from .leaf import run_block
+from .limits import set_limits
 from .main_module import install, note_refusal
 from .native_parts import Until, set_time_slice
 from .replies import decode as _decode
@@ -91,7 +92,8 @@ def set_up(setup: bytes) -> None:
     facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
     facade.broadcast = _refuse_broadcast  # type: ignore[attr-defined]
     facade.open_sync_pool = _refuse_sync_pool  # type: ignore[attr-defined]
-    main_name, preload, initializer = loads(setup)
+    limits, main_name, preload, initializer = loads(setup)
+    set_limits(limits)
     install(main_name)
     for name in preload:
         import_module(name)

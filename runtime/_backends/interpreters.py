@@ -12,7 +12,7 @@ is in CROSSING.md.
     WATCH-5  take its stack
 
 Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`, `errors`,
-`host`, `leaf`, `refusals`, `stacks`.
+`host`, `leaf`, `limits`, `refusals`, `stacks`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -31,6 +31,7 @@ from .captured import sendable_block
 from .encoding import dumps, lend_large, loads
 from .host import Host, Plan
 from .leaf import run_block
+from .limits import limits
 from .main_module import main_name
 from .refusals import Refusals
 from .stacks import REFUSED, decode_told
@@ -423,4 +424,4 @@ def setup_of(
             raise blame.call_cannot_cross(
                 initializer, initargs, error, names
             ) from error
-    return dumps((main_name(), tuple(preload), call))[0]
+    return dumps((limits(), main_name(), tuple(preload), call))[0]

@@ -26,6 +26,8 @@ from hypothesis import strategies as st
 import runtime
 from runtime._backends.encoding import LARGE, dumps, dumps_whole, loads
 from runtime._backends.errors import describe, rebuild
+from runtime._backends.interpreters import setup_of
+from runtime._backends.limits import set_limits
 from runtime._backends.refused import way_out_of_module
 
 pytestmark = pytest.mark.usefixtures("interpreters")
@@ -495,6 +497,35 @@ async def test_a_worker_that_breaks_in_every_job_takes_the_pool_down():
                 with pytest.raises(runtime.BrokenWorkerError):
                     await pool.spawn_cpu_work(jobs.end_interpreter)
             await trio.sleep_forever()
+
+
+@pytest.fixture
+def restored_limits():
+    before = jobs.limits()
+    yield
+    sys.setrecursionlimit(before[0])
+    sys.set_int_max_str_digits(before[1])
+
+
+async def test_a_worker_has_the_limits_of_the_program(restored_limits):
+    sys.setrecursionlimit(4321)
+    sys.set_int_max_str_digits(12345)
+    async with runtime.open_worker_pool(
+        1, backend="interpreters", max_jobs_per_worker=1
+    ) as pool:
+        for _ in range(2):
+            assert await pool.spawn_cpu_work(jobs.limits) == (4321, 12345)
+        assert await pool.spawn_cpu_work(jobs.depth, 3000) == 3000
+        assert await pool.spawn_cpu_work(jobs.digits, 10000) == 10001
+
+
+async def test_a_limit_that_is_too_low_for_a_worker_harms_nothing(restored_limits):
+    setup = setup_of((), None, ())
+    recursion_limit, *_ = jobs.limits()
+    limits = loads(setup)[0]
+    assert limits[0] == recursion_limit
+    set_limits((1, 5000))
+    assert jobs.limits() == (recursion_limit, 5000)
 
 
 async def test_misuse_max_jobs_of_threads():
