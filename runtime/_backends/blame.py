@@ -140,7 +140,8 @@ def _import_failed(error: ImportError) -> CrossingError | ImportError:
         return error
     return CrossingError(
         f"module {name!r} cannot be imported by an interpreter of the pool: it does "
-        f"not support subinterpreters; {advice()}"
+        "not support subinterpreters; if the function does not need it, put the "
+        f"function into a module that does not import it, else {advice()}"
     )
 
 

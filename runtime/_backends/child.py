@@ -16,8 +16,8 @@ It imports little besides the standard library and the native core, for each wor
 for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
-`encoding`, `errors`, `leaf`, `limits`, `main_module`, `native_parts`, `refused`, `replies`,
-`stacks`, `variables`.
+`encoding`, `errors`, `leaf`, `limits`, `main_module`, `native_parts`, `refused`,
+`replies`, `stacks`, `variables`.
 """
 
 import sys

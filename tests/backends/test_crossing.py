@@ -605,6 +605,7 @@ def test_a_module_that_refuses_is_named_however_it_is_said(tmp_path):
         cwd=tmp_path,
     )
     assert "CrossingError: module 'faulthandler' cannot be imported" in done.stderr
+    assert "put the function into a module that does not import it" in done.stderr
 
 
 @pytest.mark.slow
