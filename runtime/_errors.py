@@ -7,8 +7,12 @@ message, so the wording is the same everywhere and the data can be inspected.
 Layer: rank 0. Imports: nothing of ours.
 """
 
-import copyreg
 import enum
+from _pickle import PicklingError  # the other half of `pickle` is slow to import
+
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = (
     "BackendUnavailableError",
@@ -71,9 +75,20 @@ _BY_WHOM = {
 class ParallelError(Exception):
     """Base of the runtime's errors; a job's own error is never one of these."""
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Be rebuilt from the message and the data, not by calling the class."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+    def __reduce__(
+        self,
+    ) -> "tuple[Callable[..., ParallelError], tuple[object, ...]]":
+        # By default pickle would call the class with the message.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt[E: ParallelError](
+    kind: type[E], args: tuple[object, ...], attributes: dict[str, object]
+) -> E:
+    """Return an error of these parts, whatever its class is called with."""
+    error = kind.__new__(kind, *args)  # sets ``args``
+    error.__dict__.update(attributes)
+    return error
 
 
 class TaskFailed(ParallelError):
@@ -125,7 +140,8 @@ class PoolClosedError(ParallelError, RuntimeError):
     """You used a pool after it was closed.
 
     Raised once its block is being left or `WorkerPool.shutdown` was called.
-    Not raised when the pool broke: that is `InternalError`.
+    Not raised when the pool broke: that is `InternalError`. Where Trio is in use it
+    is also a `trio.ClosedResourceError`.
 
     Args:
       pool_name: Name of the pool.
@@ -143,8 +159,11 @@ class BrokenWorkerError(ParallelError, RuntimeError):
     """A worker died or could not start. Not raised when your function raised."""
 
 
-class CrossingError(ParallelError, TypeError):
-    """A callable, argument or result cannot cross to another interpreter."""
+class CrossingError(ParallelError, TypeError, PicklingError):
+    """A callable, argument or result cannot cross to another interpreter.
+
+    Also a `pickle.PicklingError`, which pools of processes raise for most of the same.
+    """
 
 
 class BackendUnavailableError(ParallelError, RuntimeError):

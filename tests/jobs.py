@@ -85,6 +85,12 @@ def raise_error(error):
     raise error
 
 
+def raise_closed_without_trio(name):
+    """Inside an interpreter nothing of ours imports Trio."""
+    assert "trio" not in sys.modules or interpreter_id() == 0
+    raise runtime.PoolClosedError(name)
+
+
 def give(result, _item):
     return result
 
@@ -133,6 +139,47 @@ def hold_until_cancelled(gate):
 
 def hold_item_until_cancelled(gate, _item):
     hold_until_cancelled(gate)
+
+
+def note_and_hold_until_told(calls, gate, hold_at, item):
+    """Note the item; one of them waits until it is told to stop, and returns."""
+    calls.append(item)
+    if item == hold_at:
+        try:
+            gate.hold_while(runtime.check_cancelled)
+        except runtime.JobCancelled:
+            pass
+    return item
+
+
+def limits():
+    """Return what a program may have set for its interpreter."""
+    return sys.getrecursionlimit(), sys.get_int_max_str_digits()
+
+
+def depth(n):
+    return 0 if n == 0 else 1 + depth(n - 1)
+
+
+def digits(n):
+    return len(str(10**n))
+
+
+def imports(name):
+    """Import a module, in an interpreter that may refuse it."""
+    __import__(name)
+
+
+def note_all(note, items):
+    return [note(item) for item in items]
+
+
+def fail_from(gate, first, note, item):
+    """From some item on fail, once the gate was entered."""
+    if item >= first:
+        gate.block_until_entered()
+        raise ValueError(item)
+    return note(item)
 
 
 def fail_or_hold(gate, item):

@@ -23,10 +23,12 @@ is_inside = False  # owner: the worker; set before its first job
 
 def refuse_inside(*_args: object, **_options: object) -> None:
     """Refuse to open a pool inside a pool's interpreter."""
+    from . import main_module
+
+    main_module.note_refusal()
     raise RuntimeError(
-        "a worker's interpreter has no pool of its own. If your script opens one where "
-        "it is imported, put 'if __name__ == \"__main__\":' before its last line: a "
-        "worker runs the script once more to find its functions"
+        "a worker's interpreter has no pool of its own; a job asks Trio to use one, by "
+        "'runtime.from_worker.run(async_fn, *args)'"
     )
 
 

@@ -1,6 +1,6 @@
 """Who is to blame if something cannot cross: the object, and the way to it.
 
-Layer: backends, both sides. Imports: `encoding`, `errors`, `main_module`,
+Layer: backends, both sides. Imports: `encoding`, `main_module`, `refused`,
 `runtime._errors`.
 """
 
@@ -9,8 +9,8 @@ from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 
 from .._errors import CrossingError
 from .encoding import dumps
-from .errors import REFUSAL, WAY_OUT
 from .main_module import INSIDE, has_script
+from .refused import WAY_OUT, advice, module_refused_in
 
 __all__ = (
     "call_cannot_cross",
@@ -135,23 +135,14 @@ def not_found(error: Exception) -> Exception:
 
 
 def _import_failed(error: ImportError) -> CrossingError | ImportError:
-    said, found, _ = _chain(error).partition(f" {REFUSAL}")
-    if not found:
+    name = module_refused_in(error)  # of a package's own error, NumPy's for one, too
+    if name is None:
         return error
-    # A package's own error, NumPy's for one, names none; CPython says "module NAME".
-    name = said.rpartition("module ")[2]
     return CrossingError(
         f"module {name!r} cannot be imported by an interpreter of the pool: it does "
-        f"not support subinterpreters; {WAY_OUT} for work that needs it"
+        "not support subinterpreters; if the function does not need it, put the "
+        f"function into a module that does not import it, else {advice()}"
     )
-
-
-def _chain(error: BaseException | None) -> str:
-    text = ""
-    while error is not None:
-        text += str(error)
-        error = error.__cause__ or error.__context__
-    return text
 
 
 def refusal(value: object) -> Exception | None:

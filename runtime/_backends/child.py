@@ -16,7 +16,8 @@ It imports little besides the standard library and the native core, for each wor
 for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
-`encoding`, `errors`, `leaf`, `main_module`, `native_parts`, `replies`, `variables`.
+`encoding`, `errors`, `leaf`, `limits`, `main_module`, `native_parts`, `refused`,
+`replies`, `stacks`, `variables`.
 """
 
 import sys
@@ -28,22 +29,24 @@ from types import CoroutineType
 
 from .. import _backends
 from .._errors import CrossingError, JobCancelled, JobInterrupted
-from . import answers, asking, interrupting
+from . import answers, asking, interrupting, refused
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
 from .errors import without_frames_of
 from .interrupting import uninterruptible
 from .leaf import run_block
-from .main_module import install
-from .native_parts import set_time_slice
+from .limits import set_limits
+from .main_module import install, note_refusal
+from .native_parts import Until, set_time_slice
 from .replies import decode as _decode
 from .replies import encode as _encode
 from .replies import encode_error as _error_answer
+from .stacks import encode_refused
 from .variables import set_variables
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .crew import Runner
@@ -66,7 +69,12 @@ LEAF_NS = 500_000
 # Measured in bench/situations/interpreters_lag: 5 to 100 ms do the same.
 SLICE_NS = 10_000_000
 
-_OUR_FILES = (__file__, interrupting.__file__)  # at the top of a job's traceback
+# At the top of the traceback of a job, or of a script that is run for one.
+_OUR_FILES = (
+    *(fn.__code__.co_filename for fn in (interrupting.run, loads, install, _decode)),
+    __file__,
+    "<frozen runpy>",
+)
 
 _index = -1  # the worker's
 
@@ -74,6 +82,7 @@ _index = -1  # the worker's
 def set_up(setup: bytes) -> None:
     """Do what comes before the first job; while no other interpreter does."""
     _backends.is_inside = True
+    refused.watch()
     # The facade looks up its names lazily, and takes what is there already.
     facade = sys.modules[__name__.partition(".")[0]]
     facade.check_cancelled = check_cancelled  # type: ignore[attr-defined]
@@ -83,7 +92,8 @@ def set_up(setup: bytes) -> None:
     facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
     facade.broadcast = _refuse_broadcast  # type: ignore[attr-defined]
     facade.open_sync_pool = _refuse_sync_pool  # type: ignore[attr-defined]
-    main_name, preload, initializer = loads(setup)
+    limits, main_name, preload, initializer = loads(setup)
+    set_limits(limits)
     install(main_name)
     for name in preload:
         import_module(name)
@@ -113,6 +123,7 @@ def serve(
     global _index
     _index = index
     set_time_slice(SLICE_NS)
+    refused.note_again()
     try:
         Crew(
             _attach(kind, handle, index),
@@ -153,11 +164,21 @@ def _work(runner: "Runner") -> None:
         runner.job = job
         run = _run_batch if job.start else _run_call
         answer, frames = run(runner, job)
+        if refused.has_unsent():
+            _tell_refused(crew.worker, job)
         # ORDER: first let go of what was lent; it is home when the answer is taken.
         runner.job = None
         del job
         runner.finish(answer, frames)  # CROSS-5 answer
         del frames  # else it lives until the next job
+
+
+def _tell_refused(worker: "QueueEnd", job: "EncodedJob") -> None:
+    """Tell home which modules were refused; the job is not yet answered."""
+    try:
+        worker.ask(job, encode_refused(refused.take_unsent()))
+    except Exception:  # no memory, say; the next job tells
+        refused.note_again()
 
 
 def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
@@ -213,7 +234,7 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
             leaf_stop = min(position + leaf_frames, job.stop)
             for index in range(position, leaf_stop):
                 items = _decode(job.frame(index), ())
-                run(_run_frame, call, items, results.append)
+                run(_run_frame, call, Until(items, job), results.append)
             elapsed_ns = time.perf_counter_ns() - begin_ns
             fitting = (leaf_stop - position) * LEAF_NS // max(elapsed_ns, 1)
             leaf_frames = max(1, min(fitting, 2 * leaf_frames))
@@ -253,7 +274,7 @@ def _encode_results(
 
 def _run_frame(
     call: "Callable[[object], object]",
-    items: list[object],
+    items: "Iterable[object]",
     append: "Callable[[object], None]",
 ) -> None:
     for item in items:
@@ -306,6 +327,7 @@ def _refuse_broadcast(*_args: object, **_options: object) -> None:
 
 
 def _refuse_sync_pool(*_args: object, **_options: object) -> None:
+    note_refusal()
     raise RuntimeError(
         "runtime.open_sync_pool() works in threads only: a job in an interpreter calls "
         "join(), scope() and par_iter() without it, and they run in place"

@@ -63,6 +63,8 @@ class CreditJob:
         memory, at = self._cell
         return memory[at + cells.STOPPED] != 0
 
+    is_set = is_stopped  # the job stands for its token
+
     @property
     def is_interrupted(self) -> bool:
         """Whether what runs of the piece of work is to be interrupted."""

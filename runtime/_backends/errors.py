@@ -4,30 +4,24 @@ It is sent as text, and as a pickle where that works both ways. The receiver get
 same type, with the text as its ``__cause__`` (that is where Python shows it); or,
 where the type cannot be rebuilt, a `TaskFailed` that shows the text.
 
-Layer: backends, both sides. Imports: `runtime._errors`.
+Layer: backends, both sides. Imports: `refused`, `runtime._errors`.
 """
 
 from _pickle import dumps, loads
 
 from .._errors import TaskFailed
+from .refused import add_way_out
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
 __all__ = (
-    "ADVICE",
-    "REFUSAL",
-    "WAY_OUT",
     "RemoteTraceback",
     "describe",
     "rebuild",
     "without_frames_of",
 )
-
-REFUSAL = "does not support loading in subinterpreters"  # CPython's words
-WAY_OUT = "use a pool with backend='threads'"
-ADVICE = f"{WAY_OUT} for work that needs this module"
 
 # Whatever a class of the user's makes of the name.
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
@@ -55,8 +49,7 @@ class RemoteTraceback(Exception):
 def describe(error: BaseException) -> tuple[str, str, bytes | None]:
     """Return an error's summary, its traceback and its pickle; never raises."""
     try:
-        if isinstance(error, ImportError) and REFUSAL in str(error):
-            error.add_note(ADVICE)
+        add_way_out(error)
     except Exception:  # a class of the user's
         pass
     return _summary(error), _traceback(error), _pickled(error)

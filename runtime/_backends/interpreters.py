@@ -12,7 +12,7 @@ is in CROSSING.md.
     WATCH-5  take its stack
 
 Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`, `errors`,
-`host`, `leaf`, `stacks`.
+`host`, `leaf`, `limits`, `refusals`, `stacks`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -29,11 +29,12 @@ from .._util import is_gil_enabled
 from . import answers, blame, farewell
 from .captured import sendable_block
 from .encoding import dumps, lend_large, loads
-from .errors import ADVICE, REFUSAL
 from .host import Host, Plan
 from .leaf import run_block
+from .limits import limits
 from .main_module import main_name
-from .stacks import decode_stack
+from .refusals import Refusals
+from .stacks import REFUSED, decode_told
 from .transport import Counters, EncodedJob, HomeQueues, News, Question
 from .variables import encode_variables
 
@@ -120,6 +121,7 @@ class InterpreterRegistry:
         self._ids = count(1)  # owner
         self._out: dict[int, Job] = {}  # owner: by id, until they left
         self._handles: dict[Job, EncodedJob] = {}  # owner: the same jobs
+        self.refusals = Refusals(name)  # owner
         # Who wants to know where a job is.
         self._seekers: dict[Job, Callable[[Stack], object]] = {}  # owner
         self._hosts = [
@@ -261,14 +263,18 @@ class InterpreterRegistry:
         job.leave()
 
     def _take_question(self, work_id: int, question: Question) -> None:
-        stack = decode_stack(question.frames)
-        if stack is None:
+        told = decode_told(question.frames)
+        if told is None:
             self.answer(self._out[work_id], question)  # ASK-4 news
             return
         question.reply(answers.NONE, ())
+        kind, value = told
+        if kind == REFUSED:
+            self.refusals.add(value)
+            return
         job = self._out.get(work_id)  # None: it has ended meanwhile
         if job is not None and job in self._seekers:
-            self._seekers[job](stack)  # WATCH-5 seen
+            self._seekers[job](value)  # WATCH-5 seen
 
     def _broken(self, worker_index: int) -> BrokenWorkerError:
         return BrokenWorkerError(
@@ -344,8 +350,6 @@ class InterpreterRegistry:
         return self.is_stopping
 
     def _on_broken(self, index: int, text: str) -> None:
-        if REFUSAL in text:
-            text = f"{text}\n{ADVICE}"
         self._on_failure(
             BrokenWorkerError(
                 f"worker {index} of pool {self.name!r} broke several times in a row; "
@@ -420,4 +424,4 @@ def setup_of(
             raise blame.call_cannot_cross(
                 initializer, initargs, error, names
             ) from error
-    return dumps((main_name(), tuple(preload), call))[0]
+    return dumps((limits(), main_name(), tuple(preload), call))[0]

@@ -10,7 +10,11 @@ Layer: backends, both sides. Imports: nothing of ours.
 import os
 import sys
 
-__all__ = ("INSIDE", "has_script", "install", "main_name")
+TYPE_CHECKING = False  # not from typing, which is slow to import
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ("INSIDE", "has_script", "install", "main_name", "note_refusal")
 
 INSIDE = "__mp_main__"  # the name that scripts already know from multiprocessing
 
@@ -29,11 +33,19 @@ def main_name() -> tuple[str, str] | None:
 
 
 _program: tuple[str, str] | None = None  # owner: the worker
+# Whether the script, run again, has asked for a pool.
+_was_refused = False  # atomic: a single store; never cleared
 
 
 def has_script() -> bool:
     """Return whether, in a worker's interpreter, there is a script to run again."""
     return _program is not None
+
+
+def note_refusal() -> None:
+    """Note that something here asked for a pool."""
+    global _was_refused
+    _was_refused = True
 
 
 def install(program: tuple[str, str] | None) -> None:
@@ -45,18 +57,20 @@ def install(program: tuple[str, str] | None) -> None:
     _program = program
     names = sys.modules["__main__"].__dict__
     to_run = [program] if program is not None else []
-    failures: list[BaseException] = []
+    failures: list[tuple[BaseException, TracebackType | None]] = []
 
     def look_up(attribute: str) -> object:
         if to_run and not attribute.startswith("__"):
             try:
                 names.update(_run(*to_run.pop()))
             except BaseException as error:  # later looks fail for the same reason
-                failures.append(error)
+                failure = _explained(error)
+                failures.append((failure, failure.__traceback__))
             if attribute in names:
                 return names[attribute]
         if failures:
-            raise failures[0]
+            failure, traceback = failures[0]
+            raise failure.with_traceback(traceback)
         raise AttributeError(f"module '__main__' has no attribute {attribute!r}")
 
     names["__getattr__"] = look_up
@@ -75,3 +89,35 @@ def _run(kind: str, name: str) -> dict[str, object]:
             except (AttributeError, TypeError):
                 pass
     return names
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return the error to raise for what a script raised that was run again."""
+    place = _last_line(error)
+    if _was_refused:
+        # What Trio and we made of it on the way tells nothing.
+        return RuntimeError(
+            f"put 'if __name__ == \"__main__\":' before {place}: a worker's "
+            "interpreter runs the script once more to find its functions, and has no "
+            "pool of its own"
+        )
+    if isinstance(error, Exception):
+        return error
+    failure = RuntimeError(
+        f"a worker's interpreter runs the script once more to find its functions, and "
+        f"{place} raised {error!r} there: put 'if __name__ == \"__main__\":' before it"
+    )
+    failure.__cause__ = error  # not raised here: it would end the caller's program
+    return failure
+
+
+def _last_line(error: BaseException) -> str:
+    """Return which line of the script, at its top level, an error came from."""
+    traceback, place = error.__traceback__, "its last line"
+    while traceback is not None:
+        frame = traceback.tb_frame
+        code, name = frame.f_code, frame.f_globals.get("__name__")
+        if (code.co_name, name) == ("<module>", INSIDE):
+            place = f"line {traceback.tb_lineno} of {code.co_filename}"
+        traceback = traceback.tb_next
+    return place

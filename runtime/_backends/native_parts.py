@@ -2,17 +2,21 @@
 
 `pack` and `unpack` are for plain values and return NotImplemented for the rest;
 `set_time_slice` tells whether the system could be asked. The stand-ins say no.
+`Until` has a twin in Python.
 
-Layer: backends, both sides. Imports: `runtime._native`, where that is in use.
+Layer: backends, both sides. Imports: `runtime._until`, `runtime._native`, where that is
+in use.
 """
 
 import os
+
+from .._until import Until
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("pack", "set_time_slice", "unpack")
+__all__ = ("Until", "pack", "set_time_slice", "unpack")
 
 
 def _leave_to_pickle(_value: object) -> "Any":
@@ -33,3 +37,4 @@ if os.environ.get("RUNTIME_CORE") != "python":
     else:
         pack, unpack = scheduler.pack, scheduler.unpack
         set_time_slice = scheduler.set_time_slice
+        Until = scheduler.Until  # type: ignore[misc]

@@ -123,6 +123,11 @@ class SentWork:
         self.pushed_ns = sync.clock_ns()  # guarded by: home; of the next piece
 
     @property
+    def is_set(self) -> bool:
+        """The token."""
+        return self.is_stopped
+
+    @property
     def is_range(self) -> bool:
         """Whether it is a batch, which can be cut."""
         return self.start > 0

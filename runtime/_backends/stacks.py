@@ -1,4 +1,4 @@
-"""The stack of a running job, on its way home.
+"""What a worker tells home besides answers: a job's stack, modules that were refused.
 
 It goes as a question does, and is told from one by its first frame, which is empty.
 
@@ -13,17 +13,24 @@ if TYPE_CHECKING:
 
     from .._core.sighting import Stack
 
-__all__ = ("decode_stack", "encode_stack")
+__all__ = ("REFUSED", "STACK", "decode_told", "encode_refused", "encode_stack")
+
+STACK, REFUSED = range(2)
 
 
 def encode_stack(stack: "Stack") -> tuple[object, ...]:
     """Return the frames of a stack."""
-    return b"", dumps(stack)[0]
+    return b"", dumps((STACK, stack))[0]
 
 
-def decode_stack(frames: tuple["Any", ...]) -> "Stack | None":
-    """Return the stack; None if it is a question."""
+def encode_refused(names: tuple[str, ...]) -> tuple[object, ...]:
+    """Return the frames of some names of modules."""
+    return b"", dumps((REFUSED, names))[0]
+
+
+def decode_told(frames: tuple["Any", ...]) -> "tuple[int, Any] | None":
+    """Return which of them it is, and what was told; None if it is a question."""
     if len(frames[0]):
         return None
-    stack: Stack = loads(frames[1])
-    return stack
+    told: tuple[int, Any] = loads(frames[1])
+    return told

@@ -38,8 +38,8 @@ class Token(Protocol):
         raise NotImplementedError
 
 
-class EncodedJob(Protocol):
-    """A call, or a part of a batch, that any interpreter can run.
+class EncodedJob(Token, Protocol):
+    """A call, or a part of a batch, that any interpreter can run, and its token.
 
     A call has its frame 0 and buffers after it, and the range from 0 to 1. A batch
     has its function in frame 0, and the range of the frames with its items.
@@ -62,7 +62,7 @@ class EncodedJob(Protocol):
 
     @property
     def is_stopped(self) -> bool:
-        """The token."""
+        """The same as ``is_set``."""
         raise NotImplementedError
 
     @property

@@ -16,8 +16,8 @@ of scheduling disappears for cheap items and balance is kept for dear ones.
     piece  [start ............................ stop)       deque: empty
            [leaf][ 3rd ][ 2nd push ][    1st push  )
 
-Between leaves a piece makes way for work that waits outside, and looks at its
-token.
+Between leaves a piece makes way for work that waits outside. It looks at its token
+before each item.
 
 Layer: core. Imports: `leaf`, `selected`, `sync`, outcome.
 
@@ -32,7 +32,7 @@ import outcome
 from .._errors import JobCancelled, JobInterrupted
 from . import sync
 from .leaf import LEAF_NS
-from .selected import CancelToken, CountLatch, Job, Worker, current_worker
+from .selected import CancelToken, CountLatch, Job, Until, Worker, current_worker
 
 __all__ = ("Batch",)
 
@@ -44,7 +44,7 @@ class Batch[T, R]:
       fn: Called once as ``fn(item)`` for each item, on any worker.
       items: Sliced, never iterated as a whole, so a `range` stays a `range`.
       context: Context variables; each piece runs in a copy of it.
-      token: Set from outside to stop the batch between two items' leaves.
+      token: Set from outside to stop the batch: no item begins after that.
       finish: Called as ``finish(results)`` on the last worker, once every item has
         a result; what it returns is the batch's result.
       sink: Called as ``sink(batch)`` on a worker's thread when the last piece has
@@ -158,17 +158,18 @@ class Batch[T, R]:
     def _run_leaf(self, start: int, stop: int) -> None:
         """Call the function for each item and put the results in their places."""
         results: list[object] = []
-        append, call = results.append, self._call
+        append, call, token = results.append, self._call, self._token
         try:
-            for item in self._items[start:stop]:
+            for item in Until(self._items[start:stop], token):
                 append(call(item))
-            if len(results) != stop - start:
+            if len(results) != stop - start and not token.is_set:
                 raise RuntimeError("the items of a batch must not change while it runs")
         except (JobCancelled, JobInterrupted):
             self._token.is_set = True
         except BaseException as error:
             self._fail(start + len(results), error)
         else:
+            stop = start + len(results)  # fewer if the token was set
             # ATOMIC(list-slice): of two leaves each replaces its own slots, and
             # the list keeps its length.
             self._results[start:stop] = results

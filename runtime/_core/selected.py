@@ -5,7 +5,7 @@ environment forces one: ``python``, or ``native``, which is then an error where 
 extension cannot be loaded.
 
 Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
-`parker`, `registry`, `worker`, or `runtime._native`.
+`parker`, `registry`, `worker`, `runtime._until`, or `runtime._native`.
 """
 
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ __all__ = (
     "Parker",
     "Registry",
     "Stealer",
+    "Until",
     "WorkDeque",
     "Worker",
     "check_cancelled",
@@ -70,6 +71,7 @@ why_not_native: str | None
 core, why_not_native = _choose()
 
 if TYPE_CHECKING or core == "python":
+    from .._until import Until
     from .cancel import check_cancelled
     from .deque import Stealer, WorkDeque
     from .injector import Injector
@@ -91,6 +93,7 @@ else:
         Parker,
         Registry,
         Stealer,
+        Until,
         WorkDeque,
         Worker,
         check_cancelled,

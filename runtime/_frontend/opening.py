@@ -55,7 +55,9 @@ async def open_worker_pool(
       queue_capacity: How many jobs may wait for a worker, at least 1. Who submits
         more waits.
       name: Shown in thread names, statistics and errors.
-      preload: Names of modules that each worker imports before its first job.
+      preload: Names of modules that each worker imports before its first job. In
+        interpreters each imports them for itself, one worker after the other: that
+        takes the time of the import and its memory once for each worker.
       initializer: Called as ``initializer(*initargs)`` by each worker before its first
         job; only where each worker has globals of its own, that is with
         ``"interpreters"``.

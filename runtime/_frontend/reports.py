@@ -11,6 +11,7 @@ from .._core import HistogramSnapshot, WorkerStatistics, core
 from .work import Verdict
 
 if TYPE_CHECKING:
+    from .._backends.refusals import Refusals
     from .intake import Intake
 
 __all__ = (
@@ -46,6 +47,11 @@ class PoolStatistics:
       jobs_completed: Work that ended with a value.
       jobs_failed: Work that ended with an error, cancellation included.
       jobs_withdrawn: Work that was cancelled before it began.
+      refused_modules: Extension modules that an interpreter of the pool refused to
+        load, since they do not support subinterpreters, in the order of their first
+        refusal. Their packages fail there, or run slower Python code instead: use a
+        pool with ``backend="threads"`` for them. Known when the job that imported one
+        has ended; always empty for threads.
       workers: One snapshot per worker, by index; then one per spare thread, if any,
         but those inside an interpreter, which count with their worker.
     """
@@ -63,6 +69,7 @@ class PoolStatistics:
     jobs_completed: int
     jobs_failed: int
     jobs_withdrawn: int
+    refused_modules: tuple[str, ...]
     workers: tuple[WorkerStatistics, ...]
 
     @property
@@ -114,8 +121,14 @@ def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
         jobs_completed=verdicts[Verdict.COMPLETED],
         jobs_failed=verdicts[Verdict.FAILED],
         jobs_withdrawn=verdicts[Verdict.WITHDRAWN],
+        refused_modules=_refused_by(registry),
         workers=registry.statistics(),
     )
+
+
+def _refused_by(registry: object) -> tuple[str, ...]:
+    refusals: Refusals | None = getattr(registry, "refusals", None)  # threads have none
+    return () if refusals is None else refusals.names
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,6 +281,8 @@ static PyGetSetDef encoded_job_getset[] = {
     {"stop", encoded_job_get_stop, NULL,
      PyDoc_STR("The frame after its last; for the worker that runs it."), NULL},
     {"is_stopped", encoded_job_get_is_stopped, NULL, PyDoc_STR("The token."), NULL},
+    {"is_set", encoded_job_get_is_stopped, NULL,
+     PyDoc_STR("The same: the job stands for its token."), NULL},
     {"is_interrupted", encoded_job_get_is_interrupted, NULL,
      PyDoc_STR("Whether what runs of the piece of work is to be interrupted."), NULL},
     {"is_sought", encoded_job_get_is_sought, NULL,

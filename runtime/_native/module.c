@@ -88,7 +88,8 @@ add_types(PyObject *module, native_state_t *state)
            && add_type(module, &question_spec, &state->question_type)
            && add_type(module, &shared_queues_spec, &state->shared_queues_type)
            && add_type(module, &shared_worker_spec, &state->shared_worker_type)
-           && add_type(module, &leaf_spec, &state->leaf_type);
+           && add_type(module, &leaf_spec, &state->leaf_type)
+           && add_type(module, &until_spec, &state->until_type);
 }
 
 /* Evaluate one expression in a namespace of its own. */
@@ -151,6 +152,7 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->shared_queues_type);
     Py_VISIT((PyObject *)state->shared_worker_type);
     Py_VISIT((PyObject *)state->leaf_type);
+    Py_VISIT((PyObject *)state->until_type);
     Py_VISIT((PyObject *)state->coroutine_type);
     Py_VISIT(state->outcome_value);
     Py_VISIT(state->outcome_error);
@@ -179,6 +181,7 @@ native_clear(PyObject *module)
     Py_CLEAR(state->shared_queues_type);
     Py_CLEAR(state->shared_worker_type);
     Py_CLEAR(state->leaf_type);
+    Py_CLEAR(state->until_type);
     Py_CLEAR(state->coroutine_type);
     Py_CLEAR(state->outcome_value);
     Py_CLEAR(state->outcome_error);

@@ -41,6 +41,7 @@ typedef struct {
     PyTypeObject *shared_queues_type;
     PyTypeObject *shared_worker_type;
     PyTypeObject *leaf_type;
+    PyTypeObject *until_type;
     /* Objects from elsewhere, imported when first needed; see module.c. */
     PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
@@ -310,5 +311,13 @@ PyObject *native_set_time_slice(PyObject *module, PyObject *number);
 /* leaf.c */
 
 extern PyType_Spec leaf_spec;
+
+/* until.c */
+
+extern PyType_Spec until_spec;
+
+/* What says whether a token is set: of a CancelToken, or of an EncodedJob, which stands
+ * for that of its work; NULL for anything else. Alive as long as the token is. */
+const _Atomic bool *token_flag(native_state_t *state, PyObject *token);
 
 #endif

@@ -205,7 +205,6 @@ class RequestBatch(_core.Job):
         self.is_abandoned = True
         self.token.abandon(reason)
         self._intake.note_abandoned(self)
-        return True
 
     def _left(self) -> None:
         self._intake.port.post(self)

@@ -47,30 +47,88 @@ def test_a_backend_that_is_not_there_is_an_error(monkeypatch):
 
 
 UNGUARDED = """
+import sys, trio, runtime
+
+def double(x):
+    return 2 * x
+
+async def main():
+    async with runtime.open_worker_pool(2) as pool:
+        {use}
+
+{run}
+"""
+CALL = "await pool.spawn_cpu_work(double, 1)"
+BATCH = "await pool.spawn_parallel_batch([1, 2], double)"
+CHAIN = "await pool.par_iter([1, 2]).map(double).sum()"
+PROCESSOR = "async with runtime.ParallelProcessor(double) as p: await p.execute(1)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("use", "run"),
+    [
+        (CALL, "trio.run(main)"),
+        (BATCH, "trio.run(main)"),
+        (CHAIN, "trio.run(main)"),
+        (PROCESSOR, "sys.exit(trio.run(main))"),
+        (CALL, "with runtime.open_sync_pool(): trio.run(main)"),
+        (CALL, "if __name__ == '__main__': trio.run(main)\nsys.exit(0)"),
+    ],
+)
+def test_a_script_without_a_guard_is_told(interpreters, tmp_path, use, run):
+    """The worker's own traceback tells nothing: one line does."""
+    script = UNGUARDED.format(use=use, run=run)
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "RUNTIME_BACKEND": "interpreters"},
+    )
+    assert done.returncode == 1
+    line = len(script.splitlines())
+    assert "put 'if __name__ == \"__main__\":' before" in done.stderr
+    assert f"line {line} of {tmp_path / 'script.py'}" in done.stderr
+    if "sys.exit(0)" in run:
+        assert "raised SystemExit(0)" in done.stderr
+    else:
+        assert "no pool of its own" in done.stderr
+        assert "direct cause" not in done.stderr
+
+
+BROKEN = """
 import trio, runtime
 
 def double(x):
     return 2 * x
 
 async def main():
-    async with runtime.open_worker_pool(1, backend="interpreters") as pool:
+    async with runtime.open_worker_pool(1) as pool:
         await pool.spawn_cpu_work(double, 1)
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)
+else:
+    raise OSError("no such device")
 """
 
 
 @pytest.mark.slow
-def test_a_script_without_a_guard_is_told(interpreters, tmp_path):
-    (tmp_path / "script.py").write_text(UNGUARDED)
+def test_a_script_that_fails_when_it_is_run_again_shows_where(interpreters, tmp_path):
+    (tmp_path / "script.py").write_text(BROKEN)
     done = subprocess.run(
         [sys.executable, tmp_path / "script.py"],
         capture_output=True,
         text=True,
         timeout=60,
+        env={**os.environ, "RUNTIME_BACKEND": "interpreters"},
     )
-    assert done.returncode == 1
-    assert "put 'if __name__ == \"__main__\":' before" in done.stderr
+    remote, _, _ = done.stderr.partition("direct cause")
+    assert 'line 14, in <module>\n    raise OSError("no such device")' in remote
+    assert remote.count("  File ") == 1  # none of ours
+    assert done.stderr.endswith("OSError: no such device\n")
 
 
 LATE = """

@@ -4,7 +4,6 @@ import array
 import collections
 import functools
 import gc
-import importlib
 import os
 import pickle
 import re
@@ -26,7 +25,10 @@ from hypothesis import strategies as st
 
 import runtime
 from runtime._backends.encoding import LARGE, dumps, dumps_whole, loads
-from runtime._backends.errors import ADVICE, describe, rebuild
+from runtime._backends.errors import describe, rebuild
+from runtime._backends.interpreters import setup_of
+from runtime._backends.limits import set_limits
+from runtime._backends.refused import way_out_of_module
 
 pytestmark = pytest.mark.usefixtures("interpreters")
 
@@ -497,6 +499,35 @@ async def test_a_worker_that_breaks_in_every_job_takes_the_pool_down():
             await trio.sleep_forever()
 
 
+@pytest.fixture
+def restored_limits():
+    before = jobs.limits()
+    yield
+    sys.setrecursionlimit(before[0])
+    sys.set_int_max_str_digits(before[1])
+
+
+async def test_a_worker_has_the_limits_of_the_program(restored_limits):
+    sys.setrecursionlimit(4321)
+    sys.set_int_max_str_digits(12345)
+    async with runtime.open_worker_pool(
+        1, backend="interpreters", max_jobs_per_worker=1
+    ) as pool:
+        for _ in range(2):
+            assert await pool.spawn_cpu_work(jobs.limits) == (4321, 12345)
+        assert await pool.spawn_cpu_work(jobs.depth, 3000) == 3000
+        assert await pool.spawn_cpu_work(jobs.digits, 10000) == 10001
+
+
+async def test_a_limit_that_is_too_low_for_a_worker_harms_nothing(restored_limits):
+    setup = setup_of((), None, ())
+    recursion_limit, *_ = jobs.limits()
+    limits = loads(setup)[0]
+    assert limits[0] == recursion_limit
+    set_limits((1, 5000))
+    assert jobs.limits() == (recursion_limit, 5000)
+
+
 async def test_misuse_max_jobs_of_threads():
     with pytest.raises(ValueError, match="max_jobs_per_worker needs"):
         async with runtime.open_worker_pool(
@@ -526,11 +557,9 @@ async def test_an_initializer_that_cannot_cross_is_named(initializer, argument, 
             pass
 
 
-async def test_a_module_that_refuses_interpreters_comes_with_the_way_out(single):
-    with pytest.raises(ImportError) as info:
-        await single.spawn_cpu_work(importlib.import_module, "faulthandler")
-    assert info.value.__notes__ == [ADVICE]
-    with pytest.raises(runtime.BrokenWorkerError, match=re.escape(ADVICE)):
+async def test_a_module_that_no_worker_can_load_comes_with_the_way_out():
+    way_out = re.escape(way_out_of_module("faulthandler"))
+    with pytest.raises(runtime.BrokenWorkerError, match=way_out):
         async with runtime.open_worker_pool(
             1, backend="interpreters", preload=["faulthandler"]
         ):
@@ -576,6 +605,7 @@ def test_a_module_that_refuses_is_named_however_it_is_said(tmp_path):
         cwd=tmp_path,
     )
     assert "CrossingError: module 'faulthandler' cannot be imported" in done.stderr
+    assert "put the function into a module that does not import it" in done.stderr
 
 
 @pytest.mark.slow

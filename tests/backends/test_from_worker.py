@@ -15,6 +15,7 @@ import runtime
 from runtime._backends import child
 from runtime._backends.encoding import dumps
 from runtime._backends.replies import decode
+from runtime._until import Until
 
 ROUNDS = int(os.environ.get("RUNTIME_STORM_ROUNDS", "3"))
 SEED = int(os.environ.get("RUNTIME_STORM_SEED", "1"))
@@ -119,7 +120,7 @@ async def test_a_batch_goes_on_beside_items_that_wait(single):
 class Beside:
     """A batch's job and its runner, while another job is at the seat."""
 
-    start, stop, is_stopped = 1, 9, False
+    start, stop, is_stopped, is_set = 1, 9, False, False
 
     def __init__(self):
         call = jobs.double, (), False
@@ -142,8 +143,9 @@ class Beside:
         raise AssertionError("what is at the seat is not ours")
 
 
-def test_a_batch_beside_the_seat_shares_nothing():
+def test_a_batch_beside_the_seat_shares_nothing(monkeypatch):
     """And goes on, since what waits outside is for who has the seat."""
+    monkeypatch.setattr(child, "Until", Until)  # that in C wants a job of its own
     beside = Beside()
     _, frames = child._run_batch(beside, beside)
     assert decode(frames[0], frames[1:]) == ([2 * i for i in range(8)], None)

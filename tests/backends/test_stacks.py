@@ -21,8 +21,9 @@ HOUR = 3600.0
 
 def test_a_stack_is_told_from_a_question():
     stack = [("file.py", 1, "outer"), ("file.py", None, "inner")]
-    assert stacks.decode_stack(stacks.encode_stack(stack)) == stack
-    assert stacks.decode_stack((b"question", b"its buffer")) is None
+    assert stacks.decode_told(stacks.encode_stack(stack)) == (stacks.STACK, stack)
+    assert stacks.decode_told(stacks.encode_refused("ab")) == (stacks.REFUSED, "ab")
+    assert stacks.decode_told((b"question", b"its buffer")) is None
 
 
 async def test_a_stack_that_comes_when_the_job_has_ended_is_dropped():

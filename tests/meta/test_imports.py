@@ -9,6 +9,7 @@ import pytest
 RANKS = {
     "_environment": 0,
     "_errors": 0,
+    "_until": 0,
     "_util": 0,
     "_version": 0,
     "_core": 1,
@@ -32,6 +33,7 @@ FACADES = {name for name, rank in RANKS.items() if rank == 7} - {"_cli"}
 THIRD_PARTY = {
     "_environment": set(),
     "_errors": set(),
+    "_until": set(),
     "_util": set(),
     "_version": set(),
     "_core": {"outcome"},
