@@ -18,6 +18,7 @@ from .registry import SPARE_LIMIT
 from .selected import (
     CancelToken,
     CountLatch,
+    Halted,
     Injector,
     Job,
     Latch,
@@ -25,11 +26,15 @@ from .selected import (
     Parker,
     Registry,
     Stealer,
+    StopRaised,
     WorkDeque,
     Worker,
     core,
     current_worker,
+    filtered,
     join,
+    mapped,
+    star_mapped,
 )
 from .stats import HistogramSnapshot, WorkerStatistics
 
@@ -43,6 +48,7 @@ __all__ = (
     "Batch",
     "CancelToken",
     "CountLatch",
+    "Halted",
     "HistogramSnapshot",
     "Injector",
     "Job",
@@ -52,11 +58,15 @@ __all__ = (
     "Parker",
     "Registry",
     "Stealer",
+    "StopRaised",
     "Worker",
     "WorkDeque",
     "WorkerStatistics",
     "core",
     "current_worker",
+    "filtered",
     "interrupt",
     "join",
+    "mapped",
+    "star_mapped",
 )

@@ -5,7 +5,7 @@ environment forces one: ``python``, or ``native``, which is then an error where 
 extension cannot be loaded.
 
 Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
-`parker`, `registry`, `worker`, or `runtime._native`.
+`parker`, `registry`, `signals`, `stages`, `worker`, or `runtime._native`.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __all__ = (
     "CancelToken",
     "CountLatch",
+    "Halted",
     "Injector",
     "Job",
     "Latch",
@@ -21,12 +22,16 @@ __all__ = (
     "Parker",
     "Registry",
     "Stealer",
+    "StopRaised",
     "WorkDeque",
     "Worker",
     "check_cancelled",
     "core",
     "current_worker",
+    "filtered",
     "join",
+    "mapped",
+    "star_mapped",
     "why_not_native",
 )
 
@@ -80,11 +85,14 @@ if TYPE_CHECKING or core == "python":
     from .leaf import Leaf
     from .parker import Parker
     from .registry import Registry
+    from .signals import Halted, StopRaised
+    from .stages import filtered, mapped, star_mapped
     from .worker import Worker, current_worker
 else:
     from .._native.scheduler import (
         CancelToken,
         CountLatch,
+        Halted,
         Injector,
         Job,
         Latch,
@@ -92,9 +100,13 @@ else:
         Parker,
         Registry,
         Stealer,
+        StopRaised,
         WorkDeque,
         Worker,
         check_cancelled,
         current_worker,
+        filtered,
         join,
+        mapped,
+        star_mapped,
     )

@@ -82,6 +82,7 @@ class Scope:
         "_calls",
         "_errors",
         "_has_failed",
+        "_is_cancelled",
         "_is_over",
         "_is_waiting",
         "_lock",
@@ -100,6 +101,7 @@ class Scope:
         self._unfinished = 0  # guarded by: self._lock
         self._errors: list[BaseException] = []  # guarded by: self._lock
         self._has_failed = False  # atomic: a single store; never cleared
+        self._is_cancelled = False  # atomic: a single store; never cleared
         self._is_waiting = False  # guarded by: self._lock
         self._is_over = False  # owner: the block's thread
 
@@ -145,7 +147,8 @@ class Scope:
         finally:
             self._is_over = True
         errors, self._errors = self._errors, []
-        if self._token.is_set and not errors and error is None:
+        is_cancelled = self._is_cancelled or self._token.is_set
+        if is_cancelled and not errors and error is None:
             raise JobCancelled
         if errors:
             errors = [*([] if error is None else [error]), *errors]
@@ -192,7 +195,7 @@ class Scope:
             try:
                 context.run(fn, *args)
             except (JobCancelled, JobInterrupted):
-                self._has_failed = True
+                self._is_cancelled = self._has_failed = True
             except BaseException as error:  # an outcome, raised at the block's end
                 self._has_failed = True
                 with self._lock:

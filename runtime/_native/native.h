@@ -40,6 +40,9 @@ typedef struct {
     PyTypeObject *shared_queues_type;
     PyTypeObject *shared_worker_type;
     PyTypeObject *leaf_type;
+    PyTypeObject *stage_type;
+    PyObject *stop_raised;
+    PyObject *halted;
     /* Objects from elsewhere, imported when first needed; see module.c. */
     PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
@@ -294,5 +297,15 @@ PyObject *native_set_time_slice(PyObject *module, PyObject *number);
 /* leaf.c */
 
 extern PyType_Spec leaf_spec;
+
+/* stages.c */
+
+extern PyType_Spec stage_spec;
+
+/* Let the StopIteration that is set, if one is, go on as an error. */
+void raise_stop_as_error(native_state_t *state);
+PyObject *native_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *native_star_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *native_filtered(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 #endif
