@@ -29,6 +29,7 @@ __all__ = (
     "core",
     "current_worker",
     "filtered",
+    "flat_mapped",
     "join",
     "mapped",
     "star_mapped",
@@ -86,7 +87,7 @@ if TYPE_CHECKING or core == "python":
     from .parker import Parker
     from .registry import Registry
     from .signals import Halted, StopRaised
-    from .stages import filtered, mapped, star_mapped
+    from .stages import filtered, flat_mapped, mapped, star_mapped
     from .worker import Worker, current_worker
 else:
     from .._native.scheduler import (
@@ -106,6 +107,7 @@ else:
         check_cancelled,
         current_worker,
         filtered,
+        flat_mapped,
         join,
         mapped,
         star_mapped,

@@ -3,14 +3,17 @@
 They are the builtins of the same name, but for one thing: a `StopIteration` out of the
 function is an error and not the end of the items (`signals`).
 
-Layer: core.
+Layer: core. Imports: `leaf`, `signals`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from operator import itemgetter
 
+from .leaf import Leaf
 from .signals import StopRaised
 
-__all__ = ("filtered", "mapped", "star_mapped")
+__all__ = ("filtered", "flat_mapped", "mapped", "star_mapped")
 
 
 def mapped[T, R](fn: Callable[[T], R], items: Iterator[T], /) -> Iterator[R]:
@@ -46,3 +49,20 @@ def filtered[T](
             raise StopRaised(error) from None
         if is_chosen:
             yield item
+
+
+def flat_mapped[T, R](
+    fn: Callable[[T], Iterable[R]], items: Iterator[T], pace: Leaf[None], /
+) -> Iterator[R]:
+    """Yield the items of ``fn(item)`` for each item, end to end.
+
+    Args:
+      pace: A leaf without an end that halts. It is told of each item, since one call
+        may give any number of them.
+    """
+    # `iter` is a stage, too: what it raises is no end either.
+    flat = chain.from_iterable(mapped(iter, mapped(fn, items)))
+    return map(_first, zip(flat, pace, strict=False))
+
+
+_first = itemgetter(0)

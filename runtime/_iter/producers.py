@@ -17,14 +17,14 @@ Layer: iter. Imports: `runtime._core`, `constants`, `private`, `stages`, `termin
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
-from itertools import batched, chain, islice, pairwise
+from itertools import batched, chain, islice, pairwise, repeat
 from threading import get_ident
 from typing import Any, override
 
-from .._core import LEAF_NS, CancelToken, Leaf, mapped
+from .._core import LEAF_NS, CancelToken, Leaf, flat_mapped, mapped
 from .constants import settle_constants
 from .private import private
-from .stages import flat_mapped, with_scratch
+from .stages import with_scratch
 from .terminals import Position
 
 __all__ = (
@@ -98,12 +98,11 @@ class Gauge(Position):
         )
         return leaf
 
-    def within(self) -> "Gauge":
+    def within(self) -> "_Within":
         """Return a gauge for leaves that are less than one of this one's positions."""
         inner = _Within()
         inner.run_token = self.run_token
         inner.job_token = self.job_token
-        inner.is_one_of_many = self.is_one_of_many
         return inner
 
     def own[F](self, fn: F) -> F:
@@ -115,23 +114,31 @@ class Gauge(Position):
 
 
 class _Within(Gauge):
-    """Its leaves raise `Halted` when they are told to stop, and end for nothing else."""
+    """Its leaves never end early: where a token says stop they raise `Halted`."""
 
     ends_leaves = False
 
     @override
     def over(self, source: Any, start: int, stop: int) -> Iterator[Any]:
-        return Leaf(
+        before = self.leaf
+        self.leaf = leaf = Leaf(
             source,
             start,
             stop,
             _NO_LIMIT,
-            1,
+            1 if before is None else before.interval,
             self.run_token,
             self.job_token,
             False,
             True,
         )
+        return leaf
+
+    def pace(self) -> "Leaf[None]":
+        """Return a leaf that looks once in a while, to be told of each item."""
+        leaf = self.over(repeat(None), 0, _NO_LIMIT)
+        assert isinstance(leaf, Leaf)
+        return leaf
 
 
 class Producer(ABC):
@@ -303,8 +310,7 @@ class FlatMapped(_Stage):
     @override
     def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         items = self._base.leaf(start, stop, gauge)
-        flat = flat_mapped(gauge.own(self._fn), items)
-        return gauge.within().over(flat, 0, _NO_LIMIT)
+        return flat_mapped(gauge.own(self._fn), items, gauge.within().pace())
 
     @override
     def cut(self, start: int, stop: int) -> Producer:

@@ -5,18 +5,11 @@ Layer: iter. Imports: `runtime._core`.
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from .._core import StopRaised, mapped
 
-__all__ = ("filter_mapped", "flat_mapped", "inspected", "with_scratch")
-
-
-def flat_mapped(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Return the items of what the function returns, end to end."""
-    # `iter` is a stage, too: what it raises is no end either.
-    return chain.from_iterable(mapped(iter, mapped(fn, items)))
+__all__ = ("filter_mapped", "inspected", "with_scratch")
 
 
 def filter_mapped(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:

@@ -21,24 +21,6 @@
 /* As in _core/leaf.py. */
 #define CHECK_NS 25000
 
-typedef struct leaf LeafObject;
-
-struct leaf {
-    PyObject_HEAD
-    /* Makes the item at a position; one of the functions below, by the source's type. */
-    PyObject *(*item_at)(LeafObject *, Py_ssize_t position);
-    PyObject *source;
-    WorkerObject *worker;            /* NULL: nobody's demand matters */
-    PyObject *tokens[2];             /* of the run and of the job; either may be NULL */
-    bool halts;                      /* what a token does: raise Halted, or only end */
-    Py_ssize_t first, position, stop; /* positions in the source */
-    Py_ssize_t look_at;              /* where to look at the clock next */
-    Py_ssize_t interval;             /* items between two looks */
-    long long value, step;           /* of a range: at `position` */
-    ssizeargfunc getter;             /* of another sequence: its own */
-    int64_t begin_ns, last_ns, budget_ns;
-};
-
 /* Whether an item is a number that nobody can tell from a copy. */
 static inline bool
 is_copied(PyObject *item)
@@ -168,7 +150,7 @@ leaf_was_told_to_stop(LeafObject *self)
 }
 
 /* Decide whether there is another item, and where to look next. */
-static bool
+bool
 leaf_look(LeafObject *self)
 {
     int64_t now_ns = clock_ns();

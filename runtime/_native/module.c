@@ -71,6 +71,17 @@ add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
 }
 
 static bool
+add_stage_types(PyObject *module, native_state_t *state)
+{
+    for (int kind = 0; kind < STAGE_KINDS; kind++) {
+        if (!add_type(module, &stage_specs[kind], &state->stage_types[kind])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
 add_types(PyObject *module, native_state_t *state)
 {
     return add_type(module, &cancel_token_spec, &state->cancel_token_type)
@@ -89,7 +100,7 @@ add_types(PyObject *module, native_state_t *state)
            && add_type(module, &shared_queues_spec, &state->shared_queues_type)
            && add_type(module, &shared_worker_spec, &state->shared_worker_type)
            && add_type(module, &leaf_spec, &state->leaf_type)
-           && add_type(module, &stage_spec, &state->stage_type);
+           && add_stage_types(module, state);
 }
 
 /* Make what the machinery of iteration raises for its own use; see _core/signals.py. */
@@ -168,7 +179,9 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->shared_queues_type);
     Py_VISIT((PyObject *)state->shared_worker_type);
     Py_VISIT((PyObject *)state->leaf_type);
-    Py_VISIT((PyObject *)state->stage_type);
+    for (int kind = 0; kind < STAGE_KINDS; kind++) {
+        Py_VISIT((PyObject *)state->stage_types[kind]);
+    }
     Py_VISIT((PyObject *)state->coroutine_type);
     Py_VISIT(state->outcome_value);
     Py_VISIT(state->outcome_error);
@@ -199,7 +212,9 @@ native_clear(PyObject *module)
     Py_CLEAR(state->shared_queues_type);
     Py_CLEAR(state->shared_worker_type);
     Py_CLEAR(state->leaf_type);
-    Py_CLEAR(state->stage_type);
+    for (int kind = 0; kind < STAGE_KINDS; kind++) {
+        Py_CLEAR(state->stage_types[kind]);
+    }
     Py_CLEAR(state->coroutine_type);
     Py_CLEAR(state->outcome_value);
     Py_CLEAR(state->outcome_error);
@@ -249,6 +264,9 @@ static PyMethodDef native_functions[] = {
      PyDoc_STR("filtered(predicate, items)\n--\n\n"
                "Yield the items for which the predicate holds; with None, those that are\n"
                "true.")},
+    {"flat_mapped", (PyCFunction)(void (*)(void))native_flat_mapped, METH_FASTCALL,
+     PyDoc_STR("flat_mapped(fn, items, pace)\n--\n\n"
+               "Yield the items of fn(item) for each item, end to end; a leaf is told of each.")},
     {"mapped", (PyCFunction)(void (*)(void))native_mapped, METH_FASTCALL,
      PyDoc_STR("mapped(fn, items)\n--\n\nYield fn(item) for each item.")},
     {"star_mapped", (PyCFunction)(void (*)(void))native_star_mapped, METH_FASTCALL,

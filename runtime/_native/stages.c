@@ -8,13 +8,13 @@
  */
 #include "native.h"
 
-typedef enum { STAGE_MAP, STAGE_STAR_MAP, STAGE_FILTER } stage_kind_t;
-
 typedef struct {
     PyObject_HEAD
-    stage_kind_t kind;
     PyObject *fn;    /* None of a filter: the items themselves are asked */
     PyObject *items; /* an iterator */
+    /* Of a flat map; else NULL. */
+    LeafObject *pace;
+    PyObject *inner; /* the iterator of one call's items; NULL between two calls */
 } StageObject;
 
 /* Let the StopIteration that is set, if one is, go on as an error. */
@@ -36,7 +36,8 @@ static PyObject *
 stage_star_call(PyObject *fn, PyObject *item)
 {
     if (PyTuple_CheckExact(item)) {
-        return PyObject_Call(fn, item, NULL);
+        PyObject *const *args = &PyTuple_GET_ITEM(item, 0);
+        return PyObject_Vectorcall(fn, args, (size_t)PyTuple_GET_SIZE(item), NULL);
     }
     PyObject *args = PySequence_Tuple(item);
     if (args == NULL) {
@@ -58,6 +59,9 @@ stage_chooses(StageObject *self, PyObject *item)
     if (value == NULL) {
         return -1;
     }
+    if (value == Py_True || value == Py_False) {
+        return value == Py_True; /* the usual case; neither is counted */
+    }
     int is_chosen = PyObject_IsTrue(value);
     Py_DECREF(value);
     return is_chosen;
@@ -70,9 +74,39 @@ stage_fail(StageObject *self)
     return NULL;
 }
 
+/* What each kind of stage gives next. */
+
 static PyObject *
-stage_next_chosen(StageObject *self, iternextfunc next)
+stage_next_mapped(PyObject *op)
 {
+    StageObject *self = (StageObject *)op;
+    PyObject *item = Py_TYPE(self->items)->tp_iternext(self->items);
+    if (item == NULL) {
+        return NULL;
+    }
+    PyObject *value = PyObject_CallOneArg(self->fn, item);
+    Py_DECREF(item);
+    return value != NULL ? value : stage_fail(self);
+}
+
+static PyObject *
+stage_next_star_mapped(PyObject *op)
+{
+    StageObject *self = (StageObject *)op;
+    PyObject *item = Py_TYPE(self->items)->tp_iternext(self->items);
+    if (item == NULL) {
+        return NULL;
+    }
+    PyObject *value = stage_star_call(self->fn, item);
+    Py_DECREF(item);
+    return value != NULL ? value : stage_fail(self);
+}
+
+static PyObject *
+stage_next_filtered(PyObject *op)
+{
+    StageObject *self = (StageObject *)op;
+    iternextfunc next = Py_TYPE(self->items)->tp_iternext;
     PyObject *item;
     while ((item = next(self->items)) != NULL) {
         int is_chosen = stage_chooses(self, item);
@@ -87,22 +121,48 @@ stage_next_chosen(StageObject *self, iternextfunc next)
     return NULL;
 }
 
+/* Call the function for the next item; false at the end, or with an exception set. */
+static bool
+stage_begin_inner(StageObject *self)
+{
+    PyObject *item = Py_TYPE(self->items)->tp_iternext(self->items);
+    if (item == NULL) {
+        return false;
+    }
+    PyObject *several = PyObject_CallOneArg(self->fn, item);
+    Py_DECREF(item);
+    if (several != NULL) {
+        self->inner = PyObject_GetIter(several);
+        Py_DECREF(several);
+    }
+    if (self->inner == NULL) {
+        stage_fail(self);
+    }
+    return self->inner != NULL;
+}
+
 static PyObject *
-stage_next(PyObject *op)
+stage_next_flat_mapped(PyObject *op)
 {
     StageObject *self = (StageObject *)op;
-    iternextfunc next = Py_TYPE(self->items)->tp_iternext;
-    if (self->kind == STAGE_FILTER) {
-        return stage_next_chosen(self, next);
+    while (self->inner != NULL || stage_begin_inner(self)) {
+        PyObject *item = Py_TYPE(self->inner)->tp_iternext(self->inner);
+        if (item != NULL) {
+            if (leaf_pass(self->pace)) {
+                return item;
+            }
+            Py_DECREF(item);
+            return NULL;
+        }
+        if (PyErr_Occurred()) {
+            if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+                return NULL;
+            }
+            PyErr_Clear(); /* an iterator's own: its end */
+        }
+        Py_CLEAR(self->inner);
     }
-    PyObject *item = next(self->items);
-    if (item == NULL) {
-        return NULL;
-    }
-    PyObject *value = self->kind == STAGE_MAP ? PyObject_CallOneArg(self->fn, item)
-                                              : stage_star_call(self->fn, item);
-    Py_DECREF(item);
-    return value != NULL ? value : stage_fail(self);
+    return NULL;
 }
 
 static PyObject *
@@ -113,13 +173,14 @@ stage_new(PyObject *module, PyObject *const *args, Py_ssize_t nargs, stage_kind_
         PyErr_SetString(PyExc_TypeError, "a stage needs a function and an iterator");
         return NULL;
     }
-    StageObject *self = PyObject_GC_New(StageObject, state->stage_type);
+    StageObject *self = PyObject_GC_New(StageObject, state->stage_types[kind]);
     if (self == NULL) {
         return NULL;
     }
-    self->kind = kind;
     self->fn = Py_NewRef(args[0]);
     self->items = Py_NewRef(args[1]);
+    self->pace = NULL;
+    self->inner = NULL;
     PyObject_GC_Track((PyObject *)self);
     return (PyObject *)self;
 }
@@ -127,19 +188,34 @@ stage_new(PyObject *module, PyObject *const *args, Py_ssize_t nargs, stage_kind_
 PyObject *
 native_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    return stage_new(module, args, nargs, STAGE_MAP);
+    return stage_new(module, args, nargs, STAGE_MAPPED);
 }
 
 PyObject *
 native_star_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    return stage_new(module, args, nargs, STAGE_STAR_MAP);
+    return stage_new(module, args, nargs, STAGE_STAR_MAPPED);
+}
+
+PyObject *
+native_flat_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    native_state_t *state = PyModule_GetState(module);
+    if (nargs != 3 || !PyObject_TypeCheck(args[2], state->leaf_type)) {
+        PyErr_SetString(PyExc_TypeError, "a flat map needs a leaf to tell of its items");
+        return NULL;
+    }
+    PyObject *self = stage_new(module, args, 2, STAGE_FLAT_MAPPED);
+    if (self != NULL) {
+        ((StageObject *)self)->pace = (LeafObject *)Py_NewRef(args[2]);
+    }
+    return self;
 }
 
 PyObject *
 native_filtered(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    return stage_new(module, args, nargs, STAGE_FILTER);
+    return stage_new(module, args, nargs, STAGE_FILTERED);
 }
 
 static int
@@ -149,6 +225,8 @@ stage_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->fn);
     Py_VISIT(self->items);
+    Py_VISIT((PyObject *)self->pace);
+    Py_VISIT(self->inner);
     return 0;
 }
 
@@ -160,24 +238,36 @@ stage_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     Py_DECREF(self->fn);
     Py_DECREF(self->items);
+    Py_XDECREF((PyObject *)self->pace);
+    Py_XDECREF(self->inner);
     PyObject_GC_Del(op);
     Py_DECREF(type);
 }
 
-static PyType_Slot stage_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("A stage of a chain: an iterator over another.\n\n"
-                                  "Thread safety: externally synchronized.")},
-    {Py_tp_dealloc, stage_dealloc},
-    {Py_tp_traverse, stage_traverse},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, stage_next},
-    {0, NULL},
-};
+#define STAGE_SLOTS(next)                                                              \
+    {                                                                                  \
+        {Py_tp_doc, (void *)PyDoc_STR("A stage of a chain: an iterator over another.\n\n"\
+                                      "Thread safety: externally synchronized.")},     \
+        {Py_tp_dealloc, stage_dealloc}, {Py_tp_traverse, stage_traverse},              \
+        {Py_tp_iter, PyObject_SelfIter}, {Py_tp_iternext, (next)}, {0, NULL},          \
+    }
 
-PyType_Spec stage_spec = {
-    .name = "runtime.lowlevel.Stage",
-    .basicsize = sizeof(StageObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE
-             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = stage_slots,
+static PyType_Slot mapped_slots[] = STAGE_SLOTS(stage_next_mapped);
+static PyType_Slot star_mapped_slots[] = STAGE_SLOTS(stage_next_star_mapped);
+static PyType_Slot filtered_slots[] = STAGE_SLOTS(stage_next_filtered);
+static PyType_Slot flat_mapped_slots[] = STAGE_SLOTS(stage_next_flat_mapped);
+
+#define STAGE_SPEC(type_name, type_slots)                                              \
+    {                                                                                  \
+        .name = "runtime.lowlevel." type_name, .basicsize = sizeof(StageObject),       \
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE    \
+                 | Py_TPFLAGS_DISALLOW_INSTANTIATION,                                  \
+        .slots = (type_slots),                                                         \
+    }
+
+PyType_Spec stage_specs[STAGE_KINDS] = {
+    [STAGE_MAPPED] = STAGE_SPEC("Mapped", mapped_slots),
+    [STAGE_STAR_MAPPED] = STAGE_SPEC("StarMapped", star_mapped_slots),
+    [STAGE_FILTERED] = STAGE_SPEC("Filtered", filtered_slots),
+    [STAGE_FLAT_MAPPED] = STAGE_SPEC("FlatMapped", flat_mapped_slots),
 };

@@ -1,8 +1,8 @@
 """Errors that are signals to somebody: from the user's code they are errors.
 
-`StopIteration` ends an iterator, `IndexError` a queue, `GeneratorExit` a generator. None
-of ours takes one that a function, a sequence or an item of the user's has raised for
-its own: the terminal raises it, the very object, in a group.
+`StopIteration` ends an iterator, `IndexError` a queue, `GeneratorExit` a generator.
+One that a function, a sequence or an item of the user's has raised is never taken for
+ours: the terminal raises it, the very object, in a group.
 """
 
 import asyncio
@@ -196,12 +196,9 @@ by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 def check_raised(what, fail, run):
     """Check that the group has the user's error, as often as it was noted."""
-    try:
-        answer = run()
-    except BaseExceptionGroup as group:
-        assert {id(error) for error in group.exceptions} == {id(fail.error)}, what
-    else:
-        pytest.fail(f"{what}: no error, but {answer!r}")
+    with pytest.raises(BaseExceptionGroup) as caught:
+        pytest.fail(f"{what}: no error, but {run()!r}")
+    assert {id(error) for error in caught.value.exceptions} == {id(fail.error)}, what
 
 
 @pytest.fixture(params=["whole", "split"])
