@@ -14,7 +14,7 @@ Layer: iter. Imports: `runtime._core`, `checks`, `compose`, `drive`, `place`,
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, Protocol, overload
+from typing import Any, NoReturn, Protocol, overload
 
 from .._core import filtered, mapped, star_mapped
 from .checks import check_callable, check_number
@@ -148,6 +148,25 @@ class ParIter[T, M = Blocking]:
 
     def __repr__(self) -> str:
         return f"<{written('runtime', self._steps)}>"
+
+    # What a chain is not. Python asks for these where a terminal was forgotten.
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(self._needs_terminal("for item in", "collect()"))
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(self._needs_terminal("for item in", "collect()"))
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(self._needs_terminal("answer =", "sum()"))
+
+    def _needs_terminal(self, before: str, terminal: str) -> str:
+        is_awaited = self._runner is not _run_here
+        chain = written("await pool" if is_awaited else "runtime", self._steps)
+        return (
+            "a parallel chain has no items until a terminal runs it (collect, sum, "
+            f"for_each, ...); write: {before} {chain}.{terminal}"
+        )
 
     # Adaptors
 

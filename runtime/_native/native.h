@@ -261,6 +261,8 @@ WorkerObject *registry_make_worker(RegistryObject *self, uint32_t seed);
 
 /* spares.c */
 
+/* Set an error of runtime._errors; what is set already becomes its cause. */
+void raise_ours(const char *class_name, PyObject *message);
 /* Start the thread of a worker; NULL with BrokenWorkerError set. */
 PyObject *registry_start_thread(RegistryObject *self, WorkerObject *worker);
 /* Let a spare that sleeps end its thread; false if it is needed. */
