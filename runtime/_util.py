@@ -6,11 +6,18 @@ Layer: rank 0. Imports: nothing of ours.
 import math
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import CoroutineType, FunctionType, MethodType, TracebackType
 from typing import cast
 
-__all__ = ("available_cores", "is_gil_enabled", "traceback_of")
+__all__ = (
+    "available_cores",
+    "callable_name",
+    "check_sync_callable",
+    "is_gil_enabled",
+    "traceback_of",
+)
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
@@ -51,6 +58,58 @@ def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
     except (ValueError, ZeroDivisionError):  # "max" means no quota
         return None
     return cores if cores > 0 else None  # -1 means no quota in version 1
+
+
+# As in `inspect`, which each worker's interpreter would have to import: functions that
+# return a coroutine, an old-style one, or an async generator.
+_IS_ASYNC = 0x80 | 0x100 | 0x200
+
+
+def check_sync_callable(
+    fn: object,
+    call: str,
+    instead: str = "await pool.spawn({name}, ...)",
+) -> None:
+    """Raise the misuse error for what cannot be called on a worker.
+
+    Args:
+      fn: What the user gave.
+      call: The public function the user called, for the message.
+      instead: What to write for an async function, with ``{name}`` for its name.
+    """
+    if type(fn) is FunctionType and not fn.__code__.co_flags & _IS_ASYNC:
+        return  # the usual case, quickly
+    if type(fn) is CoroutineType:
+        fn.close()  # else Python warns that nobody awaited it
+        raise TypeError(
+            f"{call} needs a function and its arguments, not a coroutine; "
+            f"write instead: {call}(fn, *args)"
+        )
+    if not callable(fn):
+        raise TypeError(f"{call} needs a callable, not {fn!r}")
+    if _is_async(fn):
+        while isinstance(fn, partial):
+            fn = fn.func
+        name = callable_name(fn)
+        raise TypeError(
+            f"{call} needs a sync function, but {name} is async; write instead: "
+            + instead.format(name=name)
+        )
+
+
+def _is_async(fn: object) -> bool:
+    """Return whether calling it is known to give something to await or to iterate."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    if not isinstance(fn, FunctionType | MethodType | type):
+        fn = getattr(type(fn), "__call__", fn)  # an object that is called
+    code = getattr(fn, "__code__", None)
+    return code is not None and bool(code.co_flags & _IS_ASYNC)
+
+
+def callable_name(fn: object) -> str:
+    """Return what to call a job that was given no name."""
+    return getattr(fn, "__qualname__", None) or type(fn).__qualname__
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:

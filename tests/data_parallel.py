@@ -223,3 +223,14 @@ def broadcast():
 def open_sync_pool():
     with runtime.open_sync_pool():
         pass
+
+
+def raise_from(kind, bad, item):
+    """Raise an error from one item on."""
+    if item >= bad:
+        raise kind("the user's")
+    return item
+
+
+def numbers(count):
+    return iter(range(count))

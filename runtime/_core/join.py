@@ -24,7 +24,7 @@ from typing import Any, overload
 
 import outcome
 
-from .._errors import NotOnWorkerError
+from .._errors import BrokenWorkerError, NotOnWorkerError
 from .job import Job
 from .latch import Latch
 from .worker import Worker, current_worker
@@ -65,10 +65,11 @@ def join(*halves: Any) -> tuple[Any, Any]:
     worker.push(fork)  # JOIN-1 push
     result = outcome.capture(first, *first_args)  # JOIN-2 run
     is_back = _take_back(worker, fork)  # JOIN-3 take back
-    if is_back and isinstance(result, outcome.Value):
-        fork.run()
-    elif not is_back:
+    if not is_back:
+        _check_not_forked(worker)
         worker.wait_in_join(done)  # JOIN-4 wait
+    elif isinstance(result, outcome.Value):
+        fork.run()
     return _both(result, fork.outcome)
 
 
@@ -94,6 +95,14 @@ def _take_back(worker: Worker, fork: Job) -> bool:
             return True
         worker.execute(job)
     return False
+
+
+def _check_not_forked(worker: Worker) -> None:
+    if worker.registry.is_forked:
+        raise BrokenWorkerError(
+            "this process was forked inside a join, and has none of the workers, one of "
+            "which ran the other half"
+        )
 
 
 def _both[A, B](

@@ -6,7 +6,7 @@ every `CHECK_NS`, and ends itself when its time is over, when it was told to sto
 when somebody has stolen all that its worker had to offer. What consumes it (map,
 sum, list, ...) sees an ordinary iterator.
 
-Layer: core. Imports: `job`, `sync`, `worker`.
+Layer: core. Imports: `job`, `signals`, `sync`, `worker`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from typing import cast
 
 from . import sync
 from .job import CancelToken
+from .signals import Halted, StopRaised
 from .worker import Worker, current_worker
 
 __all__ = ("CHECK_NS", "LEAF_NS", "Leaf")
@@ -40,6 +41,8 @@ class Leaf[T]:
       run_token: Set when the whole run should stop, or None.
       job_token: Set when the job was asked to stop, or None.
       watches_demand: Whether to end as soon as the worker's deque is empty.
+      halts: For a leaf that is less than one position, so that who consumes it must not
+        take its end for that of the items: where a token says stop, raise `Halted`.
 
     Thread safety: externally synchronized.
     """
@@ -48,6 +51,7 @@ class Leaf[T]:
         "_begin_ns",
         "_budget_ns",
         "_counted",
+        "_halts",
         "_items",
         "_last_ns",
         "_length",
@@ -66,6 +70,7 @@ class Leaf[T]:
         run_token: CancelToken | None,
         job_token: CancelToken | None,
         watches_demand: bool,
+        halts: bool = False,
         /,
     ) -> None:
         if not 0 <= start <= stop or interval < 1:
@@ -76,6 +81,7 @@ class Leaf[T]:
         self._worker: Worker | None = (
             current_worker() if watches_demand else None
         )  # immutable
+        self._halts = halts  # immutable
         self._begin_ns = self._last_ns = 0  # owner
         self.interval: int = interval  # owner: items between two looks
         items, self._counted = _positions(source, start, stop)  # owner
@@ -118,11 +124,13 @@ class Leaf[T]:
             if taken < self._length or self.interval == 1:
                 fitting = self.interval * CHECK_NS // elapsed_ns
                 self.interval = max(1, min(fitting, 2 * self.interval))
-        if (
-            now_ns - self._begin_ns >= self._budget_ns
-            or any(token.is_set for token in self._tokens)
-            or (self._worker is not None and taken and not self._worker.deque)
-        ):
+        if taken == self._length or now_ns - self._begin_ns >= self._budget_ns:
+            return 0
+        if any(token.is_set for token in self._tokens):
+            if self._halts:
+                raise Halted
+            return 0
+        if self._worker is not None and taken and not self._worker.deque:
             return 0
         return min(self.interval, self._length - taken)
 
@@ -137,7 +145,28 @@ def _positions[T](
     counted = iter(range(start, stop))
     if isinstance(source, Iterator):
         return map(_first, zip(source, counted, strict=False)), counted
-    return map(source.__getitem__, counted), counted
+    if type(source) in _BUILTINS:
+        return map(source.__getitem__, counted), counted
+    return _items_at(source, counted), counted
+
+
+_BUILTINS = {list, tuple, str, bytes, bytearray}
+
+
+def _items_at[T](source: Sequence[T], positions: Iterator[int]) -> Iterator[T]:
+    """Yield a sequence's items, and tell its own errors from what means the end."""
+    for position in positions:
+        try:
+            item = source[position]
+        except StopIteration as error:
+            raise StopRaised(error) from None
+        except IndexError:
+            if position < len(source):
+                raise
+            raise RuntimeError(
+                "the items must not change while they are iterated over"
+            ) from None
+        yield item
 
 
 _first = itemgetter(0)

@@ -5,7 +5,8 @@ environment forces one: ``python``, or ``native``, which is then an error where 
 extension cannot be loaded.
 
 Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
-`parker`, `registry`, `worker`, `runtime._until`, or `runtime._native`.
+`parker`, `registry`, `signals`, `stages`, `worker`, `runtime._until`, or
+`runtime._native`.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from .._environment import EnvironmentVariableError, variable
 __all__ = (
     "CancelToken",
     "CountLatch",
+    "Halted",
     "Injector",
     "Job",
     "Latch",
@@ -22,13 +24,18 @@ __all__ = (
     "Parker",
     "Registry",
     "Stealer",
+    "StopRaised",
     "Until",
     "WorkDeque",
     "Worker",
     "check_cancelled",
     "core",
     "current_worker",
+    "filtered",
+    "flat_mapped",
     "join",
+    "mapped",
+    "star_mapped",
     "why_not_native",
 )
 
@@ -81,11 +88,14 @@ if TYPE_CHECKING or core == "python":
     from .leaf import Leaf
     from .parker import Parker
     from .registry import Registry
+    from .signals import Halted, StopRaised
+    from .stages import filtered, flat_mapped, mapped, star_mapped
     from .worker import Worker, current_worker
 else:
     from .._native.scheduler import (
         CancelToken,
         CountLatch,
+        Halted,
         Injector,
         Job,
         Latch,
@@ -93,10 +103,15 @@ else:
         Parker,
         Registry,
         Stealer,
+        StopRaised,
         Until,
         WorkDeque,
         Worker,
         check_cancelled,
         current_worker,
+        filtered,
+        flat_mapped,
         join,
+        mapped,
+        star_mapped,
     )

@@ -3,18 +3,23 @@
 The child has a copy of each pool's queues and none of its workers. There every pool
 refuses its work, and what is queued stays with the parent, which notices nothing.
 
-Layer: frontend. Imports: `intake` for types.
+Layer: frontend. Imports: nothing of ours.
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .intake import Intake
+__all__ = ("Forkable", "forget", "track")
 
-__all__ = ("forget", "track")
 
-_open: "set[Intake]" = set()  # atomic: add, discard
+class Forkable(Protocol):
+    """What has workers of this process."""
+
+    def after_fork(self) -> None:
+        """Give up everything in a forked child."""
+
+
+_open: set[Forkable] = set()  # atomic: add, discard
 
 track = _open.add
 forget = _open.discard

@@ -1,13 +1,14 @@
 """The small vocabularies of the public calls.
 
-Layer: frontend. Imports: nothing of ours.
+Layer: frontend. Imports: `runtime._util`.
 """
 
 import enum
 import inspect
-from collections.abc import Callable, Iterable
-from types import FunctionType
+from collections.abc import Iterable
 from typing import Literal, Protocol
+
+from .._util import callable_name, check_sync_callable
 
 __all__ = (
     "JobState",
@@ -16,6 +17,8 @@ __all__ = (
     "OnCancelMany",
     "OnError",
     "Priority",
+    "callable_name",
+    "check_sync_callable",
 )
 
 type OnCancel = Literal["wait", "abandon", "interrupt"]
@@ -55,31 +58,6 @@ class Limiter(Protocol):
 
     def release_on_behalf_of(self, borrower: object) -> None:
         """Take the borrower's token back."""
-
-
-def check_sync_callable(fn: object, call: str) -> None:
-    """Raise the misuse error for what cannot be a job.
-
-    Args:
-      fn: What the user gave.
-      call: The public function the user called, for the message.
-    """
-    if type(fn) is FunctionType and not fn.__code__.co_flags & inspect.CO_COROUTINE:
-        return  # the usual case, quickly
-    if inspect.iscoroutine(fn):
-        fn.close()  # else Python warns that nobody awaited it
-        raise TypeError(
-            f"{call} needs a function and its arguments, not a coroutine; "
-            f"write instead: {call}(fn, *args)"
-        )
-    if not callable(fn):
-        raise TypeError(f"{call} needs a callable, not {fn!r}")
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & inspect.CO_COROUTINE:
-        raise TypeError(
-            f"{call} needs a sync function, but {callable_name(fn)} is async; "
-            f"write instead: await pool.spawn({callable_name(fn)}, ...)"
-        )
 
 
 def check_async_callable(fn: object, call: str) -> None:
@@ -159,8 +137,3 @@ def names_of(value: object, option: str) -> tuple[str, ...]:
         if all(isinstance(name, str) for name in names):
             return names
     raise TypeError(f"{option} must be a list of names, not {value!r}")
-
-
-def callable_name(fn: Callable[..., object]) -> str:
-    """Return what to call a job that was given no name."""
-    return getattr(fn, "__qualname__", None) or type(fn).__qualname__

@@ -13,7 +13,7 @@ Layer: iter. Imports: `runtime._core`, `drive`, `producers`, `terminals`.
 from threading import Lock
 from typing import Any
 
-from .._core import LEAF_NS, join
+from .._core import LEAF_NS, Halted, join
 from .._errors import JobCancelled, JobInterrupted
 from .producers import Bridge
 from .run import SPLIT_NS, Run
@@ -70,6 +70,8 @@ class _Source:
                     block = self._bridge.pull(count)
                 except (JobCancelled, JobInterrupted):
                     self._run.cancel()
+                except Halted:
+                    self._run.should_stop()
                 except BaseException as error:  # an outcome like an item's
                     self._run.fail(self._position, error)
             position = self._position
@@ -110,6 +112,8 @@ class _Puller:
             return run.terminal.step(total, items, gauge)
         except (JobCancelled, JobInterrupted):
             run.cancel()
+        except Halted:
+            run.should_stop()  # by the job's token, or for what is known already
         except BaseException as error:  # an outcome, raised at the chain's end
             run.fail(gauge.current(), error)
         return total

@@ -4,20 +4,30 @@ No job can be addressed to a worker, so a *round* is a meeting: each other worke
 a ticket, and a worker that has taken one calls the function and stays until every
 worker has. So no worker takes two.
 
-A worker that comes to start a round while another is going on serves that one first.
-Else two rounds, each holding half of the workers, would wait for each other.
+Meanwhile it serves every other round that is going on. So two rounds that each hold half
+of the workers do not wait for each other, nor does a round for one that began inside
+of it.
+
+Where a worker is away and a spare works in its place, the spare makes its call, and has
+its place in the answer.
 
 Layer: iter. Imports: `runtime._core`, `checks`, `place`.
 """
 
+import os
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
-from threading import Lock
+from threading import Condition, Lock
 from typing import cast
 
-from .._core import Job, Latch, Worker, current_worker
-from .._errors import DeadlockError, JobCancelled, JobInterrupted
+from .._core import Job, Registry, Worker, current_worker
+from .._errors import (
+    BrokenWorkerError,
+    DeadlockError,
+    JobCancelled,
+    JobInterrupted,
+)
 from .checks import check_callable
 from .place import run_on_worker
 
@@ -50,9 +60,27 @@ def broadcast[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
 
 # What ends a call that was asked to stop, and is no failure.
 _ENDS = JobCancelled, JobInterrupted
-# The rounds that are going on, by the registry's identity.
-_rounds: "dict[int, _Round]" = {}
-_rounds_lock = Lock()  # no user code under it
+
+
+class _Rounds:
+    """The rounds that are going on, of all pools.
+
+    Thread safety: internally synchronized.
+    """
+
+    __slots__ = ("changed", "open")
+
+    def __init__(self) -> None:
+        # Notified when a round has begun or is over; no user code under its lock.
+        self.changed = Condition(Lock())
+        self.open: list[_Round] = []  # guarded by: self.changed
+
+
+_rounds = _Rounds()
+
+if hasattr(os, "register_at_fork"):
+    # Of the parent's rounds none goes on there, and it may have held the lock.
+    os.register_at_fork(after_in_child=_rounds.__init__)
 
 
 def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]:
@@ -61,22 +89,18 @@ def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]
     worker = current_worker()
     assert worker is not None
     _check_not_forked(worker)
-    key = id(worker.registry)
-    call = partial(fn, *args)
-    while True:
-        with _rounds_lock:
-            current = _rounds.get(key)
-            if current is None:
-                mine = _rounds[key] = _Round(call, worker.registry.worker_count)
-                break
-        current.attend(worker)
+    mine = _Round(partial(fn, *args), worker.registry)
+    with _rounds.changed:
+        _rounds.open.append(mine)
+        _rounds.changed.notify_all()
     try:
         for _ in range(worker.registry.worker_count - 1):
-            worker.registry.inject(Job(mine.attend_here, (), copy_context()))
-        mine.attend(worker)
+            worker.registry.inject(Job(mine.attend, (), copy_context()))
+        mine.attend()
     finally:
-        with _rounds_lock:
-            del _rounds[key]
+        with _rounds.changed:
+            if mine in _rounds.open:  # not after a fork
+                _rounds.open.remove(mine)
     return cast("list[R]", mine.answer())
 
 
@@ -96,56 +120,85 @@ def _check_not_forked(worker: Worker) -> None:
 class _Round:
     """One broadcast.
 
-    Thread safety: internally synchronized.
+    Thread safety: internally synchronized, by the lock of `_rounds`.
     """
 
     __slots__ = (
         "_call",
         "_errors",
-        "_is_over",
-        "_lock",
+        "_free",
         "_missing",
+        "_process",
+        "_registry",
         "_results",
         "_served",
     )
 
-    def __init__(self, call: Callable[[], object], worker_count: int) -> None:
+    def __init__(self, call: Callable[[], object], registry: Registry) -> None:
         self._call = call  # immutable
-        self._is_over = Latch()  # immutable
-        self._lock = Lock()  # atomic: acquire, release; no user code under it
-        self._served: set[int] = set()  # guarded by: self._lock
-        self._missing = worker_count  # guarded by: self._lock
-        self._results: list[object] = [None] * worker_count  # each by its own worker
-        self._errors: list[BaseException] = []  # guarded by: self._lock
+        self._registry = registry  # immutable
+        self._process = os.getpid()  # immutable
+        # Indices of workers. The rest is guarded by: _rounds.changed
+        self._served: set[int] = set()
+        self._free = list(range(registry.worker_count))  # places in the answer
+        self._missing = registry.worker_count
+        self._results: list[object] = [None] * registry.worker_count
+        self._errors: list[BaseException] = []
 
-    def attend_here(self) -> None:
-        """Attend on the calling worker; the body of a ticket."""
+    def attend(self) -> None:
+        """Make this worker's call and stay until the round is over; a ticket's body."""
         worker = current_worker()
         assert worker is not None
-        self.attend(worker)
+        while (due := self._wait_for_a_call(worker)) is not None:
+            round_, place = due
+            round_.make_call(place)
 
-    def attend(self, worker: Worker) -> None:
-        """Make this worker's call, if it has not made it, and wait for the others'."""
-        with self._lock:
-            is_new = worker.index not in self._served
-            self._served.add(worker.index)
-        if is_new:
-            self._call_on(worker)
-        self._is_over.wait()
+    def _wait_for_a_call(self, worker: Worker) -> "tuple[_Round, int] | None":
+        """Return a round to serve, and the place in its answer; None: this is over."""
+        with _rounds.changed:
+            while True:
+                self._check_process()
+                for due in (self, *_rounds.open):
+                    place = due.take_place(worker)
+                    if place is not None:
+                        return due, place
+                if self._missing == 0:
+                    return None
+                _rounds.changed.wait()
 
-    def _call_on(self, worker: Worker) -> None:
-        error = None
+    def take_place(self, worker: Worker) -> int | None:
+        """Take a place for a worker that has none yet; under the lock."""
+        is_due = self._registry is worker.registry and worker.index not in self._served
+        if not is_due or not self._free:
+            return None
+        self._served.add(worker.index)
+        # A spare's place is that of a worker that is away.
+        place = worker.index if worker.index in self._free else self._free[-1]
+        self._free.remove(place)
+        return place
+
+    def make_call(self, place: int) -> None:
+        """Make the calling worker's call."""
+        error = result = None
         try:
-            self._results[worker.index] = copy_context().run(self._call)
+            result = copy_context().run(self._call)
         except BaseException as caught:  # an outcome, raised by whoever began
             error = caught
-        with self._lock:
+        self._check_process()
+        with _rounds.changed:
+            self._results[place] = result
             if error is not None:
                 self._errors.append(error)
             self._missing -= 1
-            is_last = self._missing == 0
-        if is_last:
-            self._is_over.set()
+            _rounds.changed.notify_all()
+
+    def _check_process(self) -> None:
+        """Raise in a forked child, where no worker comes any more."""
+        if os.getpid() != self._process:
+            raise BrokenWorkerError(
+                "this process was forked inside a broadcast, and has none of the "
+                "workers that would have to take part"
+            )
 
     def answer(self) -> list[object]:
         """Return the results, or raise the failures; when it is over."""

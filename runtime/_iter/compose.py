@@ -12,7 +12,16 @@ from itertools import batched, islice
 from itertools import chain as serial_chain
 from typing import Any
 
-from .producers import Bridge, Chained, Chunked, Enumerated, Producer, Sliced, Zipped
+from .producers import (
+    Bridge,
+    Chained,
+    Chunked,
+    Enumerated,
+    Gauge,
+    Producer,
+    Sliced,
+    Zipped,
+)
 
 __all__ = ("chained", "check_exact", "chunked", "enumerated", "sliced", "zipped")
 
@@ -80,4 +89,4 @@ def _serial(name: str, producer: Producer) -> Iterator[Any]:
             f"{name}() over an iterator has to come before map(), filter() and the "
             "like, or after collect(): how many items come is not known before"
         )
-    return producer.leaf(0, producer.length, None)
+    return producer.leaf(0, producer.length, Gauge().within())

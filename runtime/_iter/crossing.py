@@ -23,7 +23,7 @@ from .._frontend import pool
 from .producers import Producer
 from .run import Progress
 from .stretch import Done, run_stretch
-from .terminals import NOTHING, Terminal
+from .terminals import NOTHING, Terminal, as_raised
 
 __all__ = ("run_crossed",)
 
@@ -75,8 +75,7 @@ async def run_crossed(
     if stretches.error is not None and not errors:
         errors.append(stretches.error)
     if errors:
-        count = "1 item" if len(errors) == 1 else f"{len(errors)} items"
-        raise BaseExceptionGroup(f"in {terminal.name}(): {count} failed", errors)
+        raise terminal.failed(errors)
     return terminal.finish(total)
 
 
@@ -116,7 +115,7 @@ class _Stretches(AsyncIterator[tuple[Producer, int]]):
             else:
                 stretch = self._producer.cut(start, min(stop, length))
         except Exception as error:
-            self.error = error
+            self.error = as_raised(error)
             raise StopAsyncIteration from None
         if not stretch.length:
             raise StopAsyncIteration

@@ -23,7 +23,7 @@ Layer: iter. Imports: `runtime._core`, `bridge`, `place`, `producers`, `run`,
 
 from typing import Any
 
-from .._core import Worker, join
+from .._core import Halted, Worker, join
 from .._errors import JobCancelled, JobInterrupted
 from .bridge import run_bridge
 from .place import worker_here
@@ -70,6 +70,8 @@ def run_chain(
         total = terminal.step(total, producer.leaf(0, length, gauge), gauge)
     except (JobCancelled, JobInterrupted):
         raise
+    except Halted:  # by the job's token, for there is no other yet
+        raise JobCancelled from None
     except BaseException as error:  # an outcome, raised below
         run = Run(producer, terminal)
         run.fail(gauge.current(), error)
@@ -211,6 +213,9 @@ def _run_piece(piece: _Piece) -> Any:
             piece.learn(gauge)
         except (JobCancelled, JobInterrupted):
             run.cancel()
+            break
+        except Halted:
+            run.should_stop()  # by the job's token, or for what is known already
             break
         except BaseException as error:  # an outcome, raised at the chain's end
             run.fail(gauge.current(), error)

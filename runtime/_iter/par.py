@@ -8,22 +8,23 @@ and returns the answer, or returns something to await.
 
 This file is long because the public docstrings are; there is little code in it.
 
-Layer: iter. Imports: `checks`, `compose`, `drive`, `place`, `producers`, `sources`,
-`stages`, `terminals`, `written`.
+Layer: iter. Imports: `runtime._core`, `checks`, `compose`, `drive`, `place`,
+`producers`, `sources`, `stages`, `terminals`, `written`.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, Protocol, overload
+from typing import Any, NoReturn, Protocol, overload
 
+from .._core import filtered, mapped, star_mapped
 from .checks import check_callable, check_number
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
 from .place import run_on_worker, worker_here
-from .producers import Blocked, MappedWithScratch, Producer, Staged
+from .producers import Blocked, FlatMapped, MappedWithScratch, Producer, Staged
 from .progress import Bar
 from .sources import producer_of
-from .stages import filter_mapped, flat_mapped, inspected, star_mapped
+from .stages import filter_mapped, inspected
 from .terminals import (
     NOTHING,
     All,
@@ -148,11 +149,30 @@ class ParIter[T, M = Blocking]:
     def __repr__(self) -> str:
         return f"<{written('runtime', self._steps)}>"
 
+    # What a chain is not. Python asks for these where a terminal was forgotten.
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(self._needs_terminal("for item in", "collect()"))
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(self._needs_terminal("for item in", "collect()"))
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(self._needs_terminal("answer =", "sum()"))
+
+    def _needs_terminal(self, before: str, terminal: str) -> str:
+        is_awaited = self._runner is not _run_here
+        chain = written("await pool" if is_awaited else "runtime", self._steps)
+        return (
+            "a parallel chain has no items until a terminal runs it (collect, sum, "
+            f"for_each, ...); write: {before} {chain}.{terminal}"
+        )
+
     # Adaptors
 
     def map[R](self, fn: Callable[[T], R]) -> "ParIter[R, M]":
         """Replace each item by ``fn(item)``."""
-        return self._staged("map", map, fn, True)
+        return self._staged("map", mapped, fn, True)
 
     def starmap[R](self, fn: Callable[..., R]) -> "ParIter[R, M]":
         """Replace each item by ``fn(*item)``."""
@@ -163,7 +183,7 @@ class ParIter[T, M = Blocking]:
 
         With None, keep the true items, as the builtin does.
         """
-        return self._staged("filter", filter, predicate, False)
+        return self._staged("filter", filtered, predicate, False)
 
     def filter_map[R](self, fn: Callable[[T], R | None]) -> "ParIter[R, M]":
         """Replace each item by ``fn(item)`` and drop what is None."""
@@ -171,7 +191,8 @@ class ParIter[T, M = Blocking]:
 
     def flat_map[R](self, fn: Callable[[T], Iterable[R]]) -> "ParIter[R, M]":
         """Replace each item by the items of ``fn(item)``."""
-        return self._staged("flat_map", flat_mapped, fn, False)
+        check_callable("flat_map", fn)
+        return self._on(FlatMapped(self._producer, fn), "flat_map", fn)
 
     def inspect(self, fn: Callable[[T], object]) -> "ParIter[T, M]":
         """Call ``fn(item)`` for each item that passes, and pass it on."""
@@ -277,7 +298,7 @@ class ParIter[T, M = Blocking]:
     ) -> Awaitable[None]: ...
     def for_each(self, fn: Callable[[T], object]) -> Any:
         """Call ``fn(item)`` for each item, in no order."""
-        return self._run(ForEach(), self._stage("for_each", map, fn))
+        return self._run(ForEach(), self._stage("for_each", mapped, fn))
 
     @overload
     def collect(self: "ParIter[T, Blocking]") -> list[T]: ...
@@ -488,7 +509,7 @@ class ParIter[T, M = Blocking]:
         Which one it is may differ from run to run.
         """
         find = Find("find_any", default, is_any=True, gives=1)
-        return self._run(find, self._stage(find.name, filter, predicate))
+        return self._run(find, self._stage(find.name, filtered, predicate))
 
     @overload
     def find_first(
@@ -505,7 +526,7 @@ class ParIter[T, M = Blocking]:
     def find_first(self, predicate: Callable[[T], object], default: Any = None) -> Any:
         """Return the first item for which ``predicate(item)`` is true; stops early."""
         find = Find("find_first", default, is_any=False, gives=1)
-        return self._run(find, self._stage(find.name, filter, predicate))
+        return self._run(find, self._stage(find.name, filtered, predicate))
 
     @overload
     def position(
@@ -525,7 +546,7 @@ class ParIter[T, M = Blocking]:
         """
         check_exact("position", self._producer)
         find = Find("position", None, is_any=False, gives=0)
-        return self._run(find, self._stage(find.name, filter, predicate))
+        return self._run(find, self._stage(find.name, filtered, predicate))
 
     @overload
     def partition(
@@ -571,7 +592,7 @@ class ParIter[T, M = Blocking]:
     def _tested(self, name: str, predicate: Callable[[T], object] | None) -> Producer:
         if predicate is None:
             return self._producer
-        return self._stage(name, map, predicate)
+        return self._stage(name, mapped, predicate)
 
 
 _CONTAINERS: dict[type, type[Terminal]] = {list: Collect, set: ToSet, dict: ToDict}

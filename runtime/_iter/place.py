@@ -14,7 +14,8 @@ imported where it is needed.
 Layer: iter. Imports: `runtime._backends`, `runtime._core`, trio (late).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import get_ident
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, cast
 from .. import _backends
 from .._backends.crew import current_job
 from .._backends.leaf import current_token
-from .._core import Worker, current_worker
+from .._core import CancelToken, Worker, current_worker
 from .._errors import NotOnWorkerError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = (
     "leave_sync_pool",
     "not_on_worker",
     "run_on_worker",
+    "waiting_outside",
     "worker_here",
 )
 
@@ -96,6 +98,30 @@ def current_sync_pool() -> "SyncPool | None":
     """Return the sync pool whose block the calling thread is in, if it may block."""
     pools = _opened.get(get_ident())
     return None if pools is None or _is_in_trio() else pools[-1]
+
+
+@contextmanager
+def waiting_outside() -> Iterator[CancelToken | None]:
+    """Let another thread work in the place of a worker that waits for other workers.
+
+    A plain thread just waits.
+
+    Yields:
+      The token of the job that waits, if one does.
+
+    Raises:
+      DeadlockError: as many jobs wait already as its pool has spare threads.
+      BrokenWorkerError: a spare's thread could not be started.
+    """
+    worker = current_worker()
+    if worker is None:
+        yield None
+        return
+    worker.begin_wait()
+    try:
+        yield None if worker.job is None else worker.job.token
+    finally:
+        worker.end_wait()
 
 
 def run_on_worker[*Ts, R](

@@ -8,21 +8,23 @@ producers; so is a producer with a stage (map, filter, ...) on top. A producer i
 A stage is ordinary Python: the iterator of a leaf of ``range(10).map(f).filter(p)`` is
 ``filter(p, map(f, leaf))``. The innermost iterator is the leaf itself, which ends when
 it is time (`runtime._core.leaf`); it is made by the `Gauge` of the piece of work that
-runs, or, for a second source in a `zip`, without a gauge.
+runs. What goes on *within* one position, such as the items of a chunk or of one call
+of `flat_map`, cannot end there: it has a gauge of its own, whose leaves halt.
 
-Layer: iter. Imports: `runtime._core`, `constants`, `private`, `terminals`.
+Layer: iter. Imports: `runtime._core`, `constants`, `private`, `stages`, `terminals`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import batched, chain, islice, pairwise, repeat
 from threading import get_ident
 from typing import Any, override
 
-from .._core import LEAF_NS, CancelToken, Leaf
+from .._core import LEAF_NS, CancelToken, Leaf, flat_mapped, mapped
 from .constants import settle_constants
 from .private import private
+from .stages import with_scratch
 from .terminals import Position
 
 __all__ = (
@@ -31,6 +33,7 @@ __all__ = (
     "Chained",
     "Chunked",
     "Enumerated",
+    "FlatMapped",
     "Gauge",
     "Indexed",
     "MappedWithScratch",
@@ -41,8 +44,7 @@ __all__ = (
     "Zipped",
 )
 
-# What a leaf without a gauge has: no limit.
-_UNGAUGED = (1 << 62, 1 << 30, None, None, False)
+_NO_LIMIT = 1 << 62
 
 
 class Gauge(Position):
@@ -70,6 +72,8 @@ class Gauge(Position):
     leaf: "Leaf[Any] | None" = None
     # The items that were pulled for this piece; for `Bridge`.
     block: list[Any]
+    # Whether a leaf may end early, at any of its positions.
+    ends_leaves: bool = True
 
     @override
     def current(self) -> int:
@@ -94,12 +98,47 @@ class Gauge(Position):
         )
         return leaf
 
+    def within(self) -> "_Within":
+        """Return a gauge for leaves that are less than one of this one's positions."""
+        inner = _Within()
+        inner.run_token = self.run_token
+        inner.job_token = self.job_token
+        return inner
+
     def own[F](self, fn: F) -> F:
         """Return the function, or a copy that only this thread knows."""
         if not self.is_one_of_many:
             return fn
         settle_constants(fn)
         return private(fn)
+
+
+class _Within(Gauge):
+    """Its leaves never end early: where a token says stop they raise `Halted`."""
+
+    ends_leaves = False
+
+    @override
+    def over(self, source: Any, start: int, stop: int) -> Iterator[Any]:
+        before = self.leaf
+        self.leaf = leaf = Leaf(
+            source,
+            start,
+            stop,
+            _NO_LIMIT,
+            1 if before is None else before.interval,
+            self.run_token,
+            self.job_token,
+            False,
+            True,
+        )
+        return leaf
+
+    def pace(self) -> "Leaf[None]":
+        """Return a leaf that looks once in a while, to be told of each item."""
+        leaf = self.over(repeat(None), 0, _NO_LIMIT)
+        assert isinstance(leaf, Leaf)
+        return leaf
 
 
 class Producer(ABC):
@@ -113,8 +152,8 @@ class Producer(ABC):
     is_exact: bool
 
     @abstractmethod
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
-        """Return the items of some positions; with a gauge they may end early."""
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
+        """Return the items of some positions, or of the first of them."""
 
     @abstractmethod
     def cut(self, start: int, stop: int) -> "Producer":
@@ -139,9 +178,7 @@ class Indexed(Producer):
         self.is_exact = True
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
-        if gauge is None:
-            return Leaf(self._items, start, stop, *_UNGAUGED)
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         return gauge.over(self._items, start, stop)
 
     @override
@@ -160,9 +197,8 @@ class Slices(Producer):
         self.is_exact = True
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
-        items = iter(self._array[start:stop])
-        return items if gauge is None else gauge.over(items, start, stop)
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
+        return gauge.over(iter(self._array[start:stop]), start, stop)
 
     @override
     def cut(self, start: int, stop: int) -> Producer:
@@ -197,8 +233,7 @@ class Bridge(Producer):
         return list(Leaf(self.iterator, 0, count, LEAF_NS, 1, None, None, False))
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
-        assert gauge is not None, "an iterator has no positions to go back to"
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         return gauge.over(gauge.block, 0, stop - start)
 
     @override
@@ -229,11 +264,11 @@ type StageFunction = Callable[[Any, Iterator[Any]], Iterator[Any]]
 
 
 class Staged(_Stage):
-    """A stage that looks at one item at a time: map, filter, flat_map, ...
+    """A stage that looks at one item at a time: map, filter, ...
 
     Args:
       base: What it stands on.
-      apply: Called as ``apply(fn, iterator)``, such as `map`.
+      apply: Called as ``apply(fn, iterator)``, such as `mapped`.
       fn: The user's function.
       is_exact: Whether it gives one item for each.
     """
@@ -250,14 +285,36 @@ class Staged(_Stage):
         self.is_exact = is_exact and base.is_exact
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
-        fn = self._fn if gauge is None else gauge.own(self._fn)
-        return self._apply(fn, self._base.leaf(start, stop, gauge))
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
+        return self._apply(gauge.own(self._fn), self._base.leaf(start, stop, gauge))
 
     @override
     def cut(self, start: int, stop: int) -> Producer:
         base = self._base.cut(start, stop)
         return Staged(base, self._apply, self._fn, self.is_exact)
+
+
+class FlatMapped(_Stage):
+    """The items of what the function returns for each item.
+
+    There may be any number for one position, so they are looked at as those are.
+    """
+
+    __slots__ = ("_fn",)
+
+    def __init__(self, base: Producer, fn: Callable[[Any], Any]) -> None:
+        super().__init__(base)
+        self._fn = fn
+        self.is_exact = False
+
+    @override
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
+        items = self._base.leaf(start, stop, gauge)
+        return flat_mapped(gauge.own(self._fn), items, gauge.within().pace())
+
+    @override
+    def cut(self, start: int, stop: int) -> Producer:
+        return FlatMapped(self._base.cut(start, stop), self._fn)
 
 
 class MappedWithScratch(_Stage):
@@ -279,21 +336,10 @@ class MappedWithScratch(_Stage):
         self._free: dict[int, list[Any]] = {}  # atomic: single operations
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
-        items = self._base.leaf(start, stop, gauge)
-        return self._with_scratch(
-            self._fn if gauge is None else gauge.own(self._fn), items
-        )
-
-    def _with_scratch(
-        self, fn: Callable[[Any, Any], Any], items: Iterator[Any]
-    ) -> Iterator[Any]:
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         free = self._free.setdefault(get_ident(), [])
-        scratch = free.pop() if free else self._make()
-        try:
-            yield from map(fn, repeat(scratch), items)
-        finally:
-            free.append(scratch)
+        items = self._base.leaf(start, stop, gauge)
+        return with_scratch(self._make, gauge.own(self._fn), items, free)
 
     @override
     def cut(self, start: int, stop: int) -> Producer:
@@ -310,7 +356,7 @@ class Enumerated(_Stage):
         self._first = first
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         return enumerate(self._base.leaf(start, stop, gauge), self._first + start)
 
     @override
@@ -329,7 +375,7 @@ class Sliced(_Stage):
         self.length = stop - start
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         return self._base.leaf(start + self._offset, stop + self._offset, gauge)
 
     @override
@@ -350,11 +396,11 @@ class Chunked(_Stage):
         self.length = -(-base.length // size)
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         first, last = start * self._size, min(stop * self._size, self._base_length)
-        items = self._base.leaf(first, last, None)
+        items = self._base.leaf(first, last, gauge.within())
         chunks = map(list, batched(items, self._size, strict=False))
-        return chunks if gauge is None else gauge.over(chunks, start, stop)
+        return gauge.over(chunks, start, stop)
 
     @override
     def cut(self, start: int, stop: int) -> Producer:
@@ -376,11 +422,12 @@ class Zipped(Producer):
         self.is_exact = True
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         # The gauge ends the first, and zip asks it first.
+        inner = gauge.within()
         return zip(
             self._first.leaf(start, stop, gauge),
-            *(other.leaf(start, stop, None) for other in self._others),
+            *[other.leaf(start, stop, inner) for other in self._others],
             strict=False,
         )
 
@@ -405,7 +452,7 @@ class Chained(Producer):
         self.is_exact = all(part.is_exact for part in parts)
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         inside = [
             (part, begin, end)
             for part, (begin, end) in zip(
@@ -413,7 +460,7 @@ class Chained(Producer):
             )
             if begin < stop and end > start
         ]
-        if gauge is not None:
+        if gauge.ends_leaves:
             inside = inside[:1]  # a leaf may end early, and so it does
         return chain.from_iterable(
             part.leaf(max(start, begin) - begin, min(stop, end) - begin, gauge)
@@ -451,11 +498,11 @@ class Blocked(_Stage):
             self.length = -(-base.length // self.BLOCK)
 
     @override
-    def leaf(self, start: int, stop: int, gauge: Gauge | None) -> Iterator[Any]:
+    def leaf(self, start: int, stop: int, gauge: Gauge) -> Iterator[Any]:
         if self._base_length is None:  # pulled as one block
             return iter([self._reduced(self._base.leaf(start, stop, gauge))])
-        blocks = map(self._reduced_block, range(start, stop))
-        return blocks if gauge is None else gauge.over(blocks, start, stop)
+        reduced = partial(self._reduced_block, gauge.within())
+        return gauge.over(mapped(reduced, iter(range(start, stop))), start, stop)
 
     @override
     def cut(self, start: int, stop: int) -> Producer:
@@ -471,11 +518,11 @@ class Blocked(_Stage):
         bridge = self._base.bridge()
         return None if bridge is None else Bridge(bridge.iterator, self.BLOCK)
 
-    def _reduced_block(self, number: int) -> list[Any]:
+    def _reduced_block(self, gauge: Gauge, number: int) -> list[Any]:
         assert self._base_length is not None
         start = number * self.BLOCK
         stop = min(start + self.BLOCK, self._base_length)
-        return self._reduced(self._base.leaf(start, stop, None))
+        return self._reduced(self._base.leaf(start, stop, gauge))
 
     def _reduced(self, items: Iterator[Any]) -> list[Any]:
         for first in items:

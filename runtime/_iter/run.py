@@ -11,7 +11,7 @@ from .._errors import JobCancelled, JobInterrupted
 from .constants import settle_constants
 from .place import worker_here
 from .producers import Gauge, Producer
-from .terminals import NOTHING, Terminal
+from .terminals import NOTHING, Terminal, as_raised
 
 __all__ = ("SPLIT_NS", "Progress", "Run")
 
@@ -85,7 +85,7 @@ class Run:
     def fail(self, position: int, error: BaseException) -> None:
         """Keep an item's error and stop the rest."""
         with self._lock:
-            self._errors.append((position, error))
+            self._errors.append((position, as_raised(error)))
         self.stop()
 
     def cancel(self) -> None:
@@ -124,10 +124,7 @@ class Run:
         if self._errors:
             indexed, self._errors = self._errors, []  # they refer to us
             errors = [error for _, error in sorted(indexed, key=_position)]
-            count = "1 item" if len(errors) == 1 else f"{len(errors)} items"
-            raise BaseExceptionGroup(
-                f"in {self.terminal.name}(): {count} failed", errors
-            )
+            raise self.terminal.failed(errors)
         if self.is_cancelled:
             raise JobCancelled
         return self.terminal.finish(total)

@@ -11,6 +11,7 @@ So a waiting worker runs calls of its scope and nothing else (work isolation, as
 Layer: iter. Imports: `runtime._core`, `place`.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -19,7 +20,8 @@ from types import TracebackType
 from typing import Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker
-from .._errors import JobCancelled, JobInterrupted
+from .._errors import BrokenWorkerError, JobCancelled, JobInterrupted
+from .._util import check_sync_callable
 from .place import (
     SIGNAL_STEP,
     current_sync_pool,
@@ -68,6 +70,7 @@ def scope() -> "Scope":
             "nursery.start_soon(pool.spawn_cpu_work, fn)",
             "with runtime.open_sync_pool(), runtime.scope() as scope: scope.spawn(fn)",
         )
+    pool.check_open()
     return Scope(pool.registry, CancelToken())
 
 
@@ -82,10 +85,12 @@ class Scope:
         "_calls",
         "_errors",
         "_has_failed",
+        "_is_cancelled",
         "_is_over",
         "_is_waiting",
         "_lock",
         "_parker",
+        "_process",
         "_registry",
         "_token",
         "_unfinished",
@@ -94,12 +99,14 @@ class Scope:
     def __init__(self, registry: Registry | None, token: CancelToken) -> None:
         self._registry = registry  # immutable; None in place
         self._token = token  # immutable
+        self._process = os.getpid()  # immutable
         self._parker = Parker()  # immutable
         self._lock = Lock()  # atomic: acquire, release; no user code under it
         self._calls: deque[_Call] = deque()  # atomic: append, pop, popleft
         self._unfinished = 0  # guarded by: self._lock
         self._errors: list[BaseException] = []  # guarded by: self._lock
         self._has_failed = False  # atomic: a single store; never cleared
+        self._is_cancelled = False  # atomic: a single store; never cleared
         self._is_waiting = False  # guarded by: self._lock
         self._is_over = False  # owner: the block's thread
 
@@ -111,9 +118,12 @@ class Scope:
 
         Raises:
           RuntimeError: the block is over.
+          BrokenWorkerError: this process was forked from the scope's.
         """
+        check_sync_callable(fn, "scope.spawn", "nursery.start_soon({name}, ...)")
         if self._is_over:
             raise RuntimeError("the block of this scope is over; spawn inside of it")
+        self._check_process()
         with self._lock:
             self._unfinished += 1
             is_waiting = self._is_waiting
@@ -141,15 +151,25 @@ class Scope:
         if error is not None:
             self._has_failed = True
         try:
+            self._check_process()
             self._finish()
         finally:
             self._is_over = True
         errors, self._errors = self._errors, []
-        if self._token.is_set and not errors and error is None:
+        is_cancelled = self._is_cancelled or self._token.is_set
+        if is_cancelled and not errors and error is None:
             raise JobCancelled
         if errors:
             errors = [*([] if error is None else [error]), *errors]
             raise BaseExceptionGroup("a scope failed", errors) from None
+
+    def _check_process(self) -> None:
+        """Raise in a forked child, where nobody runs what was spawned."""
+        if os.getpid() != self._process:
+            raise BrokenWorkerError(
+                "this scope belongs to another process: this one was forked from it and "
+                "has none of its workers; open a pool and a scope here"
+            )
 
     def _finish(self) -> None:
         """Run what is left and wait for what others run, whatever comes meanwhile."""
@@ -192,7 +212,7 @@ class Scope:
             try:
                 context.run(fn, *args)
             except (JobCancelled, JobInterrupted):
-                self._has_failed = True
+                self._is_cancelled = self._has_failed = True
             except BaseException as error:  # an outcome, raised at the block's end
                 self._has_failed = True
                 with self._lock:

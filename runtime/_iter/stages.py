@@ -1,23 +1,20 @@
-"""Stages that no builtin gives: from an iterator to an iterator, lazily.
+"""Stages that the core does not give: from an iterator to an iterator, lazily.
 
-Layer: iter. Imports: nothing of ours.
+Layer: iter. Imports: `runtime._core`.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import chain, starmap
+from functools import partial
 from typing import Any
 
-__all__ = ("filter_mapped", "flat_mapped", "inspected", "star_mapped")
+from .._core import StopRaised, mapped
 
-
-def flat_mapped(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Return the items of what the function returns, end to end."""
-    return chain.from_iterable(map(fn, items))
+__all__ = ("filter_mapped", "inspected", "with_scratch")
 
 
 def filter_mapped(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
     """Return what the function returns, but None."""
-    return filter(_is_something, map(fn, items))
+    return filter(_is_something, mapped(fn, items))
 
 
 def _is_something(item: object) -> bool:
@@ -27,10 +24,25 @@ def _is_something(item: object) -> bool:
 def inspected(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
     """Call the function for each item that passes."""
     for item in items:
-        fn(item)
+        try:
+            fn(item)
+        except StopIteration as error:
+            raise StopRaised(error) from None
         yield item
 
 
-def star_mapped(fn: Callable[..., Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Call the function with each item's elements as its arguments."""
-    return starmap(fn, items)
+def with_scratch(
+    make: Callable[[], Any],
+    fn: Callable[[Any, Any], Any],
+    items: Iterator[Any],
+    free: list[Any],
+) -> Iterator[Any]:
+    """Yield ``fn(scratch, item)``, with a scratch object that is lent meanwhile."""
+    try:
+        scratch = free.pop() if free else make()
+    except StopIteration as error:
+        raise StopRaised(error) from None
+    try:
+        yield from mapped(partial(fn, scratch), items)
+    finally:
+        free.append(scratch)

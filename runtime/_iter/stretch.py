@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .._errors import JobCancelled, JobInterrupted
 from .producers import Gauge, Producer
-from .terminals import NOTHING, Terminal
+from .terminals import NOTHING, Terminal, as_raised
 
 __all__ = ("Done", "run_stretch")
 
@@ -62,5 +62,5 @@ def run_stretch(terminal: Terminal, stretch: tuple[Producer, int]) -> Done:
     except (JobCancelled, JobInterrupted):
         raise
     except BaseException as raised:  # an outcome, raised at the chain's end
-        error = raised
+        error = as_raised(raised)
     return Done(total, length, time.perf_counter_ns() - begin_ns, error)

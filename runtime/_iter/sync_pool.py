@@ -3,32 +3,44 @@
 Scripts, notebooks and libraries that know nothing of Trio get the same workers; the
 thread that asks blocks until the answer is there.
 
-Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `place`.
+Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `place`, trio.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import copy_context
 from itertools import count
+from types import TracebackType
+from typing import NoReturn, override
 
 import trio
 
-from .._core import CancelToken, Job, Latch, Registry
-from .._errors import InternalError, NotOnWorkerError, PoolClosedError
+from .._core import CancelToken, Job, Latch, Registry, current_worker
+from .._errors import (
+    BrokenWorkerError,
+    InternalError,
+    JobCancelled,
+    NotOnWorkerError,
+    PoolClosedError,
+)
+from .._frontend import forking
 from .._frontend.options import check_count
 from .._frontend.registries import SPIN_ROUNDS
-from .._util import available_cores, is_gil_enabled
-from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool
+from .._util import available_cores, check_sync_callable, is_gil_enabled
+from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool, waiting_outside
 
 __all__ = ("SyncPool", "open_sync_pool")
 
+_logger = logging.getLogger("runtime")
 _pool_numbers = count(1)
+# Each number is given to one caller: the first opens a pool without a use.
+_hints = count()  # atomic: next
 
 
-@contextmanager
 def open_sync_pool(
     worker_count: int | None = None, *, name: str | None = None
-) -> Iterator["SyncPool"]:
+) -> AbstractContextManager["SyncPool"]:
     """Open workers for a plain thread, for the length of a ``with`` block.
 
     Inside the block, in this thread, `join`, `scope`, `broadcast` and `par_iter` run
@@ -39,6 +51,10 @@ def open_sync_pool(
 
     Leaving the block ends the workers. In a Trio program use `open_worker_pool`.
 
+    The workers are threads, on every build: with a GIL only code that releases it gains
+    from them, and the first pool says so in the log ``runtime``. There `open_worker_pool`
+    has workers that are interpreters.
+
     Args:
       worker_count: How many workers, at least 1; by default the cores this process
         may use.
@@ -48,25 +64,82 @@ def open_sync_pool(
       NotOnWorkerError: called in a Trio thread, which must not block.
       BrokenWorkerError: a worker's thread could not be started.
     """
-    if trio.lowlevel.in_trio_run():
-        raise NotOnWorkerError(
-            "runtime.open_sync_pool()",
-            "async with runtime.open_worker_pool() as pool: ...",
-            place="outside of Trio, since it blocks its thread",
-        )
-    if worker_count is None:
-        worker_count = available_cores()
-    check_count(worker_count, 1, "worker_count")
-    pool = SyncPool(
-        worker_count, f"sync-{next(_pool_numbers)}" if name is None else name
-    )
-    enter_sync_pool(pool)
-    try:
-        yield pool
-    finally:
+    return _Block(worker_count, name)
+
+
+class _Block(ContextDecorator, AbstractContextManager["SyncPool"]):
+    """The block of one sync pool."""
+
+    __slots__ = ("_name", "_pool", "_worker_count")
+
+    def __init__(self, worker_count: int | None, name: str | None) -> None:
+        self._worker_count = worker_count
+        self._name = name
+        self._pool: SyncPool | None = None
+
+    def _recreate_cm(self) -> "_Block":
+        return _Block(self._worker_count, self._name)  # as a decorator: for each call
+
+    @override
+    def __enter__(self) -> "SyncPool":
+        if trio.lowlevel.in_trio_run():
+            raise NotOnWorkerError(
+                "runtime.open_sync_pool()",
+                "async with runtime.open_worker_pool() as pool: ...",
+                place="outside of Trio, since it blocks its thread",
+            )
+        if self._pool is not None:
+            raise RuntimeError(
+                f"the block of pool {self._pool.name!r} has begun already, and a pool "
+                "has one; open another: with runtime.open_sync_pool() as pool: ..."
+            )
+        worker_count = self._worker_count
+        if worker_count is None:
+            worker_count = available_cores()
+        check_count(worker_count, 1, "worker_count")
+        _hint_at_gil()
+        name = f"sync-{next(_pool_numbers)}" if self._name is None else self._name
+        self._pool = SyncPool(worker_count, name)
+        enter_sync_pool(self._pool)
+        return self._pool
+
+    @override
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        pool = self._pool
+        assert pool is not None
         leave_sync_pool(pool)
-        pool.registry.stop()
-        pool.registry.join()
+        pool.close()
+
+    def __aenter__(self) -> NoReturn:
+        raise TypeError(
+            "open_sync_pool() is for threads that may block; write: "
+            "with runtime.open_sync_pool() as pool: ...; or in Trio: "
+            "async with runtime.open_worker_pool() as pool: ..."
+        )
+
+    def __aexit__(self, *_error: object) -> NoReturn:
+        raise AssertionError("it was never entered")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"{name!r} is the pool's, and open_sync_pool() only opens one; write: "
+            f"with runtime.open_sync_pool() as pool: pool.{name}"
+        )
+
+
+def _hint_at_gil() -> None:
+    """Say once that threads gain nothing for most work where there is a GIL."""
+    if is_gil_enabled() and next(_hints) == 0:
+        _logger.warning(
+            "open_sync_pool() runs threads, and this Python has a GIL: work in Python "
+            "gains nothing; in Trio, open_worker_pool() runs interpreters here, and a "
+            "free-threaded build runs both on every core"
+        )
 
 
 class SyncPool:
@@ -76,11 +149,12 @@ class SyncPool:
     lasts.
     """
 
-    __slots__ = ("_failure", "name", "registry")
+    __slots__ = ("__weakref__", "_failure", "_is_forked", "name", "registry")
 
     def __init__(self, worker_count: int, name: str) -> None:
         self.name: str = name  # immutable
         self._failure: BaseException | None = None  # atomic: a single store
+        self._is_forked = False  # owner: the only thread of a forked child
         self.registry: Registry = Registry(  # immutable
             worker_count,
             name=name,
@@ -88,6 +162,7 @@ class SyncPool:
             on_failure=self._note_failure,
         )
         self.registry.start()
+        forking.track(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.registry.is_stopping else "open"
@@ -101,30 +176,84 @@ class SyncPool:
     def run[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> R:
         """Run ``fn(*args)`` on a worker and block until it has ended.
 
+        On one of the pool's own workers the call is made in place. A job of another
+        pool, or of a `WorkerPool`, waits as inside `runtime.blocking`: another thread
+        works in its place. If that job is asked to stop, so is this one.
+
         Ctrl-C withdraws the job, or sets its token and waits for its end.
 
         Raises:
           PoolClosedError: the block is over.
+          BrokenWorkerError: this process was forked from the pool's.
+          DeadlockError: called in a job, and as many jobs wait as the job's pool has
+            spare threads.
         """
+        check_sync_callable(fn, "pool.run")
+        self.check_open()
+        worker = current_worker()
+        if worker is not None and worker.registry is self.registry:
+            return copy_context().run(fn, *args)
+        with waiting_outside() as outer:
+            answer = self._run(fn, args, outer)
+        return answer  # type: ignore[return-value]  # what fn returned
+
+    def check_open(self) -> None:
+        """Raise unless the pool takes work."""
+        self._check_not_forked()
         if self.registry.is_stopping:
             raise PoolClosedError(self.name)
+
+    def close(self) -> None:
+        """End the workers and wait for them; in a forked child there are none."""
+        forking.forget(self)
+        if self._is_forked:
+            return
+        with waiting_outside():  # what still runs may wait for the caller's pool
+            self.registry.stop()
+            self.registry.join()
+
+    def after_fork(self) -> None:
+        """Give up everything in a forked child."""
+        self._is_forked = True
+        self.registry.after_fork()
+
+    def _check_not_forked(self) -> None:
+        if self._is_forked:
+            raise BrokenWorkerError(
+                f"pool {self.name!r} belongs to another process: this one was forked "
+                "from it and has none of its workers; open a pool here"
+            )
+
+    def _run(
+        self,
+        fn: Callable[..., object],
+        args: tuple[object, ...],
+        outer: CancelToken | None,
+    ) -> object:
+        """Run the call on a worker; a job that waits for it has the outer token."""
         left = Latch()
         token = CancelToken()
         job = Job(fn, args, copy_context(), token=token, sink=left.set)
         self.registry.inject(job)
         try:
-            while not left.wait(SIGNAL_STEP):
-                pass
+            while not left.wait(SIGNAL_STEP) and not self._is_forked:
+                if outer is not None and outer.is_set:
+                    self._stop(job)
         except BaseException:  # KeyboardInterrupt, or what a signal handler raised
-            token.is_set = True
-            self.registry.withdraw(job)
+            self._stop(job)
             left.wait()
             raise
+        self._check_not_forked()
         answer, job.outcome = job.outcome, None
-        if answer is None:
-            raise InternalError("the scheduler failed") from self._failure
-        value: R = answer.unwrap()  # type: ignore[assignment]  # what fn returned
-        return value
+        if answer is not None:
+            return answer.unwrap()
+        if token.is_set:
+            raise JobCancelled
+        raise InternalError("the scheduler failed") from self._failure
+
+    def _stop(self, job: Job) -> None:
+        job.token.is_set = True
+        self.registry.withdraw(job)
 
     def _note_failure(self, error: BaseException) -> None:
         self._failure = error

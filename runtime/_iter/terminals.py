@@ -8,16 +8,18 @@ earlier positions. ``finish(total)`` makes the answer.
 Some need not see every item: they set ``is_decided`` or say from which position on
 items matter no more.
 
-Layer: iter. Imports: `runtime._core`.
+Layer: iter. Imports: `runtime._core`, `runtime._errors`.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
+from operator import add
 from typing import Any, Literal, override
 
-from .._core import CancelToken
+from .._core import CancelToken, StopRaised
+from .._errors import JobCancelled, JobInterrupted
 
 __all__ = (
     "NOTHING",
@@ -38,6 +40,7 @@ __all__ = (
     "Terminal",
     "ToDict",
     "ToSet",
+    "as_raised",
 )
 
 
@@ -75,6 +78,20 @@ class Terminal:
         """Make the answer; the total of an empty input is `NOTHING`."""
         return total
 
+    def failed(self, errors: list[BaseException]) -> BaseExceptionGroup:
+        """Return what the terminal raises for the failures in a chain."""
+        count = "1 item" if len(errors) == 1 else f"{len(errors)} items"
+        return BaseExceptionGroup(f"in {self.name}(): {count} failed", errors)
+
+    def _finished(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call a function of the user's that the answer is made with."""
+        try:
+            return fn(*args)
+        except (JobCancelled, JobInterrupted):
+            raise
+        except BaseException as error:  # an outcome like an item's
+            raise self.failed([error]) from None
+
     def wants(self, _start: int) -> bool:
         """Return whether items from this position on can still matter."""
         return True
@@ -95,6 +112,11 @@ class Terminal:
         Totals come in the order of their positions.
         """
         return False
+
+
+def as_raised(error: BaseException) -> BaseException:
+    """Return an error as the user's code raised it."""
+    return error.args[0] if type(error) is StopRaised else error
 
 
 class Position:
@@ -147,7 +169,9 @@ class Sum(Terminal):
 
     @override
     def finish(self, total: Any) -> Any:
-        return self._start if total is NOTHING else self._start + total
+        if total is NOTHING:
+            return self._start
+        return self._finished(add, self._start, total)
 
 
 class Count(Terminal):
@@ -268,7 +292,9 @@ class Reduce(Terminal):
             if total is NOTHING:
                 raise TypeError("reduce() of an empty chain with no initial value")
             return total
-        return self._initial if total is NOTHING else self._fn(self._initial, total)
+        if total is NOTHING:
+            return self._initial
+        return self._finished(self._fn, self._initial, total)
 
 
 class ReduceBlocks(Reduce):
@@ -290,9 +316,9 @@ class ReduceBlocks(Reduce):
 
     @override
     def finish(self, total: Any) -> Any:
-        return super().finish(
-            reduce(self._fn, total) if total and total is not NOTHING else NOTHING
-        )
+        if total and total is not NOTHING:
+            return super().finish(self._finished(reduce, self._fn, total))
+        return super().finish(NOTHING)
 
 
 class Fold(Terminal):
@@ -321,7 +347,7 @@ class Fold(Terminal):
 
     @override
     def finish(self, total: Any) -> Any:
-        return self._make() if total is NOTHING else total
+        return self._finished(self._make) if total is NOTHING else total
 
 
 class Extreme(Terminal):

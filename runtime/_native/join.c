@@ -195,12 +195,28 @@ join_end_pause(WorkerObject *self, bool has_left)
     }
 }
 
-/* JOIN-4: wait for the thief. */
+/* Set the error for a half that the parent process runs. */
+static void
+raise_forked_join(void)
+{
+    PyObject *message =
+        PyUnicode_FromString("this process was forked inside a join, and has none of the "
+                             "workers, one of which ran the other half");
+    raise_ours("BrokenWorkerError", message);
+    Py_XDECREF(message);
+}
+
+/* JOIN-4: wait for the thief; in a forked child there is none, and the half is lost. */
 static void
 join_wait(native_state_t *state, WorkerObject *self, fork_t *fork)
 {
     bool is_counted = false, has_left = false;
     while (!latch_probe(&fork->done)) {
+        if (self->registry->is_forked) {
+            raise_forked_join();
+            fork->error = PyErr_GetRaisedException();
+            return;
+        }
         void *entry = deque_pop(&self->core->deque);
         if (entry == NULL) {
             entry = join_steal_back(self, fork);

@@ -21,23 +21,6 @@
 /* As in _core/leaf.py. */
 #define CHECK_NS 25000
 
-typedef struct leaf LeafObject;
-
-struct leaf {
-    PyObject_HEAD
-    /* Makes the item at a position; one of the functions below, by the source's type. */
-    PyObject *(*item_at)(LeafObject *, Py_ssize_t position);
-    PyObject *source;
-    WorkerObject *worker;            /* NULL: nobody's demand matters */
-    PyObject *tokens[2];             /* of the run and of the job; either may be NULL */
-    Py_ssize_t first, position, stop; /* positions in the source */
-    Py_ssize_t look_at;              /* where to look at the clock next */
-    Py_ssize_t interval;             /* items between two looks */
-    long long value, step;           /* of a range: at `position` */
-    ssizeargfunc getter;             /* of another sequence: its own */
-    int64_t begin_ns, last_ns, budget_ns;
-};
-
 /* Whether an item is a number that nobody can tell from a copy. */
 static inline bool
 is_copied(PyObject *item)
@@ -104,14 +87,31 @@ tuple_item(LeafObject *self, Py_ssize_t position)
     return is_copied(item) ? copy_number(item) : Py_NewRef(item);
 }
 
+/* An IndexError is ours to explain where there is no such item any more; any other is the
+ * sequence's own, and so is a StopIteration. */
+static PyObject *
+sequence_fail(LeafObject *self, Py_ssize_t position)
+{
+    if (!PyErr_ExceptionMatches(PyExc_IndexError)) {
+        raise_stop_as_error(state_of(Py_TYPE(self)));
+        return NULL;
+    }
+    PyObject *error = PyErr_GetRaisedException();
+    Py_ssize_t length = PySequence_Size(self->source);
+    if (length < 0 || position < length) {
+        PyErr_SetRaisedException(error);
+        return NULL;
+    }
+    Py_DECREF(error);
+    raise_changed();
+    return NULL;
+}
+
 static PyObject *
 sequence_item(LeafObject *self, Py_ssize_t position)
 {
     PyObject *item = self->getter(self->source, position);
-    if (item == NULL && PyErr_ExceptionMatches(PyExc_IndexError)) {
-        raise_changed();
-    }
-    return item;
+    return item != NULL ? item : sequence_fail(self, position);
 }
 
 static PyObject *
@@ -150,7 +150,7 @@ leaf_was_told_to_stop(LeafObject *self)
 }
 
 /* Decide whether there is another item, and where to look next. */
-static bool
+bool
 leaf_look(LeafObject *self)
 {
     int64_t now_ns = clock_ns();
@@ -168,8 +168,13 @@ leaf_look(LeafObject *self)
                                  : Py_MAX((Py_ssize_t)fitting, 1);
         }
     }
-    if (self->position == self->stop || now_ns - self->begin_ns >= self->budget_ns
-        || leaf_was_told_to_stop(self)) {
+    if (self->position == self->stop || now_ns - self->begin_ns >= self->budget_ns) {
+        return false;
+    }
+    if (leaf_was_told_to_stop(self)) {
+        if (self->halts && !PyErr_Occurred()) {
+            PyErr_SetNone(state_of(Py_TYPE(self))->halted);
+        }
         return false;
     }
     if (self->worker != NULL && self->position > self->first
@@ -289,13 +294,14 @@ leaf_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *source, *run_token, *job_token;
     Py_ssize_t start, stop, interval;
     long long budget_ns;
-    int watches_demand;
+    int watches_demand, halts = 0;
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
         PyErr_SetString(PyExc_TypeError, "Leaf() takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OnnLnOOp:Leaf", &source, &start, &stop, &budget_ns,
-                          &interval, &run_token, &job_token, &watches_demand)) {
+    if (!PyArg_ParseTuple(args, "OnnLnOOp|p:Leaf", &source, &start, &stop,
+                          &budget_ns, &interval, &run_token, &job_token, &watches_demand,
+                          &halts)) {
         return NULL;
     }
     if (start < 0 || stop < start || interval < 1) {
@@ -310,6 +316,7 @@ leaf_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->first = self->position = self->look_at = start;
     self->stop = stop;
     self->budget_ns = budget_ns;
+    self->halts = halts;
     self->interval = interval;
     if (watches_demand) {
         self->worker = (WorkerObject *)Py_XNewRef((PyObject *)worker_current(state));

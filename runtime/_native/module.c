@@ -71,6 +71,17 @@ add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
 }
 
 static bool
+add_stage_types(PyObject *module, native_state_t *state)
+{
+    for (int kind = 0; kind < STAGE_KINDS; kind++) {
+        if (!add_type(module, &stage_specs[kind], &state->stage_types[kind])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
 add_types(PyObject *module, native_state_t *state)
 {
     return add_type(module, &cancel_token_spec, &state->cancel_token_type)
@@ -89,7 +100,23 @@ add_types(PyObject *module, native_state_t *state)
            && add_type(module, &shared_queues_spec, &state->shared_queues_type)
            && add_type(module, &shared_worker_spec, &state->shared_worker_type)
            && add_type(module, &leaf_spec, &state->leaf_type)
-           && add_type(module, &until_spec, &state->until_type);
+           && add_type(module, &until_spec, &state->until_type)
+           && add_stage_types(module, state);
+}
+
+/* Make what the machinery of iteration raises for its own use; see _core/signals.py. */
+static bool
+add_signals(PyObject *module, native_state_t *state)
+{
+    state->stop_raised = PyErr_NewExceptionWithDoc(
+        "runtime.lowlevel.StopRaised",
+        "The user's code raised a `StopIteration`: the only argument.", NULL, NULL);
+    state->halted = PyErr_NewExceptionWithDoc(
+        "runtime.lowlevel.Halted", "A leaf that is less than one position was told to stop.",
+        PyExc_BaseException, NULL);
+    return state->stop_raised != NULL && state->halted != NULL
+           && PyModule_AddObjectRef(module, "StopRaised", state->stop_raised) == 0
+           && PyModule_AddObjectRef(module, "Halted", state->halted) == 0;
 }
 
 /* Evaluate one expression in a namespace of its own. */
@@ -122,6 +149,7 @@ native_exec(PyObject *module)
         || state->name_value == NULL || state->name_error == NULL
         || state->name_unwrapped == NULL || state->name_module == NULL
         || state->name_qualname == NULL || !add_types(module, state)
+        || !add_signals(module, state)
         || PyModule_AddIntMacro(module, LANE_COUNT) < 0
         || PyModule_AddIntConstant(module, "QUEUED", JOB_QUEUED) < 0
         || PyModule_AddIntConstant(module, "RUNNING", JOB_RUNNING) < 0
@@ -153,11 +181,16 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->shared_worker_type);
     Py_VISIT((PyObject *)state->leaf_type);
     Py_VISIT((PyObject *)state->until_type);
+    for (int kind = 0; kind < STAGE_KINDS; kind++) {
+        Py_VISIT((PyObject *)state->stage_types[kind]);
+    }
     Py_VISIT((PyObject *)state->coroutine_type);
     Py_VISIT(state->outcome_value);
     Py_VISIT(state->outcome_error);
     Py_VISIT(state->spare_error);
     Py_VISIT(state->yield_to_python);
+    Py_VISIT(state->stop_raised);
+    Py_VISIT(state->halted);
     return 0;
 }
 
@@ -182,11 +215,16 @@ native_clear(PyObject *module)
     Py_CLEAR(state->shared_worker_type);
     Py_CLEAR(state->leaf_type);
     Py_CLEAR(state->until_type);
+    for (int kind = 0; kind < STAGE_KINDS; kind++) {
+        Py_CLEAR(state->stage_types[kind]);
+    }
     Py_CLEAR(state->coroutine_type);
     Py_CLEAR(state->outcome_value);
     Py_CLEAR(state->outcome_error);
     Py_CLEAR(state->spare_error);
     Py_CLEAR(state->yield_to_python);
+    Py_CLEAR(state->stop_raised);
+    Py_CLEAR(state->halted);
     Py_CLEAR(state->name_value);
     Py_CLEAR(state->name_error);
     Py_CLEAR(state->name_unwrapped);
@@ -225,6 +263,17 @@ static PyMethodDef native_functions[] = {
                "  NotOnWorkerError: called outside a job.\n"
                "\n"
                "Cost: about as much as a function call.")},
+    {"filtered", (PyCFunction)(void (*)(void))native_filtered, METH_FASTCALL,
+     PyDoc_STR("filtered(predicate, items)\n--\n\n"
+               "Yield the items for which the predicate holds; with None, those that are\n"
+               "true.")},
+    {"flat_mapped", (PyCFunction)(void (*)(void))native_flat_mapped, METH_FASTCALL,
+     PyDoc_STR("flat_mapped(fn, items, pace)\n--\n\n"
+               "Yield the items of fn(item) for each item, end to end; a leaf is told of each.")},
+    {"mapped", (PyCFunction)(void (*)(void))native_mapped, METH_FASTCALL,
+     PyDoc_STR("mapped(fn, items)\n--\n\nYield fn(item) for each item.")},
+    {"star_mapped", (PyCFunction)(void (*)(void))native_star_mapped, METH_FASTCALL,
+     PyDoc_STR("star_mapped(fn, items)\n--\n\nYield fn(*item) for each item.")},
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
      PyDoc_STR("Return (f(), g()), both called on workers, maybe at the same time.\n\n"
                "join(f, g) for f() and g(), join(f, x, g, y) for f(x) and g(y).")},

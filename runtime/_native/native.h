@@ -22,6 +22,14 @@
 #include "sleep.h"
 #include "spin.h"
 
+typedef enum {
+    STAGE_MAPPED,
+    STAGE_STAR_MAPPED,
+    STAGE_FILTERED,
+    STAGE_FLAT_MAPPED,
+    STAGE_KINDS,
+} stage_kind_t;
+
 /* Everything that belongs to one interpreter's copy of the module. */
 typedef struct {
     /* Types made here. */
@@ -42,6 +50,9 @@ typedef struct {
     PyTypeObject *shared_worker_type;
     PyTypeObject *leaf_type;
     PyTypeObject *until_type;
+    PyTypeObject *stage_types[STAGE_KINDS];
+    PyObject *stop_raised;
+    PyObject *halted;
     /* Objects from elsewhere, imported when first needed; see module.c. */
     PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
@@ -267,6 +278,8 @@ bool thread_join(PyObject *thread);
 
 /* spares.c */
 
+/* Set an error of runtime._errors; what is set already becomes its cause. */
+void raise_ours(const char *class_name, PyObject *message);
 /* Start the thread of a worker; NULL with BrokenWorkerError set. */
 PyObject *registry_start_thread(RegistryObject *self, WorkerObject *worker);
 /* Let a spare that sleeps end its thread; false if it is needed. */
@@ -310,6 +323,24 @@ PyObject *native_set_time_slice(PyObject *module, PyObject *number);
 
 /* leaf.c */
 
+typedef struct leaf LeafObject;
+
+struct leaf {
+    PyObject_HEAD
+    /* Makes the item at a position; one of the functions below, by the source's type. */
+    PyObject *(*item_at)(LeafObject *, Py_ssize_t position);
+    PyObject *source;
+    WorkerObject *worker;            /* NULL: nobody's demand matters */
+    PyObject *tokens[2];             /* of the run and of the job; either may be NULL */
+    bool halts;                      /* what a token does: raise Halted, or only end */
+    Py_ssize_t first, position, stop; /* positions in the source */
+    Py_ssize_t look_at;              /* where to look at the clock next */
+    Py_ssize_t interval;             /* items between two looks */
+    long long value, step;           /* of a range: at `position` */
+    ssizeargfunc getter;             /* of another sequence: its own */
+    int64_t begin_ns, last_ns, budget_ns;
+};
+
 extern PyType_Spec leaf_spec;
 
 /* until.c */
@@ -319,5 +350,29 @@ extern PyType_Spec until_spec;
 /* What says whether a token is set: of a CancelToken, or of an EncodedJob, which stands
  * for that of its work; NULL for anything else. Alive as long as the token is. */
 const _Atomic bool *token_flag(native_state_t *state, PyObject *token);
+bool leaf_look(LeafObject *self);
+
+/* Count an item that comes from elsewhere; false where none may come, with an exception set
+ * if the leaf halts. */
+static inline bool
+leaf_pass(LeafObject *self)
+{
+    if (self->position == self->look_at && !leaf_look(self)) {
+        return false;
+    }
+    self->position++;
+    return true;
+}
+
+/* stages.c */
+
+extern PyType_Spec stage_specs[STAGE_KINDS];
+
+/* Let the StopIteration that is set, if one is, go on as an error. */
+void raise_stop_as_error(native_state_t *state);
+PyObject *native_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *native_star_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *native_flat_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *native_filtered(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 #endif

@@ -8,8 +8,7 @@
  */
 #include "native.h"
 
-/* Set an error of runtime._errors; what is set already becomes its cause. */
-static void
+void
 raise_ours(const char *class_name, PyObject *message)
 {
     PyObject *cause = PyErr_GetRaisedException();

@@ -1,0 +1,68 @@
+"""The stages that call the user's function, item by item, lazily.
+
+They are the builtins of the same name, but for one thing: a `StopIteration` out of the
+function is an error and not the end of the items (`signals`).
+
+Layer: core. Imports: `leaf`, `signals`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from operator import itemgetter
+
+from .leaf import Leaf
+from .signals import StopRaised
+
+__all__ = ("filtered", "flat_mapped", "mapped", "star_mapped")
+
+
+def mapped[T, R](fn: Callable[[T], R], items: Iterator[T], /) -> Iterator[R]:
+    """Yield ``fn(item)`` for each item."""
+    for item in items:
+        try:
+            value = fn(item)
+        except StopIteration as error:
+            raise StopRaised(error) from None
+        yield value
+
+
+def star_mapped[R](
+    fn: Callable[..., R], items: Iterator[Iterable[object]], /
+) -> Iterator[R]:
+    """Yield ``fn(*item)`` for each item."""
+    for item in items:
+        try:
+            value = fn(*item)
+        except StopIteration as error:
+            raise StopRaised(error) from None
+        yield value
+
+
+def filtered[T](
+    predicate: Callable[[T], object] | None, items: Iterator[T], /
+) -> Iterator[T]:
+    """Yield the items for which the predicate holds; with None, those that are true."""
+    for item in items:
+        try:
+            is_chosen = bool(item if predicate is None else predicate(item))
+        except StopIteration as error:
+            raise StopRaised(error) from None
+        if is_chosen:
+            yield item
+
+
+def flat_mapped[T, R](
+    fn: Callable[[T], Iterable[R]], items: Iterator[T], pace: Leaf[None], /
+) -> Iterator[R]:
+    """Yield the items of ``fn(item)`` for each item, end to end.
+
+    Args:
+      pace: A leaf without an end that halts. It is told of each item, since one call
+        may give any number of them.
+    """
+    # `iter` is a stage, too: what it raises is no end either.
+    flat = chain.from_iterable(mapped(iter, mapped(fn, items)))
+    return map(_first, zip(flat, pace, strict=False))
+
+
+_first = itemgetter(0)
