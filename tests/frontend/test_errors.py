@@ -14,7 +14,7 @@ import runtime
 ERRORS = [
     runtime.ParallelError("text"),
     runtime.TaskFailed("text"),
-    runtime.TaskCancelled("job", "shutdown"),
+    runtime.TaskCancelled("job", runtime.CancelReason.SHUTDOWN),
     runtime.BackpressureExceeded("processor", 1.5),
     runtime.PoolClosedError("pool"),
     runtime.BrokenWorkerError("text"),
@@ -55,11 +55,11 @@ def test_an_error_keeps_all_it_says(error, make_again):
 
 
 async def test_an_error_comes_out_of_a_job_as_it_is(single):
-    error = runtime.TaskCancelled("job", "shutdown")
+    error = runtime.TaskCancelled("job", runtime.CancelReason.SHUTDOWN)
     with pytest.raises(runtime.TaskCancelled) as info:
         await single.spawn_cpu_work(jobs.raise_error, error)
     assert str(info.value) == str(error)
-    assert info.value.cause == "shutdown"
+    assert info.value.reason is runtime.CancelReason.SHUTDOWN
 
 
 async def test_a_closed_pool_is_a_closed_resource(open_pool):
