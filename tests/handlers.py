@@ -82,3 +82,15 @@ def look_all(gates):
     for gate in gates:
         look(gate)
     return gates
+
+
+async def pass_on(request):
+    return request
+
+
+def make_coroutine(request):
+    return pass_on(request)
+
+
+def make_coroutines(requests):
+    return [pass_on(request) for request in requests]

@@ -5,6 +5,7 @@ Layer: backends, both sides. Imports: `blame`, `encoding`, `errors`, `leaf`,
 """
 
 import time
+from types import CoroutineType
 from typing import Any, NamedTuple
 
 import outcome
@@ -16,7 +17,7 @@ from .errors import without_frames_of
 
 TYPE_CHECKING = False  # as in all files that a worker's interpreter imports
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextvars import Context
 
     from .transport import Token
@@ -25,6 +26,7 @@ __all__ = (
     "Answers",
     "Crossed",
     "Times",
+    "accept",
     "decoded",
     "run_crossed",
     "run_each",
@@ -63,6 +65,10 @@ class Crossed(NamedTuple):
     worker_index: int
 
 
+def accept(_fn: object) -> None:
+    """Do nothing: what it was given has come to the worker."""
+
+
 def run_each(
     fn: "Callable[[object], object]",
     values: list[object],
@@ -89,10 +95,10 @@ def run_each(
             answers.append(None)
             continue
         try:
-            if contexts is None:
-                result: outcome.Maybe[object] = outcome.Value(fn(value))
-            else:
-                result = outcome.Value(contexts[index].run(fn, value))
+            response = fn(value) if contexts is None else contexts[index].run(fn, value)
+            if type(response) is CoroutineType:
+                _refuse_async(fn, [response])
+            result: outcome.Maybe[object] = outcome.Value(response)
         except (JobCancelled, JobInterrupted):
             answers.append(_ENDED)
             continue
@@ -126,6 +132,17 @@ def run_whole(
     indices = [index for index, is_run in enumerate(runs) if is_run]
     count = len(indices)
     return Times(indices, [begin_ns] * count, [end_ns] * count, run_count=count)
+
+
+def _refuse_async(fn: "Callable[..., object]", results: "Iterable[object]") -> None:
+    """Raise for what should have been awaited."""
+    for result in results:
+        if isinstance(result, CoroutineType):
+            result.close()  # else Python warns that nobody awaited it
+    raise TypeError(
+        f"a handler must be a sync function, but {fn!r} returned a coroutine; what has "
+        "to be awaited goes to prepare= and finish=, which run in Trio"
+    )
 
 
 def run_crossed(
@@ -191,7 +208,10 @@ def _answers(
     fn: "Callable[[list[object]], list[object]]", given: list[object]
 ) -> Answers:
     try:
-        return [outcome.Value(result) for result in leaf.call_chunk(fn, given)]
+        results = leaf.call_chunk(fn, given)
+        if CoroutineType in map(type, results):
+            _refuse_async(fn, results)
+        return [outcome.Value(result) for result in results]
     except (JobCancelled, JobInterrupted):
         return [_ENDED] * len(given)
     except BaseException as error:  # the outcome of each of them

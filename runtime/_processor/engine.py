@@ -75,6 +75,8 @@ __all__ = ("Engine",)
 BATCHES_PER_WORKER = 2
 # The weight of the newest batch in the mean time of a request. Arbitrary.
 NEWEST_WEIGHT = 0.1
+# A deadline further away, in seconds, is none to a worker: it counts in 64 bits.
+LONGEST = 1e9
 
 
 class Engine:
@@ -548,6 +550,6 @@ def _deadlines_ns(requests: list[Request]) -> list[int] | None:
     return [
         0
         if request.deadline is None
-        else max(1, now_ns + round((request.deadline - now) * 1e9))
+        else now_ns + round(min(max(request.deadline - now, 0.0), LONGEST) * 1e9)
         for request in requests
     ]

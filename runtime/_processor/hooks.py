@@ -13,11 +13,13 @@ Layer: processor. Imports: trio, outcome.
 """
 
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from typing import Any
 
 import outcome
 import trio
 
+from .._frontend.options import callable_name
 from .._frontend.protected import run_unprotected, start_task
 from .request import Request
 
@@ -80,7 +82,7 @@ class Hooks:
         result: outcome.Maybe[object] | None = None
         try:
             with scope:
-                result = outcome.Value(await run_unprotected(hook, value))
+                result = outcome.Value(await run_unprotected(_call, hook, value))
         except Exception as error:  # the request's outcome
             result = outcome.Error(error)
         except BaseException as error:
@@ -89,6 +91,18 @@ class Hooks:
                 raise
         if self._scopes.pop(request, None) is not None:
             then(request, result)
+
+
+async def _call(hook: Hook, value: object) -> object:
+    """Call the user's function; say what to write if it is not an async one."""
+    awaitable: object = hook(value)
+    if not isawaitable(awaitable):
+        name = callable_name(hook)
+        raise TypeError(
+            f"a hook must be an async function, but {name} returned {awaitable!r}; "
+            f"write instead: async def {name}(...)"
+        )
+    return await awaitable
 
 
 def _is_cancelled(error: BaseException) -> bool:

@@ -17,6 +17,9 @@ from .request import Receiver, Request
 
 __all__ = ("DeadlineOption", "PriorityOption", "RequestMaker")
 
+# Trio's clock begins at a random time that is at least this.
+CLOCK_BEGINS = 10_000.0
+
 type PriorityOption = Priority | Callable[[Any], Priority]
 type DeadlineOption = float | Callable[[Any], float]
 
@@ -58,6 +61,8 @@ class RequestMaker:
         self._share = share
         self._priority = priority
         self._deadline = deadline
+        if not callable(deadline):
+            _check_time(deadline)
         if timeout is not None:
             check_seconds(timeout, "timeout")
         self._timeout = engine.config.timeout if timeout is None else timeout
@@ -79,10 +84,13 @@ class RequestMaker:
         if callable(priority):
             request.lane = priority(value)
             check_priority(request.lane)
-        due = deadline(value) if callable(deadline) else deadline
-        _check_time(due)
+        if callable(deadline):
+            due = deadline(value)
+            _check_time(due)
+        else:
+            due = deadline
         if due != math.inf:
-            request.deadline = due
+            request.deadline = float(due)
         self._engine.measure(request)
         return request
 
@@ -103,3 +111,10 @@ def _check_time(due: object) -> None:
     """Raise for what has no place among the deadlines of others."""
     if not isinstance(due, int | float) or due != due:  # NaN has none either
         raise TypeError(f"deadline must be a time of Trio's clock, not {due!r}")
+    # Another clock may be near 0: that of a test. What Trio calls -inf is over.
+    if -math.inf < due < CLOCK_BEGINS <= trio.current_time():
+        raise ValueError(
+            f"deadline is a time of Trio's clock, and at {due!r} no program ran yet; "
+            f"for 'in {due} seconds' write instead: "
+            f"deadline=trio.current_time() + {due}"
+        )

@@ -20,14 +20,15 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
 )
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction, isroutine
 from itertools import count
 from types import TracebackType
-from typing import Any, Literal, Self, cast, overload
+from typing import Any, Literal, NoReturn, Self, cast, overload
 
 import outcome
 import trio
 
-from .._backends.blame import check_crosses
 from .._core import HistogramSnapshot, sync
 from .._errors import CancelReason
 from .._frontend.nursery import open_nursery
@@ -36,6 +37,7 @@ from .._frontend.options import (
     OnError,
     Priority,
     callable_name,
+    check_async_callable,
     check_choice,
     check_kind,
     check_sync_callable,
@@ -47,6 +49,7 @@ from .caller import Caller
 from .config import ParallelConfig
 from .engine import Engine
 from .gather import Gathering, as_list
+from .loading import check_loads
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .monitor import PerformanceMonitor
 from .stats import ProcessingStatistics
@@ -55,6 +58,8 @@ from .stream import ResponseStream, open_stream
 __all__ = ("ParallelProcessor",)
 
 _numbers = count(1)
+
+_WRITTEN = "async with runtime.ParallelProcessor(...) as processor:"
 
 
 class ParallelProcessor[T, R]:
@@ -131,7 +136,10 @@ class ParallelProcessor[T, R]:
         pool: WorkerPool | None = None,
         name: str | None = None,
     ) -> None:
-        check_sync_callable(handler, "ParallelProcessor")
+        _check_handler(handler)
+        for hook, option in ((prepare, "prepare"), (finish, "finish")):
+            if hook is not None:
+                check_async_callable(hook, option)
         check_kind(config, ParallelConfig, "config")
         check_kind(pool, WorkerPool, "pool")
         self._config = ParallelConfig() if config is None else config
@@ -174,11 +182,23 @@ class ParallelProcessor[T, R]:
 
     # The block
 
+    def __enter__(self) -> NoReturn:
+        raise TypeError(f"this opens a block; write instead: {_WRITTEN}")
+
+    def __exit__(self, *_error: object) -> None:
+        """Be there, for Python asks for both."""
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(f"this opens a block; write instead: {_WRITTEN}")
+
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
         """Open the processor, and its pool if it has one of its own."""
         if self._engine_or_none is not None:
-            raise RuntimeError(f"processor {self._name!r} was opened before")
+            raise RuntimeError(
+                f"processor {self._name!r} was opened before, and opens only once; "
+                f"write instead: {_WRITTEN}"
+            )
         await self._stack.enter_async_context(self._opened())
         return self
 
@@ -197,7 +217,7 @@ class ParallelProcessor[T, R]:
         async with self._open_pool() as pool, open_nursery() as nursery:
             crosses = pool.statistics().backend == "interpreters"
             if crosses:
-                check_crosses(self._handler.fn, "handler")
+                await check_loads(pool, self._handler.fn)
             engine = Engine(
                 self._name,
                 self._handler,
@@ -237,8 +257,7 @@ class ParallelProcessor[T, R]:
     def _engine(self) -> Engine:
         if self._engine_or_none is None:
             raise RuntimeError(
-                f"processor {self._name!r} is not open; write instead: "
-                "async with ParallelProcessor(...) as processor"
+                f"processor {self._name!r} is not open; write instead: {_WRITTEN}"
             )
         return self._engine_or_none
 
@@ -477,3 +496,17 @@ class ParallelProcessor[T, R]:
             ),
             jobs_stolen=pool_statistics.jobs_stolen,
         )
+
+
+def _check_handler(handler: object) -> None:
+    """Raise the misuse error for what cannot be a handler."""
+    asked = handler.func if isinstance(handler, partial) else handler
+    called = asked if isroutine(asked) else getattr(asked, "__call__", None)  # noqa: B004
+    if iscoroutinefunction(called) or isasyncgenfunction(called):
+        name = callable_name(cast("Callable[..., object]", asked))
+        raise TypeError(
+            f"a handler must be a sync function, for it runs on a worker, but {name} "
+            f"is async; write instead: def {name}(request): ...; what has to be "
+            "awaited goes to prepare= and finish=, which run in Trio"
+        )
+    check_sync_callable(handler, "ParallelProcessor")

@@ -199,3 +199,16 @@ async def test_workers_give_way_to_the_trio_thread(open_service):
             page = (await connection.ask(request_bytes("GET", "/metrics"))).body
     lower = [niceness for niceness in others if niceness > of_trio]
     assert len(lower) == page.count(b"worker_utilization_ratio{")
+
+
+async def test_occupied_port_is_one_line(open_service):
+    async with open_service() as service:
+        done = await trio.run_process(
+            [sys.executable, "serve.py", "--port", str(service.port)],
+            cwd=Path(__file__).parents[2] / "docs/examples/http_service",
+            capture_stderr=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert f"port {service.port}" in line

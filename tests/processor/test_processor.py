@@ -159,25 +159,6 @@ async def test_closed_processor_refuses(pool, make):
         processor.process([1])
 
 
-async def test_misuse_outside_of_its_block_shows_the_right_line(pool, make):
-    processor = make(pool)
-    with pytest.raises(RuntimeError, match="async with ParallelProcessor"):
-        processor.statistics()
-    async with processor:
-        pass
-    with pytest.raises(RuntimeError, match="was opened before"):
-        async with processor:
-            pass
-
-
-def test_misuse_async_handler_is_refused():
-    async def handler(request):
-        pass
-
-    with pytest.raises(TypeError, match="sync function"):
-        runtime.ParallelProcessor(handler)
-
-
 async def test_block_left_by_an_error_withdraws_what_has_not_begun(single, make, gate):
     outcomes = []
 

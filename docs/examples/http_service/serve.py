@@ -40,7 +40,20 @@ def main() -> None:
     )
     options = parser.parse_args()
     config = replace(CONFIG, max_pending_tasks=options.max_pending)
+    check_address(options.host, options.port)
     trio.run(serve, options.host, options.port, config)
+
+
+def check_address(host: str, port: int) -> None:
+    """Exit with one line if the address cannot be listened on."""
+    config = Config()
+    config.bind = [f"{host}:{port}"]
+    try:
+        sockets = config.create_sockets()
+    except OSError as error:
+        sys.exit(f"cannot listen on {host}, port {port}: {os.strerror(error.errno)}")
+    for each in sockets.insecure_sockets:
+        each.close()
 
 
 async def serve(host: str, port: int, limits: runtime.ParallelConfig) -> None:

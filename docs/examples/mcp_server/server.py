@@ -4,17 +4,14 @@ A tool call is a job of the server's pool. What the job tells of its progress go
 the client as progress notifications, and a client's cancellation ends the job.
 """
 
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import trio
 from mcp.server.fastmcp import Context, FastMCP
+from primes import primes_below, tell
 
 import runtime
-
-REPORT_EVERY = 0.05  # seconds between two progress notifications
 
 
 @asynccontextmanager
@@ -31,8 +28,8 @@ server = FastMCP("cores", lifespan=open_pool, log_level="WARNING")
 async def count_primes(limit: int, ctx: Context) -> int:
     """Count the prime numbers below a limit."""
     pool = ctx.request_context.lifespan_context
-    report = partial(runtime.from_worker.run, ctx.report_progress)
-    return await pool.spawn_cpu_work(primes_below, limit, report)
+    tell.set(ctx.report_progress)
+    return await pool.spawn_cpu_work(primes_below, limit)
 
 
 @server.tool()
@@ -44,24 +41,6 @@ async def jobs(ctx: Context) -> dict[str, int]:
         "completed": statistics.jobs_completed,
         "failed": statistics.jobs_failed,
     }
-
-
-def primes_below(limit: int, report: Callable[[float, float], None]) -> int:
-    """Count primes by trial division, and tell now and then how far it came."""
-    if limit < 0:
-        raise ValueError("the limit must not be negative")
-    count = 0
-    reported_at = time.monotonic()
-    for number in range(2, limit):
-        runtime.check_cancelled()
-        divisor = 2
-        while divisor * divisor <= number and number % divisor:
-            divisor += 1
-        count += divisor * divisor > number
-        if time.monotonic() - reported_at > REPORT_EVERY:
-            report(number, limit)
-            reported_at = time.monotonic()
-    return count
 
 
 if __name__ == "__main__":
