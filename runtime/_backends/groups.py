@@ -1,6 +1,6 @@
 """A group of exceptions on its way to another interpreter.
 
-The exceptions in it travel each by itself (`errors`), so one that cannot be rebuilt is a
+Each exception in it travels by itself (`errors`), so one that cannot be rebuilt is a
 `TaskFailed` in its place, and harms no other. So does the group: one whose type or
 attributes cannot cross becomes a plain group of the same exceptions.
 
