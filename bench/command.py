@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import situations
+from .against import compare
 from .harness import Settings, WrongAnswerError
 from .machine import Facts, core_count, is_claim_machine, machine_facts
 from .neighbours import Neighbours, is_disturbed
@@ -43,6 +44,12 @@ def main(arguments: Sequence[str]) -> int:
     if missing:
         return _fail(
             f"not installed: {', '.join(missing)}; `./dev bench` sets up all of them", 2
+        )
+    if options.against is not None:
+        passed_on = ["--rounds", str(options.rounds)] if options.rounds else []
+        passed_on += ["--quick"] if options.quick else []
+        return compare(
+            options.against, options.situations or situations.NAMES, passed_on
         )
     settings = Settings(
         options.workers,
@@ -83,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"default: all of {', '.join(situations.NAMES)}",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples")
+    parser.add_argument(
+        "--against",
+        metavar="REVISION",
+        help="measure a revision of the project and this checkout, in turn",
+    )
     parser.add_argument("--rounds", type=_positive, metavar="N")
     parser.add_argument(
         "--workers",

@@ -31,6 +31,7 @@ NAMES = (
     "core_fork",
     "core_compare",
     "core_instructions",
+    "call_path",
     "iter_chains",
     "iter_skew",
     "iter_small",

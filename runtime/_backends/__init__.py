@@ -8,9 +8,9 @@ Importing the package imports nothing but the standard library: a worker's
 interpreter does.
 """
 
-import os
 import sys
 
+from .._environment import variable
 from .._errors import BackendUnavailableError
 
 __all__ = ("BACKENDS", "choose_backend", "refuse_inside", "why_unavailable")
@@ -51,14 +51,15 @@ def choose_backend(name: str) -> str:
     best: threads where they run at the same time, else interpreters.
 
     Raises:
-      ValueError: there is no backend of that name.
+      ValueError: there is no backend of that name; if the environment named it,
+        the error names the variable.
       BackendUnavailableError: there is, but not here; says why.
       RuntimeError: this is a worker's interpreter.
     """
     if is_inside:
         refuse_inside()
     if name == "auto":
-        name = os.environ.get("RUNTIME_BACKEND") or _best()
+        name = variable("RUNTIME_BACKEND", BACKENDS) or _best()
     if name not in BACKENDS:
         names = ", ".join(map(repr, ("auto", *BACKENDS)))
         raise ValueError(f"backend must be one of {names}, not {name!r}")

@@ -13,19 +13,25 @@ Layer: cli. Imports: the standard library; runs inside workers.
 """
 
 import os
+import sys
 import time
 import traceback
-from types import TracebackType
+from types import CoroutineType, GeneratorType, TracebackType
 from typing import NamedTuple
 
 import runtime
 
+from .. import _backends
+from .._backends.errors import REFUSAL
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
-from .codec import CODECS, LINES
+from .codec import CODECS, LINES, Codec
 from .one_line import one_line
 
 __all__ = ("Block", "BlockResult", "Failure", "run_block")
+
+# What `str` would show as an address.
+_MISTAKABLE = (GeneratorType, CoroutineType)
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
@@ -68,14 +74,21 @@ class BlockResult(NamedTuple):
     output: bytes
     failures: tuple[Failure, ...]
     elapsed_ns: int
+    unloadable: str = ""
+    """Why the worker could not import the function; nothing was tried then."""
 
 
 def run_block(block: Block) -> BlockResult:
     """Call the user's function for every item of the block."""
     started = time.perf_counter_ns()
-    fn = load_callable(block.callable_spec)
+    if _backends.is_inside:
+        sys.stdout = sys.stderr  # as at home; see `console.results_apart`
+    try:
+        fn = load_callable(block.callable_spec)
+    except Exception as error:  # the same import went well at home
+        return BlockResult(0, 0, b"", (), 0, _say_with_way_out(error))
     codec = CODECS[block.codec]
-    encode = CODECS[block.output].encode
+    output_codec = CODECS[block.output]
     output: list[bytes] = []
     failures: list[Failure] = []
     tried = 0
@@ -83,7 +96,11 @@ def run_block(block: Block) -> BlockResult:
         runtime.check_cancelled()
         tried += 1
         try:
-            output.append(encode(fn(codec.decode(raw))))
+            result = fn(codec.decode(raw))
+            if type(result) in _MISTAKABLE:
+                output.append(_encode_items(result, output_codec))
+            else:
+                output.append(output_codec.encode(result))
         except (JobCancelled, JobInterrupted):
             raise
         except BaseException as error:  # the item's outcome, be it even SystemExit
@@ -96,15 +113,39 @@ def run_block(block: Block) -> BlockResult:
     )
 
 
+def _encode_items(result: object, codec: Codec) -> bytes:
+    """Return the output of a generator: all its items, each as a result."""
+    if isinstance(result, CoroutineType):
+        result.close()  # else Python warns that nobody awaited it
+        raise TypeError("the function is async; give a plain one")
+    assert isinstance(result, GeneratorType)
+    output: list[bytes] = []
+    for item in result:
+        runtime.check_cancelled()
+        output.append(codec.encode(item))
+    return b"".join(output)
+
+
 def _describe(error: BaseException, block: Block, index: int, raw: bytes) -> Failure:
     if block.source:
         place = f"{block.source}:{block.first_line + index}"
     else:
         place = os.fsdecode(raw)
     users = error.with_traceback(_users_frames(error.__traceback__))
-    full = "".join(traceback.format_exception(users)) if block.stop_at_failure else ""
-    number = block.first_item + index
-    return Failure(number, place, one_line(error), full.rstrip())
+    said = _say_with_way_out(error)
+    full = ""
+    if block.stop_at_failure:
+        full = "".join(traceback.format_exception(users)).rstrip()
+        full += said.removeprefix(one_line(error)).replace("; ", "\n", 1)
+    return Failure(block.first_item + index, place, said, full)
+
+
+def _say_with_way_out(error: BaseException) -> str:
+    """Describe an error; if an interpreter refused a module, say what to do."""
+    said = one_line(error)
+    if isinstance(error, ImportError) and REFUSAL in said:
+        return f"{said}; give --backend threads"
+    return said
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:

@@ -43,6 +43,11 @@ def check_callable(spec: str) -> None:
         mistake is told in one line, wherever in the import it happened.
     """
     module_name, colon, path = spec.partition(":")
+    if module_name.endswith(".py") or os.sep in module_name:
+        module_name = _as_module(module_name)
+        raise CommandError(
+            f"{spec!r} names a file; give its module: {module_name}:{path or 'NAME'}"
+        )
     if not (module_name and colon and path):
         raise CommandError(
             f"{spec!r} is not MODULE:CALLABLE; write for example json:loads"
@@ -55,6 +60,12 @@ def check_callable(spec: str) -> None:
         raise CommandError(f"{spec} is not callable: it is of type {kind}")
     if inspect.iscoroutinefunction(target):
         raise CommandError(f"{spec} is an async function; give a plain one")
+
+
+def _as_module(path: str) -> str:
+    """Return what to call a file of this directory as a module."""
+    relative = os.path.relpath(path).removesuffix(".py")
+    return relative.replace(os.sep, ".").lstrip(".")
 
 
 def _import_module(name: str) -> Any:

@@ -7,7 +7,6 @@ import argparse
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
 import sysconfig
 
@@ -18,22 +17,19 @@ from .._core.selected import why_not_native
 from .._errors import BackendUnavailableError
 from .._util import available_cores, cgroup_quota, is_gil_enabled
 from .console import show
-from .exits import OK
+from .exits import OK, SOME_FAILED
+from .import_effect import import_effect
 
 __all__ = ("run",)
 
-_IMPORT_PROBE = """\
-import importlib, sys, warnings
-warnings.simplefilter("ignore")
-before = sys._is_gil_enabled()
-importlib.import_module(sys.argv[1])
-print("\\nGIL", before, sys._is_gil_enabled())
-"""
-_IMPORT_TIMEOUT = 60.0  # seconds; arbitrary, large packages take ten
+_LATER = """\
+A module that is imported later can still turn the GIL on; a pool says so in its log.
+PYTHON_GIL=0 in the environment keeps it off, and most such modules work then."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    effects = {name: import_effect(name) for name in arguments.imports}
     rows = [
         ("Python", f"{platform.python_version()}, {sys.executable}"),
         ("build", _build()),
@@ -44,11 +40,13 @@ def run(arguments: argparse.Namespace) -> int:
         *(_backend(name) for name in _backends.BACKENDS),
         ("backend auto", _auto()),
         *((name, _version(name)) for name in ("trio", "outcome", "rich")),
-        *((f"import {name}", _import_effect(name)) for name in arguments.imports),
+        *((f"import {name}", effect.text) for name, effect in effects.items()),
     ]
     width = max(len(title) for title, _ in rows)
     show("\n".join(f"  {title.ljust(width)}  {answer}" for title, answer in rows))
-    return OK
+    if effects and not is_gil_enabled():
+        show("\n" + _LATER)
+    return OK if all(effect.is_usable for effect in effects.values()) else SOME_FAILED
 
 
 def _build() -> str:
@@ -106,21 +104,3 @@ def _version(distribution: str) -> str:
     except importlib.metadata.PackageNotFoundError:
         hint = ", pip install 'trio-runtime[cli]' for progress bars"
         return "not installed" + (hint if distribution == "rich" else "")
-
-
-def _import_effect(name: str) -> str:
-    """Import the module in a child process and tell what became of the GIL."""
-    command = [sys.executable, "-c", _IMPORT_PROBE, name]
-    try:
-        child = subprocess.run(
-            command, capture_output=True, text=True, timeout=_IMPORT_TIMEOUT
-        )
-    except subprocess.TimeoutExpired:
-        return f"took longer than {_IMPORT_TIMEOUT:.0f} s"
-    last_line = (child.stdout.splitlines() or [""])[-1]
-    if child.returncode != 0 or not last_line.startswith("GIL "):
-        return f"failed: {(child.stderr.splitlines() or ['no reason given'])[-1]}"
-    _, before, after = last_line.split()
-    if before == after:
-        return "leaves the GIL " + ("on" if after == "True" else "off")
-    return "turns the GIL on: keep this module out of processes that need all cores"

@@ -9,8 +9,10 @@ Layer: cli. Imports: the standard library; commands are imported when they run.
 
 import argparse
 import importlib
+import sys
 from collections.abc import Sequence
 
+from .._environment import EnvironmentVariableError
 from .._errors import BackendUnavailableError
 from .._version import __version__
 from .codec import FORMATS
@@ -28,13 +30,15 @@ _EXIT_CODES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parsed = _parser().parse_args(arguments)
+    name = "runtime"
     try:
+        parsed = _parse(sys.argv[1:] if arguments is None else arguments)
+        name = f"runtime {parsed.command}"
         command = importlib.import_module(f".{parsed.command}", __package__)
         code: int = command.run(parsed)
         return code
-    except (CommandError, BackendUnavailableError) as error:
-        say(f"runtime {parsed.command}: {error}")
+    except (CommandError, BackendUnavailableError, EnvironmentVariableError) as error:
+        say(f"{name}: {error}")
         return UNUSABLE
     except BrokenPipeError:  # from `show`; the reader has what it wanted
         discard_stdout()
@@ -43,7 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the command and its options, in whatever order they were given.
+
+    Each command parses its own options: sub-parsers cannot take options between
+    positional arguments, and argparse of CPython 3.13.0 refuses them there.
+    """
+    parser, commands = _parsers()
+    command = commands.choices.get(arguments[0]) if arguments else None
+    if command is None:
+        return parser.parse_args(arguments)
+    options = argparse.Namespace(command=arguments[0])
+    return command.parse_intermixed_args(arguments[1:], options)
+
+
+def _parsers() -> "tuple[argparse.ArgumentParser, _Commands]":
     parser = argparse.ArgumentParser(
         prog="python -m runtime",
         description="CPU-bound work on all cores, under Trio.",
@@ -56,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_map(commands)
     _add_demo(commands)
     _add_doctor(commands)
-    return parser
+    return parser, commands
 
 
 type _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # no public name
@@ -89,7 +107,6 @@ def _add_map(commands: _Commands) -> None:
     command.add_argument(
         "--input",
         choices=FORMATS,
-        default=FORMATS[0],
         help="what the input is: lines of text (default), a JSON value per line, or "
         "text between NUL bytes, as from find -print0",
     )

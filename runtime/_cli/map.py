@@ -21,8 +21,8 @@ from .._util import available_cores
 from .block import Block, BlockResult, run_block
 from .block_size import BlockSize
 from .callables import check_callable, import_from_here
-from .codec import CODECS, PATHS
-from .console import plural, say
+from .codec import CODECS, LINES, PATHS
+from .console import plural, results_apart, say
 from .cutter import BlockCutter
 from .exits import INTERRUPTED, OK, SOME_FAILED, UNUSABLE, CommandError
 from .failures import FailureReport, OnError
@@ -62,13 +62,13 @@ class MapOptions:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     options = _options(arguments)
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, results_apart() as results:
         import_from_here()
         check_callable(options.callable_spec)
         check_files(options.paths)
         if options.reads_terminal:
             say("runtime map: reading lines from the terminal; Ctrl-D ends them")
-        mapping = _Mapping(options, interrupts)
+        mapping = _Mapping(options, interrupts, results)
         interrupts.note_only()
         return trio.run(mapping.run)
 
@@ -76,12 +76,17 @@ def run(arguments: argparse.Namespace) -> int:
 def _options(arguments: argparse.Namespace) -> MapOptions:
     if arguments.files and not arguments.paths:
         raise CommandError("--files needs at least one file")
+    if arguments.files and arguments.input:
+        raise CommandError(
+            "--files gives the function file names, so --input has no meaning; drop "
+            "one of the two"
+        )
     worker_count = arguments.workers or available_cores()
     return MapOptions(
         callable_spec=arguments.callable,
         paths=tuple(arguments.paths) or (STDIN,),
         are_items=arguments.files,
-        input_format=arguments.input,
+        input_format=arguments.input or LINES.name,
         output_format=arguments.output,
         is_ordered=not arguments.unordered,
         on_error=arguments.on_error,
@@ -97,12 +102,14 @@ class _Mapping:
     Thread safety: used by the Trio thread only.
     """
 
-    def __init__(self, options: MapOptions, interrupts: Interrupts) -> None:
+    def __init__(
+        self, options: MapOptions, interrupts: Interrupts, results: int
+    ) -> None:
         self._options = options
         self._interrupts = interrupts
         self._items_done = 0
         self._failures = FailureReport(options.on_error)
-        self._writer = ResultWriter()
+        self._writer = ResultWriter(results)
         self._scope = trio.CancelScope()
         blocks = min(options.max_in_flight, _BLOCKS_PER_WORKER * options.worker_count)
         self._blocks_in_flight = blocks
@@ -170,8 +177,15 @@ class _Mapping:
         return self._cutter.cut(read_lines(paths, self._cutter.codec))
 
     async def _take(self, result: BlockResult, progress: Progress) -> None:
-        """Write one block's results and count its items."""
-        if self._writer.is_terminal:
+        """Write one block's results and count its items.
+
+        Raises:
+          CommandError: the worker could not import the function.
+        """
+        if result.unloadable:
+            spec = self._options.callable_spec
+            raise CommandError(f"a worker cannot import {spec}: {result.unloadable}")
+        if self._writer.is_terminal and progress.is_shown:
             progress.write_above(result.output.decode("utf-8", "replace"))
         else:
             await self._writer.write(result.output)

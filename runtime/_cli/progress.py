@@ -17,6 +17,9 @@ __all__ = ("Progress", "open_progress")
 class Progress(Protocol):
     """What a command tells while it works."""
 
+    is_shown: bool
+    """Whether there is a bar, above which output has to be written."""
+
     def describe(self, title: str) -> None:
         """Say what is being done now."""
 
@@ -28,6 +31,8 @@ class Progress(Protocol):
 
 
 class _Silent:
+    is_shown = False
+
     def describe(self, title: str) -> None:
         pass
 
@@ -35,8 +40,7 @@ class _Silent:
         pass
 
     def write_above(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        raise NotImplementedError("there is no bar")
 
 
 def open_progress(

@@ -31,6 +31,8 @@ class ProgressBar:
     Thread safety: internally synchronized by rich.
     """
 
+    is_shown = True
+
     def __init__(self, title: str, noun: str, total: int | None) -> None:
         meter = SpinnerColumn() if total is None else BarColumn(bar_width=30)
         self._rich = Progress(

@@ -8,8 +8,9 @@ Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `le
 `parker`, `registry`, `worker`, `runtime._until`, or `runtime._native`.
 """
 
-import os
 from typing import TYPE_CHECKING
+
+from .._environment import EnvironmentVariableError, variable
 
 __all__ = (
     "CancelToken",
@@ -38,12 +39,10 @@ def _choose() -> tuple[str, str | None]:
     """Return the name of the core to use, and why that is not the native one.
 
     Raises:
-      ValueError: ``RUNTIME_CORE`` names no core.
-      ImportError: the native core was asked for and cannot be loaded.
+      EnvironmentVariableError: ``RUNTIME_CORE`` names no core, or the native one,
+        which cannot be loaded.
     """
-    choice = os.environ.get("RUNTIME_CORE")
-    if choice and choice not in _CHOICES:
-        raise ValueError(f"RUNTIME_CORE must be 'python' or 'native', not {choice!r}")
+    choice = variable("RUNTIME_CORE", _CHOICES)
     if choice == "python":
         return "python", "RUNTIME_CORE=python asks for this one"
     try:
@@ -51,7 +50,7 @@ def _choose() -> tuple[str, str | None]:
     except ImportError as error:
         reason = _explain(error)
         if choice == "native":
-            raise ImportError(
+            raise EnvironmentVariableError(
                 f"RUNTIME_CORE=native, but the native core {reason}; or unset "
                 "RUNTIME_CORE"
             ) from error

@@ -34,7 +34,7 @@ class PoolStatistics:
       name: The pool's name.
       worker_count: How many workers it has.
       backend: ``"threads"`` or ``"interpreters"``.
-      core: Which build of the scheduler runs it, ``"python"``.
+      core: Which build of the scheduler runs it, ``"native"`` or ``"python"``.
       queued: Entries in the injector, withdrawn ones that were not yet removed
         included.
       running: Threads that are inside a job, those that wait included.

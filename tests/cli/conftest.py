@@ -54,6 +54,26 @@ def loud(item):
     return item
 
 
+def loud_everywhere(item):
+    """Write to standard output in each way that there is."""
+    print("loud")
+    os.write(1, b"loud\\n")
+    os.system("echo loud")
+    return item * 1000
+
+
+def words(item):
+    """Yield the words of a line; fail behind the first one that is not a word."""
+    for word in item.split():
+        if word == "!":
+            raise ValueError("no word")
+        yield word
+
+
+def unwrapped(item):
+    return later(item)
+
+
 class Unprintable:
     def __str__(self):
         raise ValueError("no text")

@@ -12,15 +12,17 @@ from helpers import environ_with_coverage
 
 from runtime import lowlevel
 from runtime._cli import doctor
+from runtime._cli.import_effect import import_effect
 from runtime._util import available_cores
 
 pytestmark = pytest.mark.slow  # starts interpreters
 
 
-def answers(done):
-    assert done.returncode == 0
+def answers(done, code=0):
+    assert done.returncode == code
     assert done.stderr == ""
-    lines = [line.strip().split("  ", 1) for line in done.stdout.splitlines()]
+    table, _, _note = done.stdout.partition("\n\n")
+    lines = [line.strip().split("  ", 1) for line in table.splitlines()]
     return {title: answer.strip() for title, answer in lines}
 
 
@@ -148,24 +150,58 @@ def test_import_that_turns_the_gil_on_is_told(run_cli, user_directory):
         check=True,
     )
 
-    told = answers(run_cli("doctor", "--import", "unaware", "--import", "trio"))
+    (user_directory / "friendly.py").write_text("import unaware\n")
 
-    assert told["import unaware"].startswith("turns the GIL on")
+    imports = (f"--import={name}" for name in ("unaware", "friendly", "trio"))
+
+    done = run_cli("doctor", *imports)
+
+    told = answers(done)
+    assert told["import unaware"].startswith("turns the GIL on: ")
+    assert told["import friendly"].startswith(
+        "turns the GIL on (it imports 'unaware'): "
+    )
     assert told["import trio"] == "leaves the GIL off"
+    assert "imported later can still turn the GIL on" in done.stdout
+    assert "PYTHON_GIL=0" in done.stdout
 
 
 def test_import_that_fails_is_told(run_cli):
-    told = answers(run_cli("doctor", "--import", "no_such_module"))
+    told = answers(run_cli("doctor", "--import", "no_such_module"), code=1)
 
     assert told["import no_such_module"].startswith("failed: ModuleNotFoundError")
 
 
-def test_import_that_takes_too_long_is_told(monkeypatch, user_directory):
-    (user_directory / "endless.py").write_text("while True: pass\n")
-    monkeypatch.chdir(user_directory)
-    monkeypatch.setattr(doctor, "_IMPORT_TIMEOUT", 0.5)
+ENDLESS = "while True: pass"
+# Its child keeps the pipes open, and ignores that its parent was killed.
+LEAVES_A_CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', %r])"
 
-    assert doctor._import_effect("endless") == "took longer than 0 s"
+
+@pytest.mark.parametrize("source", [ENDLESS, LEAVES_A_CHILD % ENDLESS])
+def test_import_that_takes_too_long_is_told(monkeypatch, user_directory, source):
+    (user_directory / "endless.py").write_text(source)
+    monkeypatch.chdir(user_directory)
+
+    assert import_effect("endless", timeout=0.5) == (
+        "failed: takes longer than 0 s",
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import os; os._exit(0)", "it ended the process with code 0"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "it ended the "),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_import_that_ends_the_process_is_told(run_cli, user_directory, source, reason):
+    (user_directory / "fatal.py").write_text(source)
+
+    told = answers(run_cli("doctor", "--import", "fatal"), code=1)
+
+    assert told["import fatal"].startswith(f"failed: {reason}")
 
 
 def test_package_that_is_missing_is_told():

@@ -1,9 +1,11 @@
 """Usage, help, and what a command may not cost before it begins."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+from helpers import environ_with_coverage
 
 import runtime
 from runtime._cli.main import main
@@ -55,6 +57,49 @@ def test_backend_that_is_not_there_is_one_line_and_2(run_cli):
         "runtime map: backend 'interpreters' is not available"
     )
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_options_stand_anywhere(run_cli, user_directory, at):
+    (user_directory / "numbers").write_text("1\n2\n")
+    words = ["user:double", "numbers"]
+    words[at:at] = ["--workers", "1", "--unordered"]
+
+    assert run_cli("map", *words).stdout == "2\n4\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "variable"),
+    [
+        (["map", "user:same"], "RUNTIME_BACKEND"),
+        (["map", "user:same"], "RUNTIME_CORE"),
+        (["demo", "--limit", "1"], "RUNTIME_BACKEND"),
+        (["doctor"], "RUNTIME_CORE"),
+    ],
+)
+def test_mistyped_variable_is_one_line_and_2(run_cli, command, variable):
+    done = run_cli(*command, env={**environ_with_coverage(), variable: "thread"})
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"runtime {command[0]}: the environment variable {variable} must be '"
+    )
+    assert done.stderr.endswith("not 'thread'\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize(
+    "command", [["doctor"], ["demo", "--limit", "1"], ["map", "user:same"]]
+)
+def test_output_that_cannot_be_written_is_one_line_and_2(start_cli, command):
+    with open("/dev/full", "w") as full:
+        child = start_cli(*command, stdout=full)
+        _, errors = child.communicate(b"1\n")
+
+    assert child.returncode == 2
+    assert errors.endswith(b": cannot write results: No space left on device\n")
+    assert errors.count(b"\n") == 1
 
 
 def test_version_is_told(run_cli):

@@ -10,6 +10,8 @@ import pytest
 import trio
 from helpers import environ_with_coverage
 
+from runtime._backends import BACKENDS, why_unavailable
+from runtime._cli.console import results_apart
 from runtime._cli.interrupt import Interrupts
 from runtime._cli.map import MapOptions, _Mapping
 
@@ -279,16 +281,108 @@ def test_closed_output_ends_endless_input_quietly(start_cli):
     assert child.stderr.read() == b""
 
 
-def test_what_the_function_printed_does_not_fail_after_closed_output(start_cli):
+def test_what_the_function_prints_is_said_after_closed_output(start_cli):
     buffered = {**environ_with_coverage(), "PYTHONUNBUFFERED": ""}
     child = start_cli("map", "user:loud", env=buffered)
     child.stdin.write(b"a\n")
     child.stdin.flush()
-    assert child.stdout.readline() == b"a\n"  # "loud" waits in Python's buffer
+    assert child.stdout.readline() == b"a\n"
     child.stdout.close()
     _, errors = child.communicate(b"b\n")
 
-    assert (child.returncode, errors) == (0, b"")
+    assert (child.returncode, errors) == (0, b"loud\nloud\n")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_functions_print_stays_out_of_results(run_cli, backend):
+    """Whichever way it is printed, and however full the pipe is."""
+    if (reason := why_unavailable(backend)) is not None:
+        pytest.skip(reason)
+    done = run_cli(
+        "map", "--backend", backend, "user:loud_everywhere", text="R\n" * 100
+    )
+
+    assert done.stdout == ("R" * 1000 + "\n") * 100
+    assert done.stderr.count("loud") == 300
+
+
+def test_generators_items_are_results(run_cli):
+    done = run_cli("map", "user:words", text="a b\n\nc\n")
+
+    assert (done.stdout, done.returncode) == ("a\nb\nc\n", 0)
+
+
+def test_generator_that_fails_is_a_failed_item_without_output(run_cli):
+    done = run_cli("map", "--on-error", "report", "user:words", text="a\nb !\nc\n")
+
+    assert (done.stdout, done.returncode) == ("a\nc\n", 1)
+    assert done.stderr.startswith("runtime map: stdin:2: ValueError: no word\n")
+
+
+def test_async_function_that_does_not_look_like_one_fails_its_items(run_cli):
+    done = run_cli("map", "--on-error", "report", "user:unwrapped", text="a\n")
+
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert done.stderr.startswith("runtime map: stdin:1: TypeError: the function is ")
+
+
+@pytest.mark.parametrize(
+    ("spec", "module"),
+    [("user.py:same", "user"), ("./user.py:same", "user"), ("a/b.py:same", "a.b")],
+)
+def test_file_instead_of_a_module_is_told_its_name(run_cli, spec, module):
+    done = run_cli("map", spec)
+
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr == (
+        f"runtime map: {spec!r} names a file; give its module: {module}:same\n"
+    )
+
+
+@pytest.fixture
+def refused(user_directory):
+    """Modules that need one which no interpreter but the main one takes."""
+    pytest.importorskip("readline")
+    if (reason := why_unavailable("interpreters")) is not None:
+        pytest.skip(reason)
+    (user_directory / "at_top.py").write_text(
+        "import readline\ndef fn(line): return line.upper()\n"
+    )
+    (user_directory / "inside.py").write_text("def fn(line): import readline\n")
+
+
+def test_module_that_interpreters_refuse_is_one_line_and_2(run_cli, refused):
+    done = run_cli("map", "--backend", "interpreters", "at_top:fn", text="a\nb\n")
+
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr == (
+        "runtime map: a worker cannot import at_top:fn: ImportError: module readline "
+        "does not support loading in subinterpreters; give --backend threads\n"
+    )
+    assert run_cli("map", "--backend", "threads", "at_top:fn", text="a\n").stdout == (
+        "A\n"
+    )
+
+
+@pytest.mark.parametrize("on_error", ["stop", "report"])
+def test_module_refused_inside_the_function_tells_the_way_out(
+    run_cli, refused, on_error
+):
+    done = run_cli(
+        "map", "--backend", "interpreters", "--on-error", on_error, "inside:fn",
+        text="a\n",
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1 if on_error == "stop" else 0]
+    assert told.endswith("give --backend threads")
+
+
+def test_files_and_input_contradict_each_other(run_cli):
+    done = run_cli("map", "--files", "--input", "jsonl", "user:size", "user.py")
+
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr.startswith("runtime map: --files gives the function file names")
 
 
 def _feed_for_ever(child):
@@ -406,10 +500,10 @@ def test_interrupt_as_the_loop_starts_is_not_lost(user_directory, capfd):
         max_in_flight=1,
         backend="auto",
     )
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, results_apart() as results:
         interrupts.note_only()
         signal.raise_signal(signal.SIGINT)
-        code = trio.run(_Mapping(options, interrupts).run)
+        code = trio.run(_Mapping(options, interrupts, results).run)
 
     assert code == 130
     assert "stopped after 0 items" in capfd.readouterr().err

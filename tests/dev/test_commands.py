@@ -101,7 +101,8 @@ def test_demo_with_a_gil_never_builds_and_says_how_to_do_better(
     dev.command_demo([])
     said = capfd.readouterr().err
     assert "Using Python 3.13.9 (~/bin/python3.13)" in said
-    assert "./dev demo --python 3.13t" in said
+    assert "jobs run in interpreters" in said
+    assert "./dev demo --python 3.14t" in said
 
 
 def test_demo_without_any_python_builds_and_says_so(
@@ -115,7 +116,7 @@ def test_demo_without_any_python_builds_and_says_so(
 
     monkeypatch.setattr(dev, "build", build)
     dev.command_demo([])
-    assert built == ["3.13t"]
+    assert built == ["3.14t"]
     assert "has to be built first" in capfd.readouterr().err
 
 
