@@ -256,6 +256,16 @@ def raise_unpicklable():
     raise Unpicklable("hidden")
 
 
+def give_group(_item=None):
+    return ExceptionGroup(
+        "mixed", [KeyError("k"), Unpicklable("hidden"), ValueError(1)]
+    )
+
+
+def raise_group(_item=None):
+    raise give_group()
+
+
 def chunk_squares(chunk):
     return [x * x for x in chunk]
 

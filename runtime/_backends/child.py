@@ -176,7 +176,8 @@ def _work(runner: "Runner") -> None:
 def _tell_refused(worker: "QueueEnd", job: "EncodedJob") -> None:
     """Tell home which modules were refused; the job is not yet answered."""
     try:
-        worker.ask(job, encode_refused(refused.take_unsent()))
+        if news := refused.take_unsent():
+            worker.ask(job, encode_refused(news))
     except Exception:  # no memory, say; the next job tells
         refused.note_again()
 

@@ -9,7 +9,7 @@ which is quicker; what comes out is the same.
 
 The C half of `pickle` is imported without the other, which a worker would wait for.
 
-Layer: backends, both sides. Imports: `errors`, `native_parts`.
+Layer: backends, both sides. Imports: `errors`, `groups`, `native_parts`.
 """
 
 import copyreg
@@ -19,6 +19,7 @@ from _pickle import loads as _loads
 from array import array
 
 from .errors import describe, rebuild
+from .groups import crosses_as_it_says, describe_group, rebuild_group
 from .native_parts import pack, unpack
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -98,6 +99,8 @@ class _Pickler(Pickler):
     dispatch_table = _table
 
     def reducer_override(self, obj: object) -> "Any":
+        if isinstance(obj, BaseExceptionGroup) and not crosses_as_it_says(obj):
+            return rebuild_group, describe_group(obj)
         if isinstance(obj, BaseException):
             return rebuild, describe(obj)
         return NotImplemented

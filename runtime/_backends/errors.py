@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = (
     "RemoteTraceback",
     "describe",
+    "loadable",
+    "printable",
     "rebuild",
+    "summary_of",
     "without_frames_of",
 )
 
@@ -52,7 +55,7 @@ def describe(error: BaseException) -> tuple[str, str, bytes | None]:
         add_way_out(error)
     except Exception:  # a class of the user's
         pass
-    return _summary(error), _traceback(error), _pickled(error)
+    return summary_of(error), _traceback(error), _pickled(error)
 
 
 def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseException:
@@ -74,10 +77,11 @@ def rebuild(summary: str, traceback: str, pickled: bytes | None) -> BaseExceptio
 
 def _pickled(error: BaseException) -> bytes | None:
     """Return a pickle that is known to load as the same type."""
-    return _loadable(error, error) or _loadable(_parts(error), error)
+    return loadable(error, error) or loadable(_parts(error), error)
 
 
-def _loadable(form: object, error: BaseException) -> bytes | None:
+def loadable(form: object, error: BaseException) -> bytes | None:
+    """Return a pickle of the form, if it loads as the error's type; never raises."""
     try:
         data = dumps(form, 5)
         return data if type(_made(loads(data))) is type(error) else None
@@ -106,23 +110,24 @@ def _made(loaded: "Any") -> object:
     return error
 
 
-def _summary(error: BaseException) -> str:
+def summary_of(error: BaseException) -> str:
+    """Return an error's type and message; never raises."""
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     try:
-        return _printable(f"{kind}: {error}")
+        return printable(f"{kind}: {error}")
     except BaseException:  # its __str__ may do anything
-        return _printable(kind)
+        return printable(kind)
 
 
 def _traceback(error: BaseException) -> str:
     try:
         from traceback import format_exception
 
-        return _printable("".join(format_exception(error)))
+        return printable("".join(format_exception(error)))
     except BaseException:
         return f"(the traceback of {type(error).__qualname__} cannot be formatted)"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text that can be encoded anywhere."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -34,7 +34,7 @@ except BaseException as error:
 else:
     failure = None
 with open(target, "w") as file:
-    json.dump([refused.take_unsent(), failure], file)
+    json.dump([[name for name, _ in refused.take_unsent()], failure], file)
 """
 
 
@@ -53,12 +53,12 @@ class Refusals:
         """The modules, in the order in which they were first refused."""
         return tuple(self._names)
 
-    def add(self, names: Iterable[str]) -> None:
-        """Add what one of them has refused, and log it if nobody else did."""
-        for name in names:
+    def add(self, refused: Iterable[tuple[str, bool]]) -> None:
+        """Add what one of them has refused; log it once if no error tells."""
+        for name, is_silent in refused:
             self._names[name] = None
             package = name.partition(".")[0]
-            if package not in _told:
+            if is_silent and package not in _told:
                 _told.add(package)
                 _logger.warning(
                     "pool %r: %s; if its package has slower Python code for that case, "

@@ -6,7 +6,7 @@ every extension; the worker sends home what it has noted before it answers the j
 (`child`), and there it is told (`refusals`).
 
 The error itself gets a note with the way out; and so does one of another kind that was
-made of it, NumPy's for one (`add_way_out`).
+made of it, NumPy's for one (`add_way_out`). What such an error tells is not *silent*.
 
 Layer: backends, both sides; only a worker's interpreter watches. Imports: nothing of
 ours.
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+# Names of modules, and whether nobody was told by an error.
+type Refused = tuple[tuple[str, bool], ...]
+
 __all__ = (
     "WAY_OUT",
+    "Refused",
     "add_way_out",
     "advice",
     "has_unsent",
     "module_refused_in",
     "note_again",
     "take_unsent",
+    "tell",
     "watch",
     "way_out_of_module",
 )
@@ -51,8 +56,10 @@ _OR_PROCESSES = ", or processes if it holds the GIL" if _HAS_GIL else ""
 # An error may be made of another that is made of another ... Arbitrary.
 _MAX_DEPTH = 20
 
-_names: dict[str, None] = {}  # atomic: set item; all, in order
-_unsent: dict[str, None] = {}  # atomic: set item, pop; those that home does not know
+# Each module that was refused, in order, and whether silently; the second: what home
+# may not know yet.
+_sent: dict[str, bool] = {}  # atomic: set item
+_unsent: dict[str, bool] = {}  # atomic: set item, pop item
 
 
 def advice() -> str:
@@ -96,25 +103,28 @@ def note(subject: "Any", error: ImportError) -> None:
     name: str = getattr(subject, "name", None) or subject.__name__
     error.name = name
     error.add_note(way_out_of_module(name))
-    if name not in _names:
-        _names[name] = _unsent[name] = None
+    _unsent[name] = True  # unless somebody tells
 
 
-def take_unsent() -> tuple[str, ...]:
-    """Return the names that were noted since the last time."""
-    names = tuple(_unsent)
-    for name in names:
-        _unsent.pop(name, None)
-    return names
+def take_unsent() -> "Refused":
+    """Return what was noted since the last time, but for what home knows."""
+    news: list[tuple[str, bool]] = []
+    while _unsent:
+        name, is_silent = _unsent.popitem()
+        if name not in _sent or (is_silent and not _sent[name]):
+            _sent[name] = is_silent
+            news.append((name, is_silent))
+    return tuple(reversed(news))
 
 
 def note_again() -> None:
     """Have `take_unsent` return all: another home asks."""
-    _unsent.update(_names)
+    _unsent.update(_sent)
+    _sent.clear()
 
 
 def has_unsent() -> bool:
-    """Return whether `take_unsent` has something to return."""
+    """Return whether `take_unsent` may have something to return."""
     return bool(_unsent)
 
 
@@ -130,11 +140,19 @@ def module_refused_in(error: BaseException | None) -> str | None:
     return None
 
 
-def add_way_out(error: BaseException) -> None:
-    """Have an error that a refusal has led to say so, in its last line."""
+def tell(error: BaseException) -> str | None:
+    """Return what `module_refused_in` does, to somebody who tells it."""
     name = module_refused_in(error)
     if name is None and isinstance(error, ImportError) and _unsent:
         name = next(reversed(_unsent))  # raised from None, say
+    if name in _unsent:
+        _unsent[name] = False
+    return name
+
+
+def add_way_out(error: BaseException) -> None:
+    """Have an error that a refusal has led to say so, in its last line."""
+    name = tell(error)
     if name is not None and _name_in(error) is None:
         error.add_note(way_out_of_module(name))
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._core.sighting import Stack
+    from .refused import Refused
 
 __all__ = ("REFUSED", "STACK", "decode_told", "encode_refused", "encode_stack")
 
@@ -23,9 +24,9 @@ def encode_stack(stack: "Stack") -> tuple[object, ...]:
     return b"", dumps((STACK, stack))[0]
 
 
-def encode_refused(names: tuple[str, ...]) -> tuple[object, ...]:
+def encode_refused(refused: "Refused") -> tuple[object, ...]:
     """Return the frames of some names of modules."""
-    return b"", dumps((REFUSED, names))[0]
+    return b"", dumps((REFUSED, refused))[0]
 
 
 def decode_told(frames: tuple["Any", ...]) -> "tuple[int, Any] | None":

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import runtime
 
 from .. import _backends
-from .._backends.errors import REFUSAL
+from .._backends import refused
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
 from .codec import CODECS, LINES, Codec
@@ -143,7 +143,7 @@ def _describe(error: BaseException, block: Block, index: int, raw: bytes) -> Fai
 def _say_with_way_out(error: BaseException) -> str:
     """Describe an error; if an interpreter refused a module, say what to do."""
     said = one_line(error)
-    if isinstance(error, ImportError) and REFUSAL in said:
+    if refused.tell(error) is not None:
         return f"{said}; give --backend threads"
     return said
 

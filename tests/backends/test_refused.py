@@ -237,13 +237,30 @@ async def test_a_function_whose_module_needs_it_names_the_way_out(write_module):
 
 
 @pytest.mark.parametrize("source", [SINGLE_PHASE, ONE_INTERPRETER])
-async def test_an_extension_that_refuses_is_told(source, build_extension, warnings_of):
+async def test_an_extension_that_refuses_is_counted(
+    source, build_extension, warnings_of
+):
+    """Here the error tells, so the log does not."""
     build_extension("refuses", source)
     async with open_pool() as pool:
         with pytest.raises(ImportError) as info:
             await pool.spawn_cpu_work(jobs.imports, "refuses")
         assert pool.statistics().refused_modules == ("refuses",)
     assert info.value.__notes__ == [way_out_of_module("refuses")]
+    assert warnings_of() == []
+
+
+async def test_what_an_error_told_is_logged_once_it_is_silent(
+    write_module, warnings_of
+):
+    write_module("has_fallback", FALLBACK)
+    async with open_pool() as pool:
+        for _ in range(2):
+            with pytest.raises(ImportError):
+                await pool.spawn_cpu_work(jobs.imports, REFUSED)
+        assert warnings_of() == []
+        assert pool.statistics().refused_modules == (REFUSED,)
+        await pool.spawn_cpu_work(jobs.imports, "has_fallback")
     assert len(warnings_of()) == 1
 
 
