@@ -1035,7 +1035,3 @@ def fail_once_in_a_while(x):
 
 def chunk_doubled(chunk):
     return [2 * x for x in chunk]
-
-
-def is_even(x):
-    return x % 2 == 0

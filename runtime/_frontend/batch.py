@@ -129,6 +129,7 @@ class BatchCall(Waiting):
         """End the wait with an error of the runtime's own."""
         self._end(error)
 
+    @trio.lowlevel.enable_ki_protection  # in an inline pool
     def _left(self, _batch: object) -> None:
         self._intake.port.post(self)
 

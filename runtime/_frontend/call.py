@@ -164,6 +164,7 @@ class Call(Waiting, Job):
         answer = self._take_answer()  # CALL-4 answer
         return answer.value if type(answer) is outcome.Value else answer.unwrap()
 
+    @trio.lowlevel.enable_ki_protection  # in an inline pool
     def _left(self) -> None:
         """Report the end; runs on the worker's thread, or on the canceller's."""
         if self._handoff is None or not self._handoff.acquire(False):

@@ -10,15 +10,18 @@ Layer: frontend. Imports: `pool`, `runtime._core`, trio.
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import override
 
 import trio
 
-from .._core import Job, Registry
+from .._core import Job, Registry, Worker, core
+from .call import Call
 from .opening import run_pool
 from .options import check_count
 from .pool import WorkerPool
 from .protected import call_unprotected, protected, start_task
+from .submission import Submission
 
 __all__ = ("inline_pool",)
 
@@ -44,15 +47,16 @@ async def inline_pool(
 class _InlineRegistry(Registry):
     """A registry of one worker, driven by a Trio task."""
 
-    __slots__ = ("_nursery", "_posted", "_report_failure")
+    __slots__ = ("_interrupt", "_nursery", "_posted")
 
     def __init__(
         self, nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> None:
         super().__init__(1, name="inline", on_failure=on_failure)
         self._nursery = nursery  # immutable
-        self._report_failure = on_failure  # immutable
         self._posted = trio.Event()  # owner: the Trio thread
+        # A Ctrl-C that has met no job.
+        self._interrupt: KeyboardInterrupt | None = None  # owner: the Trio thread
 
     @override
     def start(self) -> None:
@@ -60,6 +64,9 @@ class _InlineRegistry(Registry):
 
     @override
     def inject(self, job: Job) -> None:
+        if core == "python" and isinstance(job, Call | Submission):
+            assert job.fn is not None
+            job.fn = partial(call_unprotected, job.fn)
         super().inject(job)
         self._posted.set()
 
@@ -87,13 +94,22 @@ class _InlineRegistry(Registry):
         # Shielded: entries must leave the scheduler when the pool is cancelled, too.
         with trio.CancelScope(shield=True):
             while not self.is_stopping:
-                try:
-                    has_run = call_unprotected(worker.run_one)  # it calls the job
-                except BaseException as error:  # Ctrl-C, and not inside the job
-                    self._report_failure(error)
-                    return
-                if has_run:
+                if self._run_one(worker):
                     await trio.lowlevel.checkpoint()
                 else:
                     self._posted = trio.Event()
                     await self._posted.wait()
+        if self._interrupt is not None:
+            raise self._interrupt
+
+    def _run_one(self, worker: Worker) -> bool:
+        """Run a job if there is one; Ctrl-C may end it, but nothing around it."""
+        if core == "python":  # whose own lines must not be interrupted; see `inject`
+            return worker.run_one()
+        try:
+            return call_unprotected(worker.run_one)
+        except KeyboardInterrupt as error:
+            # The job has not begun, or its end was told. What is left has to leave.
+            self._interrupt = error
+            self._nursery.cancel_scope.cancel()
+            return True

@@ -1,6 +1,6 @@
 """A token of the user's limiter, lent to one call until its job has ended.
 
-Layer: frontend. Imports: `options`, `protected`, outcome.
+Layer: frontend. Imports: `options`, outcome.
 """
 
 from typing import Self
@@ -8,7 +8,6 @@ from typing import Self
 import outcome
 
 from .options import Limiter
-from .protected import call_unprotected, run_unprotected
 
 __all__ = ("Loan",)
 
@@ -27,12 +26,12 @@ class Loan:
         if not hasattr(limiter, "acquire_on_behalf_of"):
             raise TypeError(f"limiter must be a trio.CapacityLimiter, not {limiter!r}")
         loan = cls(limiter)
-        await run_unprotected(limiter.acquire_on_behalf_of, loan)
+        await limiter.acquire_on_behalf_of(loan)
         return loan
 
     def give_back(self) -> None:
         """Return the token."""
-        call_unprotected(self._limiter.release_on_behalf_of, self)
+        self._limiter.release_on_behalf_of(self)
 
     def give_back_after(
         self, result: outcome.Maybe[object] | None

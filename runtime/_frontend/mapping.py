@@ -114,6 +114,7 @@ class _Block(_core.Job):
         """End the stream with an error of the runtime's own."""
         self._stream.fail(error)
 
+    @trio.lowlevel.enable_ki_protection  # in an inline pool
     def _left(self) -> None:
         self._stream.intake.port.post(self)
 
@@ -173,6 +174,7 @@ class MapStream[T, R](AsyncIterator[R]):
         await trio.lowlevel.checkpoint()
         while not self._ready:
             if self._sent_count == 0 and self._is_over():
+                await trio.lowlevel.checkpoint_if_cancelled()  # with what ended it
                 raise self._ending()
             with waiting_for(self.token):
                 await self._changed.park()
@@ -209,6 +211,10 @@ class MapStream[T, R](AsyncIterator[R]):
                     await self._pull(items)
         except Exception as error:  # the source's own error ends the results
             self._final_error = error
+        except BaseException:  # a cancellation, or a Ctrl-C in the source
+            # Somebody may be shielded and take results: these are not all.
+            self._final_error = TaskCancelled(self.name, CancelReason.CALLER)
+            raise
         finally:
             self._is_exhausted = True
             self._changed.unpark_all()

@@ -55,7 +55,8 @@ def registry_maker(
             "max_jobs_per_worker needs backend='interpreters': a thread has nothing of "
             "its own that could be made afresh"
         )
-    _import_all(preload)
+    if preload:  # the default pool's task must not be interrupted
+        _import_all(preload)
     return partial(_threads, worker_count, name, spare_limit)
 
 

@@ -144,6 +144,7 @@ class Submission(Job):
         self._early = error
         self._finish()
 
+    @trio.lowlevel.enable_ki_protection  # in an inline pool
     def _left(self) -> None:
         """Report the end; runs on the worker's thread, or on the canceller's."""
         self._intake.port.post(self)

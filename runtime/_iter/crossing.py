@@ -35,6 +35,7 @@ FIRST_PARTS = 64
 MAX_FIRST = 256
 
 
+@trio.lowlevel.enable_ki_protection
 async def run_crossed(
     opened: pool.WorkerPool,
     producer: Producer,
@@ -79,6 +80,7 @@ async def run_crossed(
     return terminal.finish(total)
 
 
+@trio.lowlevel.disable_ki_protection  # the user's function
 def _combined(terminal: Terminal, left: Any, right: Any) -> Any:
     if left is NOTHING:
         return right

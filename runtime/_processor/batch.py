@@ -17,6 +17,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, cast
 
 import outcome
+import trio
 
 from .. import _core
 from .._backends.blame import check_crosses
@@ -206,6 +207,7 @@ class RequestBatch(_core.Job):
         self.token.abandon(reason)
         self._intake.note_abandoned(self)
 
+    @trio.lowlevel.enable_ki_protection  # in an inline pool
     def _left(self) -> None:
         self._intake.port.post(self)
 

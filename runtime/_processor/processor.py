@@ -44,6 +44,7 @@ from .._frontend.options import (
 )
 from .._frontend.patience import wait_to_the_end
 from .._frontend.pool import WorkerPool
+from .._frontend.protected import run_unprotected
 from .batch import Handler
 from .caller import Caller
 from .config import ParallelConfig
@@ -429,6 +430,7 @@ class ParallelProcessor[T, R]:
         )
         return open_stream(engine, stream, requests)
 
+    @trio.lowlevel.enable_ki_protection
     async def process_into(
         self,
         requests: Iterable[T] | AsyncIterable[T],
@@ -452,7 +454,7 @@ class ParallelProcessor[T, R]:
             deadline=deadline,
         ) as responses:
             async for response in responses:
-                await send_channel.send(response)
+                await run_unprotected(send_channel.send, response)
 
     # Numbers
 

@@ -72,6 +72,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         await trio.lowlevel.checkpoint()
         while not self._ready:
             if self._is_exhausted and self._out == 0:
+                await trio.lowlevel.checkpoint_if_cancelled()  # with what ended it
                 if self._source_error is not None:
                     raise self._source_error
                 raise StopAsyncIteration
@@ -98,7 +99,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
                     await self._bring_all(requests)
         except Exception as error:  # the source's own error ends the outcomes
             self._source_error = error
-        except trio.Cancelled:
+        except BaseException:  # a cancellation, or a Ctrl-C in the source
             # Somebody may be shielded and take outcomes: these are not all.
             self._source_error = TaskCancelled(self._engine.name, CancelReason.CALLER)
             raise

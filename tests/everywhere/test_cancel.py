@@ -97,5 +97,5 @@ def test_cancel_at_every_step(case, backend, round_number, monkeypatch):
         count = steps.count
     else:
         count = trio.run(cancel_everywhere, case, backend)
-    print(f"cancel everywhere, {backend}, {case.name}: {count} steps")
+    print(f"cancel everywhere, {backend}, {case.name}: {count} steps")  # noqa: T201
     assert count
