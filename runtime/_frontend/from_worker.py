@@ -21,6 +21,7 @@ import trio
 
 from .._core import Latch, Worker, current_worker
 from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
+from .._util import awaitable_of, called, check_sync_callable
 from .token import WorkToken, current_token
 from .waits import requested_by
 
@@ -65,8 +66,13 @@ def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
       trio.RunFinishedError: the Trio run is over.
     """
 
+    if current_worker() is not None:
+        check_sync_callable(
+            fn, "from_worker.run_sync()", "runtime.from_worker.run({name}, ...)"
+        )
+
     async def call() -> R:
-        return fn(*args)
+        return cast("R", called(fn, *args))
 
     return ask("runtime.from_worker.run_sync()", call)
 
@@ -217,4 +223,4 @@ async def _unprotected(
     async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
 ) -> object:
     """Run the user's function as his own task would, Ctrl-C included."""
-    return await async_fn(*args)
+    return await awaitable_of(async_fn, args)

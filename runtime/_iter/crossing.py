@@ -98,7 +98,7 @@ class _Stretches(AsyncIterator[tuple[Producer, int]]):
         self._position = 0
         self._item_ns = 0.0  # what an item costs; 0 for not known
         # What the source raised.
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     @override
     def __aiter__(self) -> Self:

@@ -346,6 +346,8 @@ extern PyType_Spec stage_specs[STAGE_KINDS];
 
 /* Let the StopIteration that is set, if one is, go on as an error. */
 void raise_stop_as_error(native_state_t *state);
+/* Set the error for an async function that was called for its result; steals that. */
+PyObject *refuse_coroutine(PyObject *fn, PyObject *coroutine);
 PyObject *native_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_star_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_flat_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
