@@ -118,8 +118,8 @@ def refuse_coroutine(fn: object, coroutine: Any) -> NoReturn:
         fn = fn.func
     name = callable_name(fn)
     raise TypeError(
-        f"{name} returned a coroutine and has done nothing: workers call sync functions "
-        f"only; write def {name}(...) without async, or in Trio: "
+        f"{name} returned a coroutine and has done nothing: workers call sync "
+        f"functions only; write def {name}(...) without async, or in Trio: "
         f"await pool.spawn({name}, ...)"
     )
 

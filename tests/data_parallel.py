@@ -242,3 +242,9 @@ async def double_later(item):
 
 def run_sync_of_async():
     return runtime.from_worker.run_sync(double_later, 1)
+
+
+def note_and_hold(calls, gate, item):
+    """Note that an item has begun; it ends when the gate is open."""
+    calls.append(item)
+    gate.hold()

@@ -72,6 +72,10 @@ def par_iter[T](data: Iterable[T]) -> "ParIter[T]":
     with no other worker: there the chain runs in the job's thread alone, and to use all
     workers it is begun on the pool.
 
+    The functions see the caller's context variables. What one sets there is seen by
+    later items of its piece, and by nobody else: pieces have a copy each, and where
+    they begin differs from run to run.
+
     Args:
       data: A list, a tuple, a range, a string, an array (NumPy's are iterated over by
         slices, without copying) or another sequence, which is used where it is; a set,
