@@ -6,16 +6,20 @@ Layer: rank 0. Imports: nothing of ours.
 import math
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import CoroutineType, FunctionType, MethodType, TracebackType
-from typing import cast
+from typing import Any, NoReturn, cast
 
 __all__ = (
     "available_cores",
+    "awaitable_of",
     "callable_name",
+    "called",
     "check_sync_callable",
     "is_gil_enabled",
+    "refuse_coroutine",
     "traceback_of",
 )
 
@@ -102,9 +106,42 @@ def _is_async(fn: object) -> bool:
     while isinstance(fn, partial):
         fn = fn.func
     if not isinstance(fn, FunctionType | MethodType | type):
-        fn = getattr(type(fn), "__call__", fn)  # an object that is called
+        fn = getattr(type(fn), "__call__", fn)  # noqa: B004  # an object's own
     code = getattr(fn, "__code__", None)
     return code is not None and bool(code.co_flags & _IS_ASYNC)
+
+
+def refuse_coroutine(fn: object, coroutine: Any) -> NoReturn:
+    """Raise for a function that only turned out to be async when it was called."""
+    coroutine.close()  # else Python warns that nobody awaited it
+    while isinstance(fn, partial):
+        fn = fn.func
+    name = callable_name(fn)
+    raise TypeError(
+        f"{name} returned a coroutine and has done nothing: workers call sync "
+        f"functions only; write def {name}(...) without async, or in Trio: "
+        f"await pool.spawn({name}, ...)"
+    )
+
+
+def called(fn: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that must be sync; see `refuse_coroutine`."""
+    value = fn(*args)
+    if type(value) is CoroutineType:
+        refuse_coroutine(fn, value)
+    return value
+
+
+def awaitable_of(async_fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call an async function of a job's that Trio is to run; return what to await."""
+    awaitable = async_fn(*args)
+    if hasattr(awaitable, "__await__"):
+        return awaitable
+    name = callable_name(async_fn)
+    raise TypeError(
+        f"from_worker.run() needs an async function, but {name} returned nothing to "
+        f"await; write instead: runtime.from_worker.run_sync({name}, ...)"
+    )
 
 
 def callable_name(fn: object) -> str:

@@ -234,3 +234,17 @@ def raise_from(kind, bad, item):
 
 def numbers(count):
     return iter(range(count))
+
+
+async def double_later(item):
+    return 2 * item
+
+
+def run_sync_of_async():
+    return runtime.from_worker.run_sync(double_later, 1)
+
+
+def note_and_hold(calls, gate, item):
+    """Note that an item has begun; it ends when the gate is open."""
+    calls.append(item)
+    gate.hold()

@@ -4,12 +4,14 @@ Layer: backends, both sides. Imports: `runtime._errors`.
 """
 
 import time
+from types import CoroutineType
 
 from .._errors import JobCancelled
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from .transport import Token
 
@@ -38,9 +40,23 @@ def run_block[T, R](
             if token.is_set:
                 raise JobCancelled
             results.append(call(item))
+        if results and type(results[0]) is CoroutineType:
+            _refuse(call, results)
     except BaseException as error:
         return results, error, time.perf_counter_ns() - begin_ns
     return results, None, time.perf_counter_ns() - begin_ns
+
+
+def _refuse(call: "Callable[..., object]", results: "list[Any]") -> None:
+    """Raise for an async function, which returns a coroutine each time."""
+    first, *rest = results
+    for coroutine in rest:
+        if isinstance(coroutine, CoroutineType):
+            coroutine.close()
+    results.clear()
+    from .._util import refuse_coroutine  # late, for each worker would pay for it
+
+    refuse_coroutine(call, first)
 
 
 def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> list[R]:

@@ -26,10 +26,12 @@ Source: Tzannes et al. 2010, lazy binary splitting.
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from types import CoroutineType
 
 import outcome
 
 from .._errors import JobCancelled, JobInterrupted
+from .._util import refuse_coroutine
 from . import sync
 from .leaf import LEAF_NS
 from .selected import CancelToken, CountLatch, Job, Until, Worker, current_worker
@@ -162,6 +164,9 @@ class Batch[T, R]:
         try:
             for item in Until(self._items[start:stop], token):
                 append(call(item))
+            # One of them tells: what returns a coroutine does so each time.
+            if results and type(results[0]) is CoroutineType:
+                self._refuse(results)
             if len(results) != stop - start and not token.is_set:
                 raise RuntimeError("the items of a batch must not change while it runs")
         except (JobCancelled, JobInterrupted):
@@ -175,6 +180,15 @@ class Batch[T, R]:
             self._results[start:stop] = results
             with self._lock:
                 self._missing -= len(results)
+
+    def _refuse(self, results: list[object]) -> None:
+        """Raise for an async function."""
+        first, *rest = results
+        for coroutine in rest:
+            if isinstance(coroutine, CoroutineType):
+                coroutine.close()
+        results.clear()  # none has a result: the error is the first one's
+        refuse_coroutine(self._call, first)
 
     def _fail(self, index: int, error: BaseException) -> None:
         with self._lock:

@@ -25,6 +25,7 @@ from typing import Any, overload
 import outcome
 
 from .._errors import BrokenWorkerError, NotOnWorkerError
+from .._util import called
 from .job import Job
 from .latch import Latch
 from .worker import Worker, current_worker
@@ -61,9 +62,11 @@ def join(*halves: Any) -> tuple[Any, Any]:
         )
     done = Latch()
     token = None if worker.job is None else worker.job.token
-    fork = Job(second, second_args, copy_context(), token=token, sink=done.set)
+    fork = Job(
+        called, (second, *second_args), copy_context(), token=token, sink=done.set
+    )
     worker.push(fork)  # JOIN-1 push
-    result = outcome.capture(first, *first_args)  # JOIN-2 run
+    result = outcome.capture(called, first, *first_args)  # JOIN-2 run
     is_back = _take_back(worker, fork)  # JOIN-3 take back
     if not is_back:
         _check_not_forked(worker)
@@ -100,8 +103,8 @@ def _take_back(worker: Worker, fork: Job) -> bool:
 def _check_not_forked(worker: Worker) -> None:
     if worker.registry.is_forked:
         raise BrokenWorkerError(
-            "this process was forked inside a join, and has none of the workers, one of "
-            "which ran the other half"
+            "this process was forked inside a join, and has none of the workers, one "
+            "of which ran the other half"
         )
 
 

@@ -1,15 +1,18 @@
 """The stages that call the user's function, item by item, lazily.
 
-They are the builtins of the same name, but for one thing: a `StopIteration` out of the
-function is an error and not the end of the items (`signals`).
+They are the builtins of the same name, but for two things. A `StopIteration` out of the
+function is an error and not the end of the items (`signals`). So is a coroutine: the
+function was async, and has done nothing.
 
-Layer: core. Imports: `leaf`, `signals`.
+Layer: core. Imports: `runtime._util`, `leaf`, `signals`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
+from types import CoroutineType
 
+from .._util import refuse_coroutine
 from .leaf import Leaf
 from .signals import StopRaised
 
@@ -23,6 +26,8 @@ def mapped[T, R](fn: Callable[[T], R], items: Iterator[T], /) -> Iterator[R]:
             value = fn(item)
         except StopIteration as error:
             raise StopRaised(error) from None
+        if type(value) is CoroutineType:
+            refuse_coroutine(fn, value)
         yield value
 
 
@@ -35,6 +40,8 @@ def star_mapped[R](
             value = fn(*item)
         except StopIteration as error:
             raise StopRaised(error) from None
+        if type(value) is CoroutineType:
+            refuse_coroutine(fn, value)
         yield value
 
 
@@ -44,9 +51,12 @@ def filtered[T](
     """Yield the items for which the predicate holds; with None, those that are true."""
     for item in items:
         try:
-            is_chosen = bool(item if predicate is None else predicate(item))
+            verdict = item if predicate is None else predicate(item)
+            is_chosen = bool(verdict)
         except StopIteration as error:
             raise StopRaised(error) from None
+        if type(verdict) is CoroutineType and predicate is not None:
+            refuse_coroutine(predicate, verdict)
         if is_chosen:
             yield item
 

@@ -7,7 +7,7 @@ Layer: frontend. Imports: `runtime._backends`, `port`, trio.
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import partial
 from typing import cast, override
@@ -24,6 +24,7 @@ from .._backends.transport import EncodedJob, HomeQueues, Question
 from .._backends.variables import set_variables
 from .._core import Job, Registry
 from .._errors import JobCancelled
+from .._util import awaitable_of, called
 from .batch import BatchState
 from .from_worker import Request
 from .intake import MakeRegistry
@@ -187,8 +188,7 @@ class _EncodedRequest(Request):
 async def _run_question(question: Question) -> object:
     is_async, fn, args, variables = decode_question(question.frames)
     set_variables(variables)
-    result = fn(*args)
-    return await cast("Awaitable[object]", result) if is_async else result
+    return await awaitable_of(fn, args) if is_async else called(fn, *args)
 
 
 def _without_cancelled(error: BaseException) -> BaseException:

@@ -21,6 +21,7 @@ import trio
 
 from .._core import Latch, Worker, current_worker
 from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
+from .._util import awaitable_of, called, check_sync_callable
 from .protected import run_unprotected
 from .token import WorkToken, current_token
 from .waits import requested_by
@@ -66,8 +67,13 @@ def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
       trio.RunFinishedError: the Trio run is over.
     """
 
+    if current_worker() is not None:
+        check_sync_callable(
+            fn, "from_worker.run_sync()", "runtime.from_worker.run({name}, ...)"
+        )
+
     async def call() -> R:
-        return fn(*args)
+        return cast("R", called(fn, *args))
 
     return ask("runtime.from_worker.run_sync()", call)
 
@@ -170,7 +176,7 @@ class Request:
         await trio.lowlevel.cancel_shielded_checkpoint()
         with requested_by(self._token):
             result = await outcome.acapture(
-                run_unprotected, self._async_fn, *self._args
+                run_unprotected, _awaited, self._async_fn, self._args
             )
         task.context = own_context
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -213,3 +219,10 @@ class _ThreadRequest(Request):
         # ORDER: the outcome first; the latch lets the worker read it.
         self._outcome = result
         self._done.set()  # BACK-3 answer
+
+
+async def _awaited(
+    async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+) -> object:
+    """Run the user's function, or say what to write if it is not an async one."""
+    return await awaitable_of(async_fn, args)

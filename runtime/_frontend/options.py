@@ -101,6 +101,8 @@ def check_function(value: object, name: str) -> None:
     """Raise TypeError naming the option unless it is a function, or None."""
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be a function, not {value!r}")
+    if value is not None:
+        check_sync_callable(value, name, "def {name}(...) without async")
 
 
 def check_kind(value: object, kind: type, name: str) -> None:

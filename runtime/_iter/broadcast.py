@@ -4,9 +4,9 @@ No job can be addressed to a worker, so a *round* is a meeting: each other worke
 a ticket, and a worker that has taken one calls the function and stays until every
 worker has. So no worker takes two.
 
-Meanwhile it serves every other round that is going on. So two rounds that each hold half
-of the workers do not wait for each other, nor does a round for one that began inside
-of it.
+Meanwhile it serves every other round that is going on. So two rounds that each hold
+half of the workers do not wait for each other, nor does a round for one that began
+inside of it.
 
 Where a worker is away and a spare works in its place, the spare makes its call, and has
 its place in the answer.
@@ -28,6 +28,7 @@ from .._errors import (
     JobCancelled,
     JobInterrupted,
 )
+from .._util import called
 from .checks import check_callable
 from .place import run_on_worker
 
@@ -71,6 +72,10 @@ class _Rounds:
     __slots__ = ("changed", "open")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew: also in a forked child."""
         # Notified when a round has begun or is over; no user code under its lock.
         self.changed = Condition(Lock())
         self.open: list[_Round] = []  # guarded by: self.changed
@@ -80,7 +85,7 @@ _rounds = _Rounds()
 
 if hasattr(os, "register_at_fork"):
     # Of the parent's rounds none goes on there, and it may have held the lock.
-    os.register_at_fork(after_in_child=_rounds.__init__)
+    os.register_at_fork(after_in_child=_rounds.clear)
 
 
 def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]:
@@ -89,7 +94,7 @@ def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]
     worker = current_worker()
     assert worker is not None
     _check_not_forked(worker)
-    mine = _Round(partial(fn, *args), worker.registry)
+    mine = _Round(partial(called, fn, *args), worker.registry)
     with _rounds.changed:
         _rounds.open.append(mine)
         _rounds.changed.notify_all()

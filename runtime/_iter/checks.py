@@ -1,18 +1,22 @@
 """What a chain's adaptors and their like refuse at the call.
 
-Layer: iter. Imports: nothing of ours.
+Layer: iter. Imports: `runtime._util`.
 """
 
 from operator import index
+from types import CoroutineType
 from typing import Any
+
+from .._util import check_sync_callable
 
 __all__ = ("check_callable", "check_number")
 
 
 def check_callable(name: str, fn: Any) -> None:
-    """Raise TypeError unless ``name()`` was given a function, or ``filter()`` None."""
-    if not callable(fn) and not (fn is None and name == "filter"):
+    """Raise TypeError unless ``name()`` was given a function to call on workers."""
+    if not callable(fn) and type(fn) is not CoroutineType:
         raise TypeError(f"{name}() takes a function, not {fn!r}")
+    check_sync_callable(fn, f"{name}()", "def {name}(...) without async")
 
 
 def check_number(value: Any, least: int, name: str) -> None:

@@ -4,10 +4,14 @@ There is nobody to steal from, so the chain is cut here, in order, as it goes al
 
 * **STRETCH-1** cut: a *stretch* is a producer of some positions only, with what it
   needs of the source. It is as long as takes `STRETCH_NS`, but never more than half of
-  each worker's part of what is left, so that all end together.
+  each worker's part of what is left, so that all end together, nor shorter than pays.
 * **STRETCH-2** cross: it travels with the terminal, as an item of `WorkerPool.map`;
   functions go by name, see ``_backends/CROSSING.md``.
-* **STRETCH-3** combine: totals come back in order. One that decides the answer ends it.
+* **STRETCH-3** combine: totals come back as they are ready, so that no worker waits for
+  another, and are combined in order. One that decides the answer ends it.
+
+What a stretch costs beside its items is some tenths of a millisecond, half of it in the
+Trio thread, which wants a core like the workers.
 
 Layer: iter. Imports: `runtime._frontend`, `producers`, `run`, `stretch`, `terminals`,
 trio.
@@ -27,8 +31,13 @@ from .terminals import NOTHING, Terminal, as_raised
 
 __all__ = ("run_crossed",)
 
-# Long against what a crossing costs. Arbitrary.
-STRETCH_NS = 10_000_000
+# Long against what a crossing costs; a stretch that is cancelled ends early. Measured in
+# bench/situations/iter_chains.
+STRETCH_NS = 40_000_000
+# The shortest, at the end, where all workers should be done at the same time.
+LEAST_NS = 1_000_000
+# What the Trio thread encodes in one go at most. Arbitrary.
+MAX_LENGTH = 1 << 18
 # The first stretches, cut before anything is known: this many for each worker would
 # make the whole, and no more positions than this in one. Arbitrary.
 FIRST_PARTS = 64
@@ -49,35 +58,63 @@ async def run_crossed(
     fn = partial(run_stretch, terminal)
     fn.__qualname__ = name  # type: ignore[attr-defined]  # for reports
     stretches = _Stretches(producer, min_length, opened.worker_count)
-    total: Any = NOTHING
-    errors: list[BaseException] = []
-    is_decided = False
+    totals = _Totals(terminal)
     try:
         # One that runs and one that is ready for each worker. STRETCH-2 cross
         async with opened.map(
-            fn, stretches, max_in_flight=2 * opened.worker_count
+            fn, stretches, max_in_flight=2 * opened.worker_count, ordered=False
         ) as results:
             async for done in results:
                 stretches.learn(done)
                 if progress is not None:
                     progress.advance(done.length)
-                try:  # STRETCH-3 combine
-                    total = _combined(terminal, total, done.total)
-                    is_decided = terminal.is_decided_by(done.total)
-                except Exception as error:
-                    errors.append(error)
-                if done.error is not None:
-                    errors.append(done.error)
-                if errors or is_decided:
+                if totals.take(done):
                     break
     finally:
         if progress is not None:
             progress.close()
+    errors = totals.errors
     if stretches.error is not None and not errors:
         errors.append(stretches.error)
     if errors:
         raise terminal.failed(errors)
-    return terminal.finish(total)
+    return terminal.finish(totals.total)
+
+
+class _Totals:
+    """The totals of the stretches, put together in the order of their positions.
+
+    Thread safety: externally synchronized, by the Trio thread.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._ready: dict[int, Done] = {}  # by first position, what came too early
+        self._position = 0  # up to here all is in the total
+        self.total: Any = NOTHING
+        self.errors: list[BaseException] = []
+
+    def take(self, done: Done) -> bool:
+        """Take in a stretch; return whether the chain is over."""
+        self._ready[done.start] = done
+        is_over = False
+        while not is_over and (due := self._ready.pop(self._position, None)):
+            self._position += due.length
+            is_over = self._combine(due)
+        return is_over
+
+    def _combine(self, done: Done) -> bool:  # STRETCH-3 combine
+        is_decided = False
+        try:
+            self.total = _combined(self._terminal, self.total, done.total)
+            is_decided = self._terminal.is_decided_by(done.total)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an outcome like an item's
+            self.errors.append(error)
+        if done.error is not None:
+            self.errors.append(done.error)
+        return is_decided or bool(self.errors)
 
 
 @trio.lowlevel.disable_ki_protection  # the user's function
@@ -100,7 +137,7 @@ class _Stretches(AsyncIterator[tuple[Producer, int]]):
         self._position = 0
         self._item_ns = 0.0  # what an item costs; 0 for not known
         # What the source raised.
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     @override
     def __aiter__(self) -> Self:
@@ -129,10 +166,10 @@ class _Stretches(AsyncIterator[tuple[Producer, int]]):
         left = MAX_FIRST * FIRST_PARTS if length is None else length - self._position
         if not self._item_ns:
             return max(1, min(left // (FIRST_PARTS * self._worker_count), MAX_FIRST))
-        fitting = max(1, int(STRETCH_NS / self._item_ns))
-        if length is None:
-            return fitting
-        return max(1, min(fitting, -(-left // (2 * self._worker_count))))
+        fitting = min(int(STRETCH_NS / self._item_ns), MAX_LENGTH)
+        if length is not None:
+            fitting = min(fitting, -(-left // (2 * self._worker_count)))
+        return max(1, fitting, int(LEAST_NS / self._item_ns))
 
     def learn(self, done: Done) -> None:
         """Take in what a stretch has shown of the cost of an item."""

@@ -13,6 +13,7 @@ from typing import Any, overload
 from .._core import current_worker
 from .._core import join as core_join
 from .._core.join import split_halves
+from .._util import called
 from .place import is_in_place, run_on_worker
 
 __all__ = ("join",)
@@ -55,4 +56,4 @@ def _join_in_place(halves: tuple[Any, ...]) -> tuple[Any, Any]:
     """Run one half after the other."""
     first, first_args, second, second_args = split_halves(halves)
     context = copy_context()  # before the first half, as in a fork
-    return first(*first_args), context.run(second, *second_args)
+    return called(first, *first_args), context.run(called, second, *second_args)

@@ -9,12 +9,12 @@ and returns the answer, or returns something to await.
 This file is long because the public docstrings are; there is little code in it.
 
 Layer: iter. Imports: `runtime._core`, `checks`, `compose`, `drive`, `place`,
-`producers`, `sources`, `stages`, `terminals`, `written`.
+`producers`, `sources`, `stages`, `terminals`, `unfinished`, `written`.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, NoReturn, Protocol, overload
+from typing import Any, Literal, overload
 
 from .._core import filtered, mapped, star_mapped
 from .checks import check_callable, check_number
@@ -44,6 +44,7 @@ from .terminals import (
     ToDict,
     ToSet,
 )
+from .unfinished import Runner, Unfinished
 from .written import BEGINNING, Steps, written
 
 __all__ = ("Awaiting", "Blocking", "ParIter", "awaited_chain", "par_iter")
@@ -71,6 +72,10 @@ def par_iter[T](data: Iterable[T]) -> "ParIter[T]":
     with no other worker: there the chain runs in the job's thread alone, and to use all
     workers it is begun on the pool.
 
+    The functions see the caller's context variables. What one sets there is seen by
+    later items of its piece, and by nobody else: pieces have a copy each, and where
+    they begin differs from run to run.
+
     Args:
       data: A list, a tuple, a range, a string, an array (NumPy's are iterated over by
         slices, without copying) or another sequence, which is used where it is; a set,
@@ -78,24 +83,6 @@ def par_iter[T](data: Iterable[T]) -> "ParIter[T]":
         open file, from which the workers pull in order. It must not change meanwhile.
     """
     return ParIter(producer_of(data), _run_here, BEGINNING)
-
-
-class Runner(Protocol):
-    """How the terminal of a chain is brought to run."""
-
-    def __call__(
-        self,
-        steps: Steps,
-        producer: Producer,
-        terminal: Terminal,
-        min_length: int,
-        progress: Bar | None,
-    ) -> Any:
-        """Run the chain, or return what does when awaited.
-
-        Args:
-          steps: How the chain was written, but for its terminal.
-        """
 
 
 def _run_here(
@@ -118,7 +105,7 @@ def _run_here(
     )
 
 
-class ParIter[T, M = Blocking]:
+class ParIter[T, M = Blocking](Unfinished):
     """A parallel chain; made by `par_iter` or `WorkerPool.par_iter`.
 
     Adaptors (`map`, `filter`, ...) return a new chain. Terminals (`sum`, `collect`,
@@ -149,24 +136,9 @@ class ParIter[T, M = Blocking]:
     def __repr__(self) -> str:
         return f"<{written('runtime', self._steps)}>"
 
-    # What a chain is not. Python asks for these where a terminal was forgotten.
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(self._needs_terminal("for item in", "collect()"))
-
-    def __aiter__(self) -> NoReturn:
-        raise TypeError(self._needs_terminal("for item in", "collect()"))
-
-    def __await__(self) -> NoReturn:
-        raise TypeError(self._needs_terminal("answer =", "sum()"))
-
-    def _needs_terminal(self, before: str, terminal: str) -> str:
-        is_awaited = self._runner is not _run_here
-        chain = written("await pool" if is_awaited else "runtime", self._steps)
-        return (
-            "a parallel chain has no items until a terminal runs it (collect, sum, "
-            f"for_each, ...); write: {before} {chain}.{terminal}"
-        )
+    def _steps_so_far(self) -> str:
+        owner = "runtime" if self._runner is _run_here else "await pool"
+        return written(owner, self._steps)
 
     # Adaptors
 
@@ -208,6 +180,8 @@ class ParIter[T, M = Blocking]:
             calls of ``fn`` that run at the same time get the same object.
           fn: Must not depend on what other items left in the scratch object.
         """
+        check_callable("map_init", make)
+        check_callable("map_init", fn)
         return self._on(MappedWithScratch(self._producer, make, fn), "map_init", fn)
 
     def enumerate(self, start: int = 0) -> "ParIter[tuple[int, T], M]":
@@ -333,6 +307,7 @@ class ParIter[T, M = Blocking]:
             Floats are not, to the last bit: `reduce_deterministic`.
           initial: Comes before the items; without it an empty chain is a TypeError.
         """
+        check_callable("reduce", fn)
         return self._run(Reduce(fn, initial))
 
     @overload
@@ -357,6 +332,7 @@ class ParIter[T, M = Blocking]:
           fn: As for `reduce`.
           initial: As for `reduce`.
         """
+        check_callable("reduce_deterministic", fn)
         return self._run(ReduceBlocks(fn, initial), Blocked(self._producer, fn))
 
     @overload
@@ -386,6 +362,8 @@ class ParIter[T, M = Blocking]:
           step: ``step(accumulator, item)`` returns the accumulator with the item in it.
           combine: Puts two accumulators together, the left one of earlier items.
         """
+        for fn in (make, step, combine):
+            check_callable("fold", fn)
         return self._run(Fold(make, step, combine))
 
     @overload
@@ -439,7 +417,7 @@ class ParIter[T, M = Blocking]:
           key: Compare ``key(item)``.
           default: For an empty chain, which else is a ValueError.
         """
-        return self._run(Extreme("min", key, default))
+        return self._extreme("min", key, default)
 
     @overload
     def max(
@@ -459,7 +437,7 @@ class ParIter[T, M = Blocking]:
         self, key: Callable[[T], Any] | None = None, *, default: Any = NOTHING
     ) -> Any:
         """Return the largest item, the first of several; otherwise as `min`."""
-        return self._run(Extreme("max", key, default))
+        return self._extreme("max", key, default)
 
     @overload
     def any(
@@ -561,9 +539,15 @@ class ParIter[T, M = Blocking]:
 
         Both lists are in input order.
         """
+        check_callable("partition", predicate)
         return self._run(Partition(predicate))
 
     # What these share
+
+    def _extreme(self, name: Literal["min", "max"], key: Any, default: Any) -> Any:
+        if key is not None:
+            check_callable(name, key)
+        return self._run(Extreme(name, key, default))
 
     def _run(self, terminal: Terminal, producer: Producer | None = None) -> Any:
         if producer is None:
@@ -580,7 +564,7 @@ class ParIter[T, M = Blocking]:
         self, name: str, apply: Any, fn: Any, is_exact: bool
     ) -> "ParIter[Any, M]":
         # `_stage` and `_on` in one, for short chains.
-        if not callable(fn):
+        if fn is not None or name != "filter":
             check_callable(name, fn)
         staged = Staged(self._producer, apply, fn, is_exact)
         return ParIter(staged, self._runner, (self._steps, name, fn), self._options)

@@ -56,6 +56,7 @@ def _copy_function(fn: FunctionType) -> FunctionType:
         fn.__code__, fn.__globals__, fn.__name__, fn.__defaults__, cells
     )
     copy.__kwdefaults__ = fn.__kwdefaults__
+    copy.__qualname__ = fn.__qualname__  # errors show it
     return copy
 
 

@@ -25,7 +25,7 @@ from .._core import LEAF_NS, CancelToken, Leaf, flat_mapped, mapped
 from .constants import settle_constants
 from .private import private
 from .stages import with_scratch
-from .terminals import Position
+from .terminals import Position, checked
 
 __all__ = (
     "Blocked",
@@ -526,5 +526,5 @@ class Blocked(_Stage):
 
     def _reduced(self, items: Iterator[Any]) -> list[Any]:
         for first in items:
-            return [reduce(self._fn, items, first)]
+            return [checked(self._fn, reduce(self._fn, items, first))]
         return []

@@ -21,7 +21,7 @@ from typing import Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker
 from .._errors import BrokenWorkerError, JobCancelled, JobInterrupted
-from .._util import check_sync_callable
+from .._util import called, check_sync_callable
 from .place import (
     SIGNAL_STEP,
     current_sync_pool,
@@ -167,8 +167,8 @@ class Scope:
         """Raise in a forked child, where nobody runs what was spawned."""
         if os.getpid() != self._process:
             raise BrokenWorkerError(
-                "this scope belongs to another process: this one was forked from it and "
-                "has none of its workers; open a pool and a scope here"
+                "this scope belongs to another process: this one was forked from it "
+                "and has none of its workers; open a pool and a scope here"
             )
 
     def _finish(self) -> None:
@@ -210,7 +210,7 @@ class Scope:
             return False
         if not self._has_failed and not self._token.is_set:
             try:
-                context.run(fn, *args)
+                context.run(called, fn, *args)
             except (JobCancelled, JobInterrupted):
                 self._is_cancelled = self._has_failed = True
             except BaseException as error:  # an outcome, raised at the block's end

@@ -5,9 +5,11 @@ Layer: iter. Imports: `runtime._core`.
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import CoroutineType
 from typing import Any
 
 from .._core import StopRaised, mapped
+from .._util import refuse_coroutine
 
 __all__ = ("filter_mapped", "inspected", "with_scratch")
 
@@ -25,9 +27,11 @@ def inspected(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
     """Call the function for each item that passes."""
     for item in items:
         try:
-            fn(item)
+            value = fn(item)
         except StopIteration as error:
             raise StopRaised(error) from None
+        if type(value) is CoroutineType:
+            refuse_coroutine(fn, value)
         yield item
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import copy_context
 from itertools import count
 from types import TracebackType
-from typing import NoReturn, override
+from typing import NoReturn, cast, override
 
 import trio
 
@@ -27,7 +27,7 @@ from .._errors import (
 from .._frontend import forking
 from .._frontend.options import check_count
 from .._frontend.registries import SPIN_ROUNDS
-from .._util import available_cores, check_sync_callable, is_gil_enabled
+from .._util import available_cores, called, check_sync_callable, is_gil_enabled
 from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool, waiting_outside
 
 __all__ = ("SyncPool", "open_sync_pool")
@@ -52,8 +52,8 @@ def open_sync_pool(
     Leaving the block ends the workers. In a Trio program use `open_worker_pool`.
 
     The workers are threads, on every build: with a GIL only code that releases it gains
-    from them, and the first pool says so in the log ``runtime``. There `open_worker_pool`
-    has workers that are interpreters.
+    from them, and the first pool logs a warning that says so, to ``runtime``. The
+    workers of `open_worker_pool` are interpreters there.
 
     Args:
       worker_count: How many workers, at least 1; by default the cores this process
@@ -192,10 +192,9 @@ class SyncPool:
         self.check_open()
         worker = current_worker()
         if worker is not None and worker.registry is self.registry:
-            return copy_context().run(fn, *args)
+            return cast("R", copy_context().run(called, fn, *args))
         with waiting_outside() as outer:
-            answer = self._run(fn, args, outer)
-        return answer  # type: ignore[return-value]  # what fn returned
+            return cast("R", self._run(fn, args, outer))
 
     def check_open(self) -> None:
         """Raise unless the pool takes work."""

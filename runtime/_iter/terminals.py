@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
 from operator import add
+from types import CoroutineType
 from typing import Any, Literal, override
 
 from .._core import CancelToken, StopRaised
 from .._errors import JobCancelled, JobInterrupted
+from .._util import called, refuse_coroutine
 
 __all__ = (
     "NOTHING",
@@ -41,6 +43,7 @@ __all__ = (
     "ToDict",
     "ToSet",
     "as_raised",
+    "checked",
 )
 
 
@@ -86,7 +89,7 @@ class Terminal:
     def _finished(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Call a function of the user's that the answer is made with."""
         try:
-            return fn(*args)
+            return called(fn, *args)
         except (JobCancelled, JobInterrupted):
             raise
         except BaseException as error:  # an outcome like an item's
@@ -112,6 +115,13 @@ class Terminal:
         Totals come in the order of their positions.
         """
         return False
+
+
+def checked(fn: Any, value: Any) -> Any:
+    """Return what a function returned; raise if it was async and has done nothing."""
+    if type(value) is CoroutineType:
+        refuse_coroutine(fn, value)
+    return value
 
 
 def as_raised(error: BaseException) -> BaseException:
@@ -280,11 +290,13 @@ class Reduce(Terminal):
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
         if total is NOTHING:
             total = next(items, NOTHING)
-        return total if total is NOTHING else reduce(self._fn, items, total)
+        if total is not NOTHING:
+            total = checked(self._fn, reduce(self._fn, items, total))
+        return total
 
     @override
     def combine(self, left: Any, right: Any) -> Any:
-        return self._fn(left, right)
+        return called(self._fn, left, right)
 
     @override
     def finish(self, total: Any) -> Any:
@@ -339,11 +351,13 @@ class Fold(Terminal):
 
     @override
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
-        return reduce(self._step, items, self._make() if total is NOTHING else total)
+        if total is NOTHING:
+            total = called(self._make)
+        return checked(self._step, reduce(self._step, items, total))
 
     @override
     def combine(self, left: Any, right: Any) -> Any:
-        return self._combine(left, right)
+        return called(self._combine, left, right)
 
     @override
     def finish(self, total: Any) -> Any:
@@ -522,7 +536,10 @@ class Partition(Terminal):
         chosen, rest = total[0].append, total[1].append
         predicate = self._predicate
         for item in items:
-            (chosen if predicate(item) else rest)(item)
+            verdict = predicate(item)
+            (chosen if verdict else rest)(item)
+            if type(verdict) is CoroutineType:
+                refuse_coroutine(predicate, verdict)
         return total
 
     @override

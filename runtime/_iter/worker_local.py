@@ -9,6 +9,7 @@ from typing import NoReturn, override
 
 from .._core import Worker
 from .._errors import NotOnWorkerError
+from .._util import called
 from .checks import check_callable
 from .place import worker_here
 
@@ -68,11 +69,9 @@ class WorkerLocal[T]:
                 "await pool.spawn_cpu_work(fn), with get() inside fn",
             )
         key = worker, get_ident()
-        try:
-            return self._values[key]
-        except KeyError:
-            value = self._values[key] = self._factory()
-            return value
+        if key not in self._values:
+            self._values[key] = called(self._factory)
+        return self._values[key]
 
     def values(self) -> list[T]:
         """Return what the workers have made so far, in no order; from anywhere."""

@@ -60,8 +60,12 @@ fork_of_entry(void *entry)
 static PyObject *
 half_call(half_t half)
 {
-    return half.argument == NULL ? PyObject_CallNoArgs(half.fn)
-                                 : PyObject_CallOneArg(half.fn, half.argument);
+    PyObject *value = half.argument == NULL ? PyObject_CallNoArgs(half.fn)
+                                            : PyObject_CallOneArg(half.fn, half.argument);
+    if (value != NULL && PyCoro_CheckExact(value)) {
+        return refuse_coroutine(half.fn, value);
+    }
+    return value;
 }
 
 /* Call the pushed half in the context that was captured for it. */

@@ -21,6 +21,10 @@
 /* As in _core/leaf.py. */
 #define CHECK_NS 25000
 
+/* How often a token that is not ours is asked. Long against what that takes, less than a
+ * microsecond; short against what a canceller should wait. Arbitrary. */
+#define ASK_NS 500000
+
 /* Whether an item is a number that nobody can tell from a copy. */
 static inline bool
 is_copied(PyObject *item)
@@ -124,14 +128,18 @@ iterator_item(LeafObject *self, Py_ssize_t position)
     return item;
 }
 
-/* Whether a token says stop. One that is not ours, of a job made elsewhere, is asked;
- * what it raises ends the leaf, too. */
+/* Whether a token says stop. One that is not ours, of a job made elsewhere, is asked, which
+ * takes Python; what it raises ends the leaf, too. */
 static bool
-leaf_is_told_by(LeafObject *self, PyObject *token)
+leaf_is_told_by(LeafObject *self, PyObject *token, int64_t now_ns)
 {
     if (PyObject_TypeCheck(token, state_of(Py_TYPE(self))->cancel_token_type)) {
         return token_is_set((CancelTokenObject *)token);
     }
+    if (self->asked_ns != 0 && now_ns - self->asked_ns < ASK_NS) {
+        return false;
+    }
+    self->asked_ns = now_ns;
     PyObject *answer = PyObject_GetAttrString(token, "is_set");
     int is_set = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(answer);
@@ -139,10 +147,10 @@ leaf_is_told_by(LeafObject *self, PyObject *token)
 }
 
 static bool
-leaf_was_told_to_stop(LeafObject *self)
+leaf_was_told_to_stop(LeafObject *self, int64_t now_ns)
 {
     for (int i = 0; i < 2; i++) {
-        if (self->tokens[i] != NULL && leaf_is_told_by(self, self->tokens[i])) {
+        if (self->tokens[i] != NULL && leaf_is_told_by(self, self->tokens[i], now_ns)) {
             return true;
         }
     }
@@ -171,7 +179,7 @@ leaf_look(LeafObject *self)
     if (self->position == self->stop || now_ns - self->begin_ns >= self->budget_ns) {
         return false;
     }
-    if (leaf_was_told_to_stop(self)) {
+    if (leaf_was_told_to_stop(self, now_ns)) {
         if (self->halts && !PyErr_Occurred()) {
             PyErr_SetNone(state_of(Py_TYPE(self))->halted);
         }

@@ -339,6 +339,7 @@ struct leaf {
     long long value, step;           /* of a range: at `position` */
     ssizeargfunc getter;             /* of another sequence: its own */
     int64_t begin_ns, last_ns, budget_ns;
+    int64_t asked_ns;                /* when a token that is not ours was; 0: never */
 };
 
 extern PyType_Spec leaf_spec;
@@ -370,6 +371,8 @@ extern PyType_Spec stage_specs[STAGE_KINDS];
 
 /* Let the StopIteration that is set, if one is, go on as an error. */
 void raise_stop_as_error(native_state_t *state);
+/* Set the error for an async function that was called for its result; steals that. */
+PyObject *refuse_coroutine(PyObject *fn, PyObject *coroutine);
 PyObject *native_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_star_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_flat_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);

@@ -1,8 +1,9 @@
 /* The stages that call the user's function, item by item, lazily.
  *
- * Mirrors _core/stages.py. They are the builtins of the same name, but for one thing: a
- * StopIteration out of the function is an error and not the end of the items. Nothing is
- * paid for that as long as no function fails.
+ * Mirrors _core/stages.py. They are the builtins of the same name, but for two things. A
+ * StopIteration out of the function is an error and not the end of the items; nothing is
+ * paid for that as long as no function fails. And so is a coroutine: the function was
+ * async, and has done nothing.
  *
  * Layer: native. Includes: native.h.
  */
@@ -30,6 +31,19 @@ raise_stop_as_error(native_state_t *state)
     if (carrier != NULL) {
         PyErr_SetRaisedException(carrier);
     }
+}
+
+PyObject *
+refuse_coroutine(PyObject *fn, PyObject *coroutine)
+{
+    PyObject *util = PyImport_ImportModule("runtime._util");
+    PyObject *result =
+        util == NULL ? NULL
+                     : PyObject_CallMethod(util, "refuse_coroutine", "OO", fn, coroutine);
+    Py_XDECREF(util);
+    Py_XDECREF(result); /* it raises */
+    Py_DECREF(coroutine);
+    return NULL;
 }
 
 static PyObject *
@@ -62,6 +76,10 @@ stage_chooses(StageObject *self, PyObject *item)
     if (value == Py_True || value == Py_False) {
         return value == Py_True; /* the usual case; neither is counted */
     }
+    if (PyCoro_CheckExact(value)) {
+        refuse_coroutine(self->fn, value);
+        return -1;
+    }
     int is_chosen = PyObject_IsTrue(value);
     Py_DECREF(value);
     return is_chosen;
@@ -72,6 +90,16 @@ stage_fail(StageObject *self)
 {
     raise_stop_as_error(state_of(Py_TYPE(self)));
     return NULL;
+}
+
+/* Pass on what the function returned, unless it failed or was async. */
+static inline PyObject *
+stage_value(StageObject *self, PyObject *value)
+{
+    if (value == NULL) {
+        return stage_fail(self);
+    }
+    return PyCoro_CheckExact(value) ? refuse_coroutine(self->fn, value) : value;
 }
 
 /* What each kind of stage gives next. */
@@ -86,7 +114,7 @@ stage_next_mapped(PyObject *op)
     }
     PyObject *value = PyObject_CallOneArg(self->fn, item);
     Py_DECREF(item);
-    return value != NULL ? value : stage_fail(self);
+    return stage_value(self, value);
 }
 
 static PyObject *
@@ -99,7 +127,7 @@ stage_next_star_mapped(PyObject *op)
     }
     PyObject *value = stage_star_call(self->fn, item);
     Py_DECREF(item);
-    return value != NULL ? value : stage_fail(self);
+    return stage_value(self, value);
 }
 
 static PyObject *
@@ -129,12 +157,13 @@ stage_begin_inner(StageObject *self)
     if (item == NULL) {
         return false;
     }
-    PyObject *several = PyObject_CallOneArg(self->fn, item);
+    PyObject *several = stage_value(self, PyObject_CallOneArg(self->fn, item));
     Py_DECREF(item);
-    if (several != NULL) {
-        self->inner = PyObject_GetIter(several);
-        Py_DECREF(several);
+    if (several == NULL) {
+        return false;
     }
+    self->inner = PyObject_GetIter(several);
+    Py_DECREF(several);
     if (self->inner == NULL) {
         stage_fail(self);
     }

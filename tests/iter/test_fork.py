@@ -24,7 +24,7 @@ PRELUDE = """
         os._exit(status)
 
     def fork():
-        '''Return True in the child, which has some seconds; wait for it in the parent.'''
+        '''Return True in the child, for some seconds; the parent waits for it.'''
         pid = os.fork()
         if pid == 0:
             signal.alarm(20)

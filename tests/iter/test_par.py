@@ -359,16 +359,24 @@ class Crossing:
         return trio.run(partial(run_crossed, self, *chain, name="chain"))
 
     @asynccontextmanager
-    async def map(self, fn, source, *, max_in_flight):
+    async def map(self, fn, source, *, max_in_flight, ordered):
         assert max_in_flight == 2 * self.worker_count
+        assert not ordered
         async with aclosing(self._results(fn, source)) as results:
             yield results
 
     async def _results(self, fn, source):
+        """Yield as many results as are in flight, the last one first."""
+        terminal, *nothing = fn.args
+        assert not nothing
+        ready = []
         async for stretch in source:
-            terminal, *nothing = fn.args
-            assert not nothing
-            yield fn.func(copy(terminal), stretch)
+            ready.append(fn.func(copy(terminal), stretch))
+            if len(ready) == 2 * self.worker_count:
+                while ready:
+                    yield ready.pop()
+        while ready:
+            yield ready.pop()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
