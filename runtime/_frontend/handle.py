@@ -18,11 +18,11 @@ class Job[R]:
     Made by `WorkerPool.submit` and `WorkerPool.submit_nowait`. If it fails and nobody
     waits for it, its error leaves the pool's block in an `ExceptionGroup`.
 
-    Thread safety: externally synchronized, by the Trio thread; `state` from any
-    thread.
+    Thread safety: its methods belong to its pool's Trio run, as those of the pool do;
+    `state` may be read in any thread, `result` called in any job.
     """
 
-    __slots__ = ("_submission",)
+    __slots__ = ("__weakref__", "_submission")
 
     def __init__(self, submission: Submission) -> None:
         self._submission = submission  # immutable
@@ -85,5 +85,4 @@ class Job[R]:
         if it was submitted with ``on_cancel="interrupt"``. A job that is over
         stays as it is. Returns at once; `wait` tells what became of it.
         """
-        self._submission.stop("Job.cancel()")
-        self._submission.interrupt()
+        self._submission.cancel()

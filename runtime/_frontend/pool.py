@@ -51,11 +51,13 @@ __all__ = ("WorkerPool",)
 class WorkerPool:
     """A place to send CPU-bound work; made by `open_worker_pool`.
 
-    Thread safety: externally synchronized, by the Trio thread it was opened in.
-    `submit_nowait` may also be called inside one of the pool's own jobs.
+    Thread safety: its methods belong to the Trio run that opened it; elsewhere they
+    raise `WrongThreadError`, and after that run has ended `PoolClosedError`.
+    `submit_nowait` may also be called inside one of the pool's own jobs, `statistics`
+    anywhere.
     """
 
-    __slots__ = ("_backend", "_intake", "_poller", "_shutdown")
+    __slots__ = ("__weakref__", "_backend", "_intake", "_poller", "_shutdown")
 
     def __init__(self, intake: Intake, backend: str) -> None:
         self._intake = intake
@@ -94,7 +96,7 @@ class WorkerPool:
           PoolClosedError: the pool was closed.
         """
         check_async_callable(async_fn, "spawn")
-        self._intake.check_open()
+        self._intake.check_open("run(pool.spawn, async_fn, *args)")
         await self._intake.lane.spawn(async_fn, *args)
 
     def spawn_nowait[*Ts](
@@ -107,7 +109,7 @@ class WorkerPool:
           PoolClosedError: the pool was closed.
         """
         check_async_callable(async_fn, "spawn_nowait")
-        self._intake.check_open()
+        self._intake.check_open("run_sync(pool.spawn_nowait, async_fn, *args)")
         self._intake.lane.spawn_nowait(async_fn, *args)
 
     # One job
@@ -155,12 +157,17 @@ class WorkerPool:
           jobs wait already.
         """
         check_sync_callable(fn, "spawn_cpu_work")
-        check_priority(priority)
+        if type(priority) is not Priority:
+            check_priority(priority)
         check_choice(on_cancel, ("wait", "abandon", "interrupt"), "on_cancel")
+        intake = self._intake
+        intake.check_open()
         await trio.lowlevel.checkpoint_if_cancelled()
         loan = None if limiter is None else await Loan.take(limiter)
-        places = self._intake.places
+        places = intake.places
         try:
+            if loan is not None:
+                intake.check_open()
             if not places.try_take():
                 await places.wait_taken()
         except BaseException:
@@ -169,7 +176,7 @@ class WorkerPool:
             raise
         # Made only now: a task that waits for its place keeps no job alive.
         call = Call(
-            self._intake,
+            intake,
             fn,
             args,
             on_cancel=on_cancel,
@@ -177,7 +184,7 @@ class WorkerPool:
             loan=loan,
             name=name,
         )
-        self._intake.track(call)
+        intake.track(call)
         if call.inject(self._poller) and await call.poll(self._poller):
             return cast("R", call.finish())
         return cast("R", await call.park())
@@ -210,7 +217,9 @@ class WorkerPool:
         check_sync_callable(fn, "submit")
         check_priority(priority)
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        self._intake.check_open("run(pool.submit, fn, *args)")
         await trio.lowlevel.checkpoint()
+        self._intake.check_open()
         if not self._intake.places.try_take():
             await self._intake.places.wait_taken()
         return self._submit(fn, args, on_cancel, priority, name, holds_place=True)
@@ -241,6 +250,7 @@ class WorkerPool:
         intake = self._intake
         if intake.is_inside_job():
             return self._submit(fn, args, on_cancel, priority, name, holds_place=False)
+        intake.check_open("run_sync(pool.submit_nowait, fn, *args)")
         if not intake.places.try_take():
             raise trio.WouldBlock
         return self._submit(fn, args, on_cancel, priority, name, holds_place=True)
@@ -332,6 +342,7 @@ class WorkerPool:
         check_priority(priority)
         check_choice(on_error, ("raise", "return"), "on_error")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
         await trio.lowlevel.checkpoint_if_cancelled()
         sequence = as_sequence(items)  # may raise, so before a place is taken
         if not self._intake.places.try_take():
@@ -384,6 +395,7 @@ class WorkerPool:
         check_priority(priority)
         check_count(chunk_size, 1, "chunk_size")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        self._intake.check_open("run(pool.spawn_chunked_parallel, items, size, fn)")
         await trio.lowlevel.checkpoint_if_cancelled()
         chunks = Chunks(as_sequence(items), chunk_size)  # may raise: before a place
         if not self._intake.places.try_take():
@@ -472,7 +484,7 @@ class WorkerPool:
         check_count(max_in_flight, 1, "max_in_flight")
         check_choice(on_error, ("raise", "return"), "on_error")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
-        self._intake.check_open()
+        self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
         stream = MapStream(
             self._intake,
             fn,
@@ -509,6 +521,7 @@ class WorkerPool:
             pool: a task of `spawn`, or what a job asked for.
         """
         check_least(grace, 0, "grace")
+        self._intake.owner.check("run(pool.shutdown)")
         if grace == math.inf and token_within(self._intake) is not None:
             raise DeadlockError(
                 "shutdown(math.inf) called by work of the pool may wait for work that "

@@ -98,7 +98,7 @@ class PoolStatistics:
 
 
 def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
-    """Take a snapshot of a pool; in the Trio thread."""
+    """Take a snapshot of a pool; in any thread."""
     registry, verdicts = intake.registry, intake.verdicts
     return PoolStatistics(
         name=intake.name,
@@ -110,7 +110,7 @@ def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
         waiting=registry.num_waiting(),
         in_flight=len(intake.work),
         abandoned=len(intake.abandoned),
-        unreached=sum(work.token.is_unreached() for work in intake.work),
+        unreached=sum(work.token.is_unreached() for work in list(intake.work)),
         jobs_completed=verdicts[Verdict.COMPLETED],
         jobs_failed=verdicts[Verdict.FAILED],
         jobs_withdrawn=verdicts[Verdict.WITHDRAWN],

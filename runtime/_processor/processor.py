@@ -21,6 +21,7 @@ from contextlib import (
     asynccontextmanager,
 )
 from itertools import count
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Literal, Self, cast, overload
 
@@ -90,8 +91,7 @@ class ParallelProcessor[T, R]:
     responses have to cross. A request has a `CrossingError` as its outcome if it or its
     response cannot; if the handler cannot, opening the block raises it.
 
-    Thread safety: externally synchronized, by the Trio thread; `statistics` from any
-    thread.
+    Thread safety: as for `WorkerPool`; `statistics` from any thread.
     """
 
     @overload
@@ -175,7 +175,10 @@ class ParallelProcessor[T, R]:
     async def __aenter__(self) -> Self:
         """Open the processor, and its pool if it has one of its own."""
         if self._engine_or_none is not None:
-            raise RuntimeError(f"processor {self._name!r} was opened before")
+            raise RuntimeError(
+                f"processor {self._name!r} was opened before, and opens only once; "
+                "write instead: async with runtime.ParallelProcessor(...) as processor"
+            )
         await self._stack.enter_async_context(self._opened())
         return self
 
@@ -191,6 +194,7 @@ class ParallelProcessor[T, R]:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
         async with self._open_pool() as pool, open_nursery() as nursery:
+            pool._intake.owner.check("run(...)")  # noqa: SLF001  # see below
             crosses = pool.statistics().backend == "interpreters"
             if crosses:
                 check_crosses(self._handler.fn, "handler")
@@ -232,6 +236,13 @@ class ParallelProcessor[T, R]:
 
     @property
     def _engine(self) -> Engine:
+        """The engine, for the Trio run it belongs to."""
+        engine = self._engine_or_none or self._opened_engine()
+        if get_ident() != engine.owner.thread:
+            engine.owner.check("run(processor.execute, request)")
+        return engine
+
+    def _opened_engine(self) -> Engine:
         if self._engine_or_none is None:
             raise RuntimeError(
                 f"processor {self._name!r} is not open; write instead: "
@@ -273,8 +284,8 @@ class ParallelProcessor[T, R]:
           is withdrawn. Cancelled while it runs, its end is waited for; if it is alone
           in its batch its token is set.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         engine = self._engine
+        await trio.lowlevel.checkpoint_if_cancelled()
         caller = Caller(engine)
         maker = RequestMaker(
             engine,
@@ -317,7 +328,6 @@ class ParallelProcessor[T, R]:
         Cancellation: a checkpoint. What has not begun is withdrawn; the caller waits
           for what runs.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         return await self._gather(requests, priority, deadline, None)
 
     @trio.lowlevel.enable_ki_protection
@@ -335,7 +345,6 @@ class ParallelProcessor[T, R]:
         deadline or that are tried again. A bound that is smaller than the batch counts
         as large enough for one.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         return await self._gather(requests, priority, deadline, self._config.batch_size)
 
     async def _gather(
@@ -347,6 +356,7 @@ class ParallelProcessor[T, R]:
     ) -> list[outcome.Maybe[R]]:
         engine = self._engine
         engine.check_open()
+        await trio.lowlevel.checkpoint_if_cancelled()
         values = as_list(requests)
         if not values:
             await trio.lowlevel.checkpoint()
@@ -436,7 +446,7 @@ class ParallelProcessor[T, R]:
 
     def statistics(self) -> ProcessingStatistics:
         """Return a frozen snapshot of what was done and is to do."""
-        engine, pool = self._engine, self._pool
+        engine, pool = self._opened_engine(), self._pool
         assert pool is not None
         counts, tallies = engine.counts, engine.tallies
         pool_statistics = pool.statistics()
