@@ -4,12 +4,14 @@ Layer: backends, both sides. Imports: `runtime._errors`.
 """
 
 import time
+from types import CoroutineType
 
 from .._errors import JobCancelled
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from .transport import Token
 
@@ -45,7 +47,14 @@ def run_block[T, R](
 
 def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> list[R]:
     """Call the function for one chunk and check what it returned."""
-    results = list(fn(chunk))
+    returned: Any = fn(chunk)
+    if type(returned) is CoroutineType:
+        returned.close()  # else Python warns that nobody awaited it
+        raise TypeError(
+            f"{returned.__qualname__} is async; a chunk's function must be a sync one "
+            "that returns one result for each item"
+        )
+    results = list(returned)
     if len(results) != len(chunk):
         name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
         raise ValueError(

@@ -10,14 +10,14 @@ Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, outcome.
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from itertools import chain
-from types import CodeType
+from types import CodeType, CoroutineType
 from typing import TYPE_CHECKING, Protocol, cast, overload, override
 
 import outcome
 
 from .._core import WITHDRAWN, Job
 from .._errors import TaskCancelled
-from .options import OnCancelMany, callable_name
+from .options import OnCancelMany, callable_name, check_items, coroutine_error
 from .token import WorkToken
 from .waiting import Waiting
 from .work import Verdict
@@ -25,7 +25,20 @@ from .work import Verdict
 if TYPE_CHECKING:
     from .intake import Intake
 
-__all__ = ("BatchCall", "BatchState", "Chunks", "as_sequence", "flatten")
+__all__ = (
+    "MAP",
+    "BatchCall",
+    "BatchState",
+    "Chunks",
+    "as_sequence",
+    "check_results",
+    "flatten",
+)
+
+
+# The calls as they should be written, for errors.
+BATCH = "await pool.spawn_parallel_batch(items, fn)"
+MAP = "async with pool.map(fn, items) as results: ..."
 
 
 class BatchState(Protocol):
@@ -151,7 +164,9 @@ class BatchCall(Waiting):
         if errors:
             raise BaseExceptionGroup(f"{self.name}: {_failures(errors)}", errors)
         if self.batch.is_complete:
-            return self.batch.results()
+            results = self.batch.results()
+            check_results(results, self.name)
+            return results
         if raise_cancel is not None:
             raise_cancel()
         raise TaskCancelled(self.name, self.token.cause or "one of its items")
@@ -194,7 +209,22 @@ def flatten(chunks: list[object]) -> list[object]:
 
 def as_sequence[T](items: Iterable[T]) -> Sequence[T]:
     """Return the items as something that can be sliced and has a length."""
-    return items if isinstance(items, Sequence) else list(items)
+    if isinstance(items, Sequence):
+        return items
+    check_items(items, BATCH, MAP)
+    return list(items)
+
+
+def check_results(results: Iterable[object], name: str) -> None:
+    """Raise TypeError if all results are coroutines."""
+    error = None
+    for result in results:
+        value = result.value if type(result) is outcome.Value else result
+        if type(value) is not CoroutineType:
+            return  # the usual case, at the first
+        error = coroutine_error(value, name)
+    if error is not None:
+        raise error
 
 
 def _failures(errors: list[BaseException]) -> str:

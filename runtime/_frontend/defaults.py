@@ -10,12 +10,13 @@ Layer: frontend. Imports: `pool`, `protected`, trio.
 import logging
 from collections.abc import Callable
 from types import TracebackType
+from typing import Never
 
 import trio
 
 from .._errors import PoolClosedError
 from .opening import open_worker_pool
-from .options import Limiter, OnCancel, Priority
+from .options import Limiter, OnCancel, Priority, check_keywords
 from .pool import WorkerPool
 from .protected import check_in_trio
 
@@ -33,6 +34,7 @@ async def spawn_cpu_work[*Ts, R](
     priority: Priority = Priority.NORMAL,
     limiter: Limiter | None = None,
     name: str | None = None,
+    **keywords: Never,
 ) -> R:
     """Run ``fn(*args)`` on the run's default pool and wait for its result.
 
@@ -46,6 +48,7 @@ async def spawn_cpu_work[*Ts, R](
         call tries again.
     """
     check_in_trio("runtime.spawn_cpu_work()")
+    check_keywords(keywords, fn, "runtime.spawn_cpu_work")
     pool = await _default_pool()
     return await pool.spawn_cpu_work(
         fn, *args, on_cancel=on_cancel, priority=priority, limiter=limiter, name=name

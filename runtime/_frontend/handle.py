@@ -3,7 +3,7 @@
 Layer: frontend. Imports: `submission`.
 """
 
-from typing import cast
+from typing import NoReturn, cast
 
 from .from_worker import ask
 from .options import JobState
@@ -29,6 +29,11 @@ class Job[R]:
 
     def __repr__(self) -> str:
         return f"<runtime.Job {self.name!r} {self.state.name.lower()}>"
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(
+            "a job is waited for by a method; write instead: await job.wait()"
+        )
 
     @property
     def name(self) -> str:

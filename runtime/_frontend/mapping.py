@@ -38,6 +38,7 @@ from .._backends.captured import capturing
 from .._backends.leaf import run_block
 from .._core import sync
 from .._errors import PoolClosedError, TaskCancelled
+from .batch import MAP, check_results
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .protected import protected
@@ -273,6 +274,12 @@ class MapStream[T, R](AsyncIterator[R]):
             self._fail(result.error)
             return
         results, error, elapsed_ns = cast("_Done", result.value)
+        if error is None:
+            try:
+                check_results(results, self.name)
+            except TypeError as refused:  # about the whole map
+                self._is_cut, self._final_error = True, refused
+                self.stop("an async function")
         if not self._is_cut:
             self._ready.extend(cast("list[R]", results))
         if error is None:
@@ -330,7 +337,7 @@ async def yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
             begin_ns = sync.clock_ns()
 
 
-@protected("async with pool.map(fn, items) as results: ...")
+@protected(MAP)
 @asynccontextmanager
 async def open_map[T, R](
     stream: MapStream[T, R], source: Iterable[T] | AsyncIterable[T]

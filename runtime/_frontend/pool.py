@@ -13,7 +13,7 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Literal, cast, overload
+from typing import Literal, Never, cast, overload
 
 import outcome
 import trio
@@ -21,7 +21,7 @@ import trio
 from .._backends.captured import capturing
 from .._backends.leaf import call_chunk
 from .._errors import DeadlockError
-from .batch import BatchCall, Chunks, as_sequence, flatten
+from .batch import MAP, BatchCall, Chunks, as_sequence, flatten
 from .call import Call, Poller
 from .handle import Job
 from .intake import Intake
@@ -36,6 +36,8 @@ from .options import (
     check_async_callable,
     check_choice,
     check_count,
+    check_items,
+    check_keywords,
     check_least,
     check_priority,
     check_sync_callable,
@@ -83,7 +85,10 @@ class WorkerPool:
     # Async tasks
 
     async def spawn[*Ts](
-        self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts
+        self,
+        async_fn: Callable[[*Ts], Awaitable[object]],
+        *args: *Ts,
+        **keywords: Never,
     ) -> None:
         """Start an async function in a task of the pool.
 
@@ -96,11 +101,15 @@ class WorkerPool:
           PoolClosedError: the pool was closed.
         """
         check_async_callable(async_fn, "spawn")
+        check_keywords(keywords, async_fn, "spawn")
         self._intake.check_open("run(pool.spawn, async_fn, *args)")
         await self._intake.lane.spawn(async_fn, *args)
 
     def spawn_nowait[*Ts](
-        self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts
+        self,
+        async_fn: Callable[[*Ts], Awaitable[object]],
+        *args: *Ts,
+        **keywords: Never,
     ) -> None:
         """Start an async function in a task of the pool, without waiting.
 
@@ -109,6 +118,7 @@ class WorkerPool:
           PoolClosedError: the pool was closed.
         """
         check_async_callable(async_fn, "spawn_nowait")
+        check_keywords(keywords, async_fn, "spawn_nowait")
         self._intake.check_open("run_sync(pool.spawn_nowait, async_fn, *args)")
         self._intake.lane.spawn_nowait(async_fn, *args)
 
@@ -123,6 +133,7 @@ class WorkerPool:
         priority: Priority = Priority.NORMAL,
         limiter: Limiter | None = None,
         name: str | None = None,
+        **keywords: Never,
     ) -> R:
         """Run ``fn(*args)`` on a worker and wait for its result.
 
@@ -157,6 +168,8 @@ class WorkerPool:
           jobs wait already.
         """
         check_sync_callable(fn, "spawn_cpu_work")
+        if keywords:
+            check_keywords(keywords, fn, "spawn_cpu_work")
         if type(priority) is not Priority:
             check_priority(priority)
         check_choice(on_cancel, ("wait", "abandon", "interrupt"), "on_cancel")
@@ -197,6 +210,7 @@ class WorkerPool:
         on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
         name: str | None = None,
+        **keywords: Never,
     ) -> Job[R]:
         """Hand ``fn(*args)`` to the workers and return a handle at once.
 
@@ -215,6 +229,7 @@ class WorkerPool:
           PoolClosedError: the pool was closed before the job was accepted.
         """
         check_sync_callable(fn, "submit")
+        check_keywords(keywords, fn, "submit")
         check_priority(priority)
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         self._intake.check_open("run(pool.submit, fn, *args)")
@@ -232,6 +247,7 @@ class WorkerPool:
         on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
         name: str | None = None,
+        **keywords: Never,
     ) -> Job[R]:
         """Hand ``fn(*args)`` to the workers without waiting; see `submit`.
 
@@ -245,6 +261,7 @@ class WorkerPool:
             it pass.
         """
         check_sync_callable(fn, "submit_nowait")
+        check_keywords(keywords, fn, "submit_nowait")
         check_priority(priority)
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         intake = self._intake
@@ -484,6 +501,7 @@ class WorkerPool:
         check_count(max_in_flight, 1, "max_in_flight")
         check_choice(on_error, ("raise", "return"), "on_error")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        check_items(iterable, MAP, None)
         self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
         stream = MapStream(
             self._intake,

@@ -15,6 +15,7 @@ from typing import Any, Never, overload
 from .._core import join as core_join
 from .._errors import BackendUnavailableError
 from .._frontend import inline, opening, pool
+from .._frontend.options import check_keywords
 from .._frontend.protected import protected
 from .broadcast import broadcast_here
 from .crossing import run_crossed
@@ -70,13 +71,16 @@ class WorkerPool(pool.WorkerPool):
         self._check_threads("pool.join()")
         return await self.spawn_cpu_work(core_join, *halves, name="join")
 
-    async def broadcast[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
+    async def broadcast[*Ts, R](
+        self, fn: Callable[[*Ts], R], *args: *Ts, **keywords: Never
+    ) -> list[R]:
         """Call ``fn(*args)`` once on every worker and wait for all.
 
         The async twin of `runtime.broadcast`, result and errors included.
 
         Cancellation: as for `spawn_cpu_work`.
         """
+        check_keywords(keywords, fn, "broadcast")
         self._intake.check_open("run(pool.broadcast, fn, *args)")
         self._check_threads("pool.broadcast()")
         return await self.spawn_cpu_work(broadcast_here, fn, args, name="broadcast")

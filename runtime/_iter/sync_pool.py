@@ -76,7 +76,7 @@ class SyncPool:
     lasts.
     """
 
-    __slots__ = ("_failure", "name", "registry")
+    __slots__ = ("__weakref__", "_failure", "name", "registry")
 
     def __init__(self, worker_count: int, name: str) -> None:
         self.name: str = name  # immutable

@@ -37,6 +37,7 @@ from .._frontend.options import (
     Priority,
     callable_name,
     check_choice,
+    check_items,
     check_kind,
     check_sync_callable,
 )
@@ -45,7 +46,7 @@ from .batch import Handler
 from .caller import Caller
 from .config import ParallelConfig
 from .engine import Engine
-from .gather import Gathering, as_list
+from .gather import PROCESS, Gathering, as_list
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .monitor import PerformanceMonitor
 from .stats import ProcessingStatistics
@@ -406,6 +407,7 @@ class ParallelProcessor[T, R]:
         the requests before it.
         """
         check_choice(on_error, ("raise", "return"), "on_error")
+        check_items(requests, PROCESS, None)
         engine = self._engine
         engine.check_open()
         stream: ResponseStream[R] = ResponseStream(

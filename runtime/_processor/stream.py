@@ -22,6 +22,7 @@ from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
 from .._frontend.protected import protected
 from .engine import Engine
+from .gather import PROCESS
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import Request
 from .window import Window
@@ -176,7 +177,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             await self._changed.park()
 
 
-@protected("async with processor.process(requests) as responses: ...")
+@protected(PROCESS)
 @asynccontextmanager
 async def open_stream[R](
     engine: Engine,
