@@ -173,7 +173,7 @@ class MapStream[T, R](AsyncIterator[R]):
     async def __anext__(self) -> R:
         """Return the next result; a checkpoint on every call."""
         owner = self.intake.owner
-        if get_ident() != owner.thread or owner.run.is_over:
+        if get_ident() != owner.thread or owner.run.is_over or owner.is_forked:
             owner.check(ITERATE)
         await trio.lowlevel.checkpoint()
         while not self._ready:

@@ -97,9 +97,10 @@ class Submission(Job):
             await self._done.wait()
 
     def _check_owner(self, instead: str) -> None:
-        """Raise as `Owner.check` does; what is over may be had after the run, too."""
+        """Raise as `Owner.check` does; an outcome may be had after the run, too."""
         owner = self._intake.owner
-        if not (self._is_over and owner.is_gone):
+        has_outcome = self._is_over and self._early is None
+        if not (has_outcome and owner.is_gone):
             owner.check(instead)
 
     def cancel(self) -> None:

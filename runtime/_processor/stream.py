@@ -72,7 +72,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
     async def __anext__(self) -> outcome.Maybe[R]:
         """Return the next outcome; a checkpoint on every call."""
         owner = self._engine.owner
-        if get_ident() != owner.thread or owner.run.is_over:
+        if get_ident() != owner.thread or owner.run.is_over or owner.is_forked:
             owner.check(ITERATE)
         await trio.lowlevel.checkpoint()
         while not self._ready:

@@ -218,12 +218,10 @@ if __name__ == "__main__":
         pass  # a block was not left
     everything = {**entries.ASYNC, **{f"{k}()": v for k, v in entries.SYNC.items()}}
     raised = entries.outcomes(everything, entries.call_in_trio(kept[-1]))
+    if sys.argv[2] == "closed" and kept[-1].job.state.name == "DONE":
+        del raised["Job.wait"], raised["Job.cancel()"]  # the block's end has told it
     for name, said in raised.items():
-        # The job is over for who asks: it was told by the end of the block or the run.
-        is_told = (name, said) == ("Job.cancel()", "returned None") or (
-            name == "Job.wait" and type(said) is runtime.TaskCancelled
-        )
-        if type(said) is not runtime.PoolClosedError and not is_told:
+        if type(said) is not runtime.PoolClosedError:
             print(name, repr(said))
     print(kept[-1].pool.statistics().worker_count, "workers")
     workers = [t for t in threading.enumerate() if t.name.startswith("runtime-")]
