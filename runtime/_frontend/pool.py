@@ -151,6 +151,7 @@ class WorkerPool:
           limiter: Lends a token to the call until its job has ended, as for
             `trio.to_thread.run_sync`; None for no limit besides the pool's own.
           name: For reports; by default the function's qualified name.
+          keywords: None are passed on; bind the function's by `functools.partial`.
 
         Returns:
           What ``fn`` returned.
