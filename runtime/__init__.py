@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         PoolClosedError,
         TaskCancelled,
         TaskFailed,
+        WrongThreadError,
     )
     from ._frontend.blocking import blocking
     from ._frontend.defaults import spawn_cpu_work
@@ -91,6 +92,7 @@ _HOMES = {
     "WorkerLocal": "_iter.worker_local",
     "WorkerPool": "_iter.pool",
     "WorkerStatistics": "_core.stats",
+    "WrongThreadError": "_errors",
     "blocking": "_frontend.blocking",
     "broadcast": "_iter.broadcast",
     "check_cancelled": "_core.selected",
@@ -146,6 +148,7 @@ __all__ = (
     "WorkerLocal",
     "WorkerPool",
     "WorkerStatistics",
+    "WrongThreadError",
     "__version__",
     "blocking",
     "broadcast",

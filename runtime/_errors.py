@@ -29,6 +29,7 @@ __all__ = (
     "PoolClosedError",
     "TaskCancelled",
     "TaskFailed",
+    "WrongThreadError",
 )
 
 
@@ -139,9 +140,9 @@ class BackpressureExceeded(ParallelError):
 class PoolClosedError(ParallelError, RuntimeError):
     """You used a pool after it was closed.
 
-    Raised once its block is being left or `WorkerPool.shutdown` was called.
-    Not raised when the pool broke: that is `InternalError`. Where Trio is in use it
-    is also a `trio.ClosedResourceError`.
+    Raised once its block is being left, `WorkerPool.shutdown` was called or its Trio
+    run has ended. Not raised when the pool broke: that is `InternalError`. Where Trio
+    is in use it is also a `trio.ClosedResourceError`.
 
     Args:
       pool_name: Name of the pool.
@@ -150,7 +151,7 @@ class PoolClosedError(ParallelError, RuntimeError):
     def __init__(self, pool_name: str) -> None:
         super().__init__(
             f"pool {pool_name!r} is closed: it takes no more work once its block is "
-            "being left or shutdown() was called"
+            "being left, shutdown() was called or its Trio run has ended"
         )
         self.pool_name = pool_name
 
@@ -202,6 +203,25 @@ class NotOnWorkerError(ParallelError, RuntimeError):
     ) -> None:
         super().__init__(f"{function} works only {place}; write instead: {instead}")
         self.function = function
+        self.instead = instead
+
+
+class WrongThreadError(ParallelError, RuntimeError):
+    """A pool, or what came from it, was used outside the Trio run that it belongs to.
+
+    The pool notices nothing of it.
+
+    Args:
+      pool_name: Name of the pool.
+      instead: The corrected line of code, for the calling thread.
+    """
+
+    def __init__(self, pool_name: str, instead: str) -> None:
+        super().__init__(
+            f"pool {pool_name!r} belongs to the Trio run of another thread; in this "
+            f"one write instead: {instead}"
+        )
+        self.pool_name = pool_name
         self.instead = instead
 
 

@@ -332,7 +332,7 @@ async def nothing():
     pass
 
 
-def make_coroutine():
+def make_coroutine(*_ignored):
     return nothing()
 
 

@@ -5,7 +5,13 @@ Layer: backends, both sides. Imports: `encoding`, `main_module`, `refused`,
 """
 
 from functools import partial
-from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinMethodType,
+    CoroutineType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+)
 
 from .._errors import CrossingError
 from .encoding import dumps
@@ -221,6 +227,8 @@ def _advice(value: object) -> str:
             "a function is sent by its name, so define it with 'def' at the top level "
             f"of a module, or {WAY_OUT}"
         )
+    if type(value) is CoroutineType:
+        return "its function is async; write instead: await pool.spawn(async_fn, *args)"
     if isinstance(value, memoryview):
         return "make it contiguous, or send bytes"
     return f"send what it is made of (numbers, text, bytes), or {WAY_OUT}"

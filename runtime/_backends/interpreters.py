@@ -311,8 +311,10 @@ class InterpreterRegistry:
 
     def running_jobs(self) -> dict[int, Job]:
         """Return the jobs that run now by worker index, as in `_running_ids`."""
-        running = self._running_ids().items()
-        return {i: self._out[number] for i, number in running if number in self._out}
+        out = self._out
+        # RACE: if another thread asks, what comes home meanwhile is not in it.
+        found = {i: out.get(number) for i, number in self._running_ids().items()}
+        return {i: job for i, job in found.items() if job is not None}
 
     def _running_ids(self) -> dict[int, int]:
         """Return the ids of what runs by worker index.

@@ -61,7 +61,14 @@ def _refuse(call: "Callable[..., object]", results: "list[Any]") -> None:
 
 def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> list[R]:
     """Call the function for one chunk and check what it returned."""
-    results = list(fn(chunk))
+    returned: Any = fn(chunk)
+    if type(returned) is CoroutineType:
+        returned.close()  # else Python warns that nobody awaited it
+        raise TypeError(
+            f"{returned.__qualname__} is async; a chunk's function must be a sync one "
+            "that returns one result for each item"
+        )
+    results = list(returned)
     if len(results) != len(chunk):
         name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
         raise ValueError(

@@ -18,7 +18,7 @@ import trio
 
 from .._core import WITHDRAWN, Job
 from .._errors import CancelReason, TaskCancelled
-from .options import OnCancelMany, callable_name
+from .options import OnCancelMany, callable_name, check_items
 from .token import WorkToken
 from .waiting import Waiting
 from .work import Verdict
@@ -26,7 +26,19 @@ from .work import Verdict
 if TYPE_CHECKING:
     from .intake import Intake
 
-__all__ = ("BatchCall", "BatchState", "Chunks", "as_sequence", "flatten")
+__all__ = (
+    "MAP",
+    "BatchCall",
+    "BatchState",
+    "Chunks",
+    "as_sequence",
+    "flatten",
+)
+
+
+# The calls as they should be written, for errors.
+BATCH = "await pool.spawn_parallel_batch(items, fn)"
+MAP = "async with pool.map(fn, items) as results: ..."
 
 
 class BatchState(Protocol):
@@ -198,7 +210,10 @@ def flatten(chunks: list[object]) -> list[object]:
 @trio.lowlevel.disable_ki_protection  # the user's iterable
 def as_sequence[T](items: Iterable[T]) -> Sequence[T]:
     """Return the items as something that can be sliced and has a length."""
-    return items if isinstance(items, Sequence) else list(items)
+    if isinstance(items, Sequence):
+        return items
+    check_items(items, BATCH, MAP)
+    return list(items)
 
 
 def _failures(errors: list[BaseException]) -> str:

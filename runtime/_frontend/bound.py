@@ -20,8 +20,8 @@ class Bound:
 
     Args:
       places: How many there are.
-      check_open: Raises if nothing is accepted any more; asked before a place is
-        taken.
+      check_open: Raises if nothing is accepted any more; asked after a wait. Who
+        takes a place without one has asked by itself.
       may_overdraw: Tells whether the caller need not wait, as who holds a place
         waits for it.
 
@@ -45,7 +45,6 @@ class Bound:
 
     def try_take(self) -> bool:
         """Take a place if one is free."""
-        self._check_open()
         if self._free <= 0:
             return False
         self._free -= 1

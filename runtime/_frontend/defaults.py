@@ -9,15 +9,20 @@ Layer: frontend. Imports: `pool`, `protected`, trio.
 
 import logging
 from collections.abc import Callable
+from types import TracebackType
+from typing import Never
 
 import trio
 
+from .._errors import PoolClosedError
 from .opening import open_worker_pool
-from .options import Limiter, OnCancel, Priority
+from .options import Limiter, OnCancel, Priority, check_keywords
 from .pool import WorkerPool
 from .protected import check_in_trio
 
 __all__ = ("spawn_cpu_work",)
+
+NAME = "default"
 
 _logger = logging.getLogger("runtime")
 
@@ -30,6 +35,7 @@ async def spawn_cpu_work[*Ts, R](
     priority: Priority = Priority.NORMAL,
     limiter: Limiter | None = None,
     name: str | None = None,
+    **keywords: Never,
 ) -> R:
     """Run ``fn(*args)`` on the run's default pool and wait for its result.
 
@@ -39,8 +45,11 @@ async def spawn_cpu_work[*Ts, R](
 
     Raises:
       PoolClosedError: the Trio run is ending.
+      BackendUnavailableError, BrokenWorkerError: the pool could not be opened. The next
+        call tries again.
     """
     check_in_trio("runtime.spawn_cpu_work()")
+    check_keywords(keywords, fn, "runtime.spawn_cpu_work")
     pool = await _default_pool()
     return await pool.spawn_cpu_work(
         fn, *args, on_cancel=on_cancel, priority=priority, limiter=limiter, name=name
@@ -51,35 +60,45 @@ class _DefaultPool:
     """The default pool of one Trio run, on its way or there."""
 
     def __init__(self) -> None:
-        self.ready = trio.Event()
+        self.is_decided = trio.Event()
         self.pool: WorkerPool | None = None
-        self.error: Exception | None = None
+        # Why there is none, and where that happened.
+        self.error: BaseException = PoolClosedError(NAME)
+        self.traceback: TracebackType | None = None
 
     async def own(self) -> None:
         """Hold the pool open until the run ends; the body of the system task."""
         try:
-            async with open_worker_pool(name="default") as self.pool:
-                self.ready.set()
+            await trio.lowlevel.checkpoint()  # raises if the run is ending
+            async with open_worker_pool(name=NAME) as self.pool:
+                self.is_decided.set()
                 await trio.sleep_forever()
         except Exception as error:
-            self.error = error
-            _logger.exception("the default pool ended with an error")
-        finally:
-            self.ready.set()
+            if self.pool is None:
+                self.error, self.traceback = error, error.__traceback__
+                _holder.set(None)  # whoever comes next tries again
+            else:
+                _logger.exception("the default pool ended with an error")
+        finally:  # a run that ends cancels the task, maybe before there is a pool
+            self.is_decided.set()
 
 
-_holder: trio.lowlevel.RunVar[_DefaultPool] = trio.lowlevel.RunVar("runtime.default")
+_holder: trio.lowlevel.RunVar[_DefaultPool | None]
+_holder = trio.lowlevel.RunVar("runtime.default", None)
 
 
 async def _default_pool() -> WorkerPool:
-    try:
-        holder = _holder.get()
-    except LookupError:
+    holder = _holder.get()
+    if holder is None:
         holder = _DefaultPool()
+        try:
+            trio.lowlevel.spawn_system_task(holder.own, name="runtime default pool")
+        except RuntimeError:  # the run ends, and starts no task any more
+            raise PoolClosedError(NAME) from None
         _holder.set(holder)
-        trio.lowlevel.spawn_system_task(holder.own, name="runtime default pool")
     if holder.pool is None:
-        await holder.ready.wait()
+        await holder.is_decided.wait()
     if holder.pool is None:
-        raise RuntimeError("the default pool could not be opened") from holder.error
+        # As it was raised there, whoever else has raised it meanwhile.
+        raise holder.error.with_traceback(holder.traceback)
     return holder.pool

@@ -22,7 +22,6 @@ import trio
 from .._core import Latch, Worker, current_worker
 from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
 from .._util import awaitable_of, called, check_sync_callable
-from .protected import run_unprotected
 from .token import WorkToken, current_token
 from .waits import requested_by
 
@@ -175,9 +174,7 @@ class Request:
         # A task's new context takes effect with its next step.
         await trio.lowlevel.cancel_shielded_checkpoint()
         with requested_by(self._token):
-            result = await outcome.acapture(
-                run_unprotected, _awaited, self._async_fn, self._args
-            )
+            result = await outcome.acapture(_run_asked, self._async_fn, self._args)
         task.context = own_context
         await trio.lowlevel.cancel_shielded_checkpoint()
         return result
@@ -221,7 +218,8 @@ class _ThreadRequest(Request):
         self._done.set()  # BACK-3 answer
 
 
-async def _awaited(
+@trio.lowlevel.disable_ki_protection
+async def _run_asked(
     async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
 ) -> object:
     """Run the user's function, or say what to write if it is not an async one."""

@@ -3,11 +3,10 @@
 Layer: frontend. Imports: `submission`, trio.
 """
 
-from typing import cast
+from typing import NoReturn, cast
 
 import trio
 
-from .._errors import CancelReason
 from .from_worker import ask
 from .options import JobState
 from .submission import Submission
@@ -21,17 +20,22 @@ class Job[R]:
     Made by `WorkerPool.submit` and `WorkerPool.submit_nowait`. If it fails and nobody
     waits for it, its error leaves the pool's block in an `ExceptionGroup`.
 
-    Thread safety: externally synchronized, by the Trio thread; `state` from any
-    thread.
+    Thread safety: its methods belong to its pool's Trio run, as those of the pool do;
+    `state` may be read in any thread, `result` called in any job.
     """
 
-    __slots__ = ("_submission",)
+    __slots__ = ("__weakref__", "_submission")
 
     def __init__(self, submission: Submission) -> None:
         self._submission = submission  # immutable
 
     def __repr__(self) -> str:
         return f"<runtime.Job {self.name!r} {self.state.name.lower()}>"
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(
+            "a job is waited for by a method; write instead: await job.wait()"
+        )
 
     @property
     def name(self) -> str:
@@ -90,5 +94,4 @@ class Job[R]:
         if it was submitted with ``on_cancel="interrupt"``. A job that is over
         stays as it is. Returns at once; `wait` tells what became of it.
         """
-        self._submission.stop(CancelReason.JOB_CANCEL)
-        self._submission.interrupt()
+        self._submission.cancel()

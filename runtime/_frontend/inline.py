@@ -26,7 +26,7 @@ from .submission import Submission
 __all__ = ("inline_pool",)
 
 
-@protected
+@protected("async with runtime.testing.inline_pool() as pool: ...")
 @asynccontextmanager
 async def inline_pool(
     *, queue_capacity: int = 1000, name: str = "inline"

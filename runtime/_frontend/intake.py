@@ -16,11 +16,12 @@ Layer: frontend. Imports: `runtime._core`, trio.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import partial
 from operator import attrgetter
+from threading import get_ident
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 
@@ -36,6 +37,7 @@ from .._errors import (
 from . import forking
 from .bound import Bound
 from .lane import AsyncLane
+from .owner import Owner
 from .patience import Patience, wait_to_the_end
 from .port import CompletionPort
 from .protected import start_task
@@ -51,6 +53,9 @@ if TYPE_CHECKING:
 
 __all__ = ("Intake", "MakeRegistry")
 
+# What a foreign thread is told to call; see `Owner.check`.
+CALL = "run(pool.spawn_cpu_work, fn, *args)"
+
 # Given the pool's nursery, and whom to call if the scheduler fails.
 type MakeRegistry = Callable[[trio.Nursery, Callable[[BaseException], None]], Registry]
 
@@ -59,7 +64,7 @@ class Intake:
     """The bookkeeping of one pool.
 
     Thread safety: externally synchronized, by the Trio thread. Workers reach only
-    `port`, `is_inside_job` and `adopt`.
+    `port`, `is_inside_job` and `adopt`, anybody `check_open` and `owner`.
     """
 
     __slots__ = (
@@ -79,6 +84,7 @@ class Intake:
         "look",
         "make_batch",
         "name",
+        "owner",
         "patience",
         "phase_of",
         "places",
@@ -98,6 +104,7 @@ class Intake:
         queue_capacity: int,
     ) -> None:
         self.name: str = name  # immutable
+        self.owner: Owner = Owner(name, self._end_with_run)  # immutable
         self.port: CompletionPort = CompletionPort(self.break_down)  # immutable
         self.registry: Registry = make_registry(
             nursery, self._report_failure
@@ -162,10 +169,17 @@ class Intake:
 
     # The way in
 
-    def check_open(self) -> None:
-        """Raise unless the calling task may bring work."""
+    def check_open(self, instead: str = CALL) -> None:
+        """Raise unless the calling task may bring work; see `Owner.check`."""
+        if self.is_closing or get_ident() != self.owner.thread:
+            self._check_closely(instead)
+
+    def _check_closely(self, instead: str) -> None:
         if self._failure is not None:
             raise self._failure
+        if self._has_left:
+            raise PoolClosedError(self.name)
+        self.owner.check(instead)
         if self.is_closing and (self._is_cancelled or token_within(self) is None):
             raise PoolClosedError(self.name)
 
@@ -344,12 +358,29 @@ class Intake:
         """Report a bug of ours; on a worker's thread."""
         self.port.post(_Failure(self, error))
 
+    def _end_with_run(self) -> None:
+        """Give up everything: the Trio run ended inside the pool's block."""
+        self.is_closing = self._is_cancelled = True
+        for work in reversed(list(self.work)):
+            # No task is left to be told, so not by `stop`.
+            work.token.scopes = None
+            work.token.request_stop(CancelReason.CLOSED)
+            job = getattr(work, "first_piece", work)  # of a batch; else it is a job
+            self.registry.withdraw(cast("Job", job))
+        self.work.clear()
+        self.port.close()
+        with suppress(Exception):  # a task of the registry's is told in vain
+            self.registry.stop()
+        self.registry.join(but_not=self.registry.running_jobs())
+
     def break_down(self, error: BaseException) -> Exception:
         """Close loudly: the scheduler cannot be trusted any more.
 
         Returns:
           What everybody is told.
         """
+        if isinstance(error, trio.RunFinishedError):  # no bug; in any thread
+            return PoolClosedError(self.name)
         if self._failure is None:
             self._failure = _failure_of(error, self.name)
         self.is_closing = self._is_cancelled = True
@@ -361,15 +392,15 @@ class Intake:
         return self._failure
 
     def after_fork(self) -> None:
-        """Give up everything in a forked child; not in the Trio thread."""
-        self._failure = BrokenWorkerError(
-            f"pool {self.name!r} belongs to another process: this one was forked from "
-            "it and has none of its workers; open a pool here"
-        )
+        """Give up everything in a forked child, in the thread that is left there."""
+        self._failure = self.owner.note_forked()
         self.is_closing = self._is_cancelled = True
-        self.work.clear()
-        self.abandoned.clear()
         self.registry.after_fork()
+        self.abandoned.clear()
+        if get_ident() == self.owner.thread:  # else its tasks are not in this process
+            for work in reversed(list(self.work)):
+                work.fail(self._failure)
+        self.work.clear()
 
 
 def _failure_of(error: BaseException, pool_name: str) -> Exception:

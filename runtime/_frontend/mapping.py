@@ -26,6 +26,7 @@ from collections.abc import (
 )
 from contextlib import aclosing, asynccontextmanager
 from contextvars import Context, copy_context
+from threading import get_ident
 from types import CodeType
 from typing import TYPE_CHECKING, Self, cast, override
 
@@ -37,6 +38,7 @@ from .._backends.captured import capturing
 from .._backends.leaf import run_block
 from .._core import sync
 from .._errors import CancelReason, PoolClosedError, TaskCancelled
+from .batch import MAP
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .patience import wait_to_the_end
@@ -54,6 +56,8 @@ __all__ = ("MapStream", "open_map", "yielding")
 BLOCKS_PER_WORKER = 2
 # A block's run time, long against the cost of a job from Trio (bench round_trip).
 BLOCK_NS = 1_000_000
+# What a foreign thread is told to call; see `Owner.check`.
+ITERATE = "run(pool.spawn_parallel_batch, items, fn)"
 # How long a sync source may keep the Trio thread at a stretch. Arbitrary.
 TURN_NS = 500_000
 
@@ -171,6 +175,9 @@ class MapStream[T, R](AsyncIterator[R]):
     @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> R:
         """Return the next result; a checkpoint on every call."""
+        owner = self.intake.owner
+        if get_ident() != owner.thread or owner.run.is_over or owner.is_forked:
+            owner.check(ITERATE)
         await trio.lowlevel.checkpoint()
         while not self._ready:
             if self._sent_count == 0 and self._is_over():
@@ -332,12 +339,13 @@ async def yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
             begin_ns = sync.clock_ns()
 
 
-@protected
+@protected(MAP)
 @asynccontextmanager
 async def open_map[T, R](
     stream: MapStream[T, R], source: Iterable[T] | AsyncIterable[T]
 ) -> AsyncIterator[MapStream[T, R]]:
     """Feed the stream while the block runs; leave nothing behind it."""
+    stream.intake.owner.check(ITERATE)
     async with open_nursery() as nursery:
         nursery.start_soon(stream.feed, source)
         try:

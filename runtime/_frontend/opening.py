@@ -24,7 +24,7 @@ __all__ = ("open_worker_pool", "run_pool")
 _pool_numbers = count(1)
 
 
-@protected
+@protected("async with runtime.open_worker_pool() as pool: ...")
 @asynccontextmanager
 async def open_worker_pool(
     worker_count: int | None = None,
@@ -130,7 +130,10 @@ async def run_pool(
             intake = Intake(
                 nursery, make_registry, name=name, queue_capacity=queue_capacity
             )
-            with watch_for_stuck_jobs(nursery, intake, stuck_after):
+            with (
+                intake.owner.watch_run(),
+                watch_for_stuck_jobs(nursery, intake, stuck_after),
+            ):
                 async with intake.open():
                     yield WorkerPool(intake, backend)
     except BaseException as error:

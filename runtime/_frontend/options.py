@@ -5,7 +5,7 @@ Layer: frontend. Imports: `runtime._util`.
 
 import enum
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
 from .._util import callable_name, check_sync_callable
@@ -75,6 +75,40 @@ def check_async_callable(fn: object, call: str) -> None:
         raise TypeError(f"{call} needs an async function, not {fn!r}")
 
 
+def check_keywords(
+    keywords: Mapping[str, object], fn: Callable[..., object], call: str
+) -> None:
+    """Raise TypeError for keywords that are no options of the call."""
+    if keywords:
+        bound = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
+        raise TypeError(
+            f"{call} passes no keyword arguments on to the function; write instead: "
+            f"{call}(functools.partial({callable_name(fn)}, {bound}), ...)"
+        )
+
+
+def check_items(items: object, written: str, written_async: str | None) -> None:
+    """Raise TypeError for what cannot be iterated over.
+
+    Args:
+      written: The call as it should be written, for the message.
+      written_async: The same for an async iterable; None if the call takes it.
+    """
+    kind = type(items)
+    if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
+        return
+    if not hasattr(kind, "__aiter__"):
+        raise TypeError(
+            f"items must be something to iterate over, not {items!r}; "
+            f"write instead: {written}"
+        )
+    if written_async is not None:
+        raise TypeError(
+            "an async iterable cannot be made into a list here; "
+            f"write instead: {written_async}"
+        )
+
+
 def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
     """Raise ValueError naming the option unless the value is one of the choices."""
     if value not in choices:
@@ -86,7 +120,12 @@ def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
 def check_priority(value: object) -> None:
     """Raise TypeError unless the value is a `Priority`."""
     if type(value) is not Priority:
-        raise TypeError(f"priority must be a runtime.Priority, not {value!r}")
+        named = str(value).upper()
+        write = named if named in Priority.__members__ else "NORMAL"
+        raise TypeError(
+            f"priority must be a runtime.Priority, not {value!r}; write instead: "
+            f"priority=runtime.Priority.{write}"
+        )
 
 
 def check_count(value: object, least: int, name: str) -> None:

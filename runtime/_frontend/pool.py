@@ -13,7 +13,7 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Literal, cast, overload
+from typing import Literal, Never, cast, overload
 
 import outcome
 import trio
@@ -21,7 +21,7 @@ import trio
 from .._backends.captured import capturing
 from .._backends.leaf import call_chunk
 from .._errors import DeadlockError
-from .batch import BatchCall, Chunks, as_sequence, flatten
+from .batch import MAP, BatchCall, Chunks, as_sequence, flatten
 from .call import Call, Poller
 from .handle import Job
 from .intake import Intake
@@ -36,6 +36,8 @@ from .options import (
     check_async_callable,
     check_choice,
     check_count,
+    check_items,
+    check_keywords,
     check_least,
     check_priority,
     check_sync_callable,
@@ -51,11 +53,13 @@ __all__ = ("WorkerPool",)
 class WorkerPool:
     """A place to send CPU-bound work; made by `open_worker_pool`.
 
-    Thread safety: externally synchronized, by the Trio thread it was opened in.
-    `submit_nowait` may also be called inside one of the pool's own jobs.
+    Thread safety: its methods belong to the Trio run that opened it; elsewhere they
+    raise `WrongThreadError`, and after that run has ended `PoolClosedError`.
+    `submit_nowait` may also be called inside one of the pool's own jobs, `statistics`
+    anywhere.
     """
 
-    __slots__ = ("_backend", "_intake", "_poller", "_shutdown")
+    __slots__ = ("__weakref__", "_backend", "_intake", "_poller", "_shutdown")
 
     def __init__(self, intake: Intake, backend: str) -> None:
         self._intake = intake
@@ -82,7 +86,10 @@ class WorkerPool:
 
     @trio.lowlevel.enable_ki_protection
     async def spawn[*Ts](
-        self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts
+        self,
+        async_fn: Callable[[*Ts], Awaitable[object]],
+        *args: *Ts,
+        **keywords: Never,
     ) -> None:
         """Start an async function in a task of the pool.
 
@@ -95,12 +102,16 @@ class WorkerPool:
           PoolClosedError: the pool was closed.
         """
         check_async_callable(async_fn, "spawn")
-        self._intake.check_open()
+        check_keywords(keywords, async_fn, "spawn")
+        self._intake.check_open("run(pool.spawn, async_fn, *args)")
         await self._intake.lane.spawn(async_fn, *args)
 
     @trio.lowlevel.enable_ki_protection
     def spawn_nowait[*Ts](
-        self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts
+        self,
+        async_fn: Callable[[*Ts], Awaitable[object]],
+        *args: *Ts,
+        **keywords: Never,
     ) -> None:
         """Start an async function in a task of the pool, without waiting.
 
@@ -109,7 +120,8 @@ class WorkerPool:
           PoolClosedError: the pool was closed.
         """
         check_async_callable(async_fn, "spawn_nowait")
-        self._intake.check_open()
+        check_keywords(keywords, async_fn, "spawn_nowait")
+        self._intake.check_open("run_sync(pool.spawn_nowait, async_fn, *args)")
         self._intake.lane.spawn_nowait(async_fn, *args)
 
     # One job
@@ -123,6 +135,7 @@ class WorkerPool:
         priority: Priority = Priority.NORMAL,
         limiter: Limiter | None = None,
         name: str | None = None,
+        **keywords: Never,
     ) -> R:
         """Run ``fn(*args)`` on a worker and wait for its result.
 
@@ -140,6 +153,7 @@ class WorkerPool:
           limiter: Lends a token to the call until its job has ended, as for
             `trio.to_thread.run_sync`; None for no limit besides the pool's own.
           name: For reports; by default the function's qualified name.
+          keywords: None are passed on; bind the function's by `functools.partial`.
 
         Returns:
           What ``fn`` returned.
@@ -157,12 +171,19 @@ class WorkerPool:
           jobs wait already.
         """
         check_sync_callable(fn, "spawn_cpu_work")
-        check_priority(priority)
+        if keywords:
+            check_keywords(keywords, fn, "spawn_cpu_work")
+        if type(priority) is not Priority:
+            check_priority(priority)
         check_choice(on_cancel, ("wait", "abandon", "interrupt"), "on_cancel")
+        intake = self._intake
+        intake.check_open()
         await trio.lowlevel.checkpoint_if_cancelled()
         loan = None if limiter is None else await Loan.take(limiter)
-        places = self._intake.places
+        places = intake.places
         try:
+            if loan is not None:
+                intake.check_open()
             if not places.try_take():
                 await places.wait_taken()
         except BaseException:
@@ -171,7 +192,7 @@ class WorkerPool:
             raise
         # Made only now: a task that waits for its place keeps no job alive.
         call = Call(
-            self._intake,
+            intake,
             fn,
             args,
             on_cancel=on_cancel,
@@ -179,7 +200,7 @@ class WorkerPool:
             loan=loan,
             name=name,
         )
-        self._intake.track(call)
+        intake.track(call)
         if call.inject(self._poller) and await call.poll(self._poller):
             return cast("R", call.finish())
         return cast("R", await call.park())
@@ -192,6 +213,7 @@ class WorkerPool:
         on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
         name: str | None = None,
+        **keywords: Never,
     ) -> Job[R]:
         """Hand ``fn(*args)`` to the workers and return a handle at once.
 
@@ -210,9 +232,12 @@ class WorkerPool:
           PoolClosedError: the pool was closed before the job was accepted.
         """
         check_sync_callable(fn, "submit")
+        check_keywords(keywords, fn, "submit")
         check_priority(priority)
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        self._intake.check_open("run(pool.submit, fn, *args)")
         await trio.lowlevel.checkpoint()
+        self._intake.check_open()
         if not self._intake.places.try_take():
             await self._intake.places.wait_taken()
         return self._submit(fn, args, on_cancel, priority, name, holds_place=True)
@@ -225,6 +250,7 @@ class WorkerPool:
         on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
         name: str | None = None,
+        **keywords: Never,
     ) -> Job[R]:
         """Hand ``fn(*args)`` to the workers without waiting; see `submit`.
 
@@ -238,11 +264,13 @@ class WorkerPool:
             it pass.
         """
         check_sync_callable(fn, "submit_nowait")
+        check_keywords(keywords, fn, "submit_nowait")
         check_priority(priority)
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         intake = self._intake
         if intake.is_inside_job():
             return self._submit(fn, args, on_cancel, priority, name, holds_place=False)
+        intake.check_open("run_sync(pool.submit_nowait, fn, *args)")
         if not intake.places.try_take():
             raise trio.WouldBlock
         return self._submit(fn, args, on_cancel, priority, name, holds_place=True)
@@ -334,6 +362,7 @@ class WorkerPool:
         check_priority(priority)
         check_choice(on_error, ("raise", "return"), "on_error")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
         await trio.lowlevel.checkpoint_if_cancelled()
         sequence = as_sequence(items)  # may raise, so before a place is taken
         if not self._intake.places.try_take():
@@ -386,6 +415,7 @@ class WorkerPool:
         check_priority(priority)
         check_count(chunk_size, 1, "chunk_size")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        self._intake.check_open("run(pool.spawn_chunked_parallel, items, size, fn)")
         await trio.lowlevel.checkpoint_if_cancelled()
         chunks = Chunks(as_sequence(items), chunk_size)  # may raise: before a place
         if not self._intake.places.try_take():
@@ -474,7 +504,8 @@ class WorkerPool:
         check_count(max_in_flight, 1, "max_in_flight")
         check_choice(on_error, ("raise", "return"), "on_error")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
-        self._intake.check_open()
+        check_items(iterable, MAP, None)
+        self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
         stream = MapStream(
             self._intake,
             fn,
@@ -511,6 +542,7 @@ class WorkerPool:
             pool: a task of `spawn`, or what a job asked for.
         """
         check_least(grace, 0, "grace")
+        self._intake.owner.check("run(pool.shutdown)")
         if grace == math.inf and token_within(self._intake) is not None:
             raise DeadlockError(
                 "shutdown(math.inf) called by work of the pool may wait for work that "

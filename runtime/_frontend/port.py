@@ -23,6 +23,7 @@ Layer: frontend. Imports: `runtime._core.sync`, trio.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -55,10 +56,11 @@ class CompletionPort:
     Must be made in the Trio thread.
 
     Args:
-      on_failure: Called as ``on_failure(error)`` when a delivery has raised; returns
-        what to tell those who wait for it.
+      on_failure: Called as ``on_failure(error)`` when a delivery has raised, or with
+        `trio.RunFinishedError`; returns what to tell those who wait for it.
 
-    Thread safety: `post` from any thread; `drain` belongs to the Trio thread.
+    Thread safety: `post` and `close` from any thread; `drain` belongs to the Trio
+    thread.
     """
 
     __slots__ = (
@@ -85,7 +87,7 @@ class CompletionPort:
 
         Returns:
           False if the Trio run is over: there is nobody left to tell, and the
-          delivery is dropped.
+          delivery is failed.
         """
         self._pending.append(delivery)  # PORT-1 append
         # ATOMIC(lock-acquire): of two posters one asks for the drain.
@@ -94,12 +96,27 @@ class CompletionPort:
             try:
                 self._trio_token.run_sync_soon(self.drain)
             except trio.RunFinishedError:
-                self._signal.release()
-                self._pending.clear()
+                self.close()
                 return False
         else:
             self._make_way()
         return True
+
+    def close(self) -> None:
+        """Fail what was not delivered: the Trio run is over. From any thread."""
+        # ATOMIC(lock-release): it raises if nobody asked for a drain, or two close.
+        with suppress(RuntimeError):
+            self._signal.release()
+        error = self._on_failure(trio.RunFinishedError())
+        while True:
+            try:
+                delivery = self._pending.popleft()
+            except IndexError:
+                return
+            # Jobs that wait for an answer go on. Tasks are told in vain, for they have
+            # ended with their run.
+            with suppress(Exception):
+                delivery.fail(error)
 
     def deliver_after(self, post_all: Callable[[], None]) -> None:
         """Let something post and deliver it at once; in the Trio thread."""

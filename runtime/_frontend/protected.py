@@ -31,8 +31,6 @@ __all__ = (
     "start_task",
 )
 
-_NOT_ASYNC_WITH = "this opens a block; write instead: async with ... as name:"
-
 
 def check_in_trio(what: str) -> None:
     """Raise RuntimeError unless called in a Trio thread."""
@@ -75,41 +73,77 @@ async def _run_protected(
 
 
 def protected[**P, T](
-    open_block: Callable[P, AbstractAsyncContextManager[T]],
-) -> Callable[P, AbstractAsyncContextManager[T]]:
-    """Protect the block that a function opens."""
+    written: str,
+) -> Callable[
+    [Callable[P, AbstractAsyncContextManager[T]]],
+    Callable[P, AbstractAsyncContextManager[T]],
+]:
+    """Protect the block that a function opens.
 
-    @wraps(open_block)
-    def open_protected(*args: P.args, **kwargs: P.kwargs) -> _Protected[T]:
-        return _Protected(open_block(*args, **kwargs))
+    Args:
+      written: The line that opens the block, for errors.
+    """
 
-    return open_protected
+    def decorate(
+        open_block: Callable[P, AbstractAsyncContextManager[T]],
+    ) -> Callable[P, AbstractAsyncContextManager[T]]:
+        @wraps(open_block)
+        def open_protected(*args: P.args, **kwargs: P.kwargs) -> _Protected[T]:
+            return _Protected(open_block(*args, **kwargs), written)
+
+        return open_protected
+
+    return decorate
 
 
 class _Protected[T](AbstractAsyncContextManager[T]):
-    """A context manager, entered and left without `KeyboardInterrupt`."""
+    """A context manager, entered and left without `KeyboardInterrupt`.
 
-    __slots__ = ("_manager",)
+    Used as anything else it says what to write.
+    """
 
-    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
+    __slots__ = ("_has_begun", "_manager", "_written")
+
+    def __init__(self, manager: AbstractAsyncContextManager[T], written: str) -> None:
         self._manager = manager
+        self._written = written
+        self._has_begun = False
+
+    def _misuse(self) -> TypeError:
+        return TypeError(f"this opens a block; write instead: {self._written}")
 
     def __enter__(self) -> NoReturn:
-        raise TypeError(_NOT_ASYNC_WITH)
+        raise self._misuse()
 
     def __exit__(self, *_error: object) -> None:
         """Be there, for Python asks for both."""
 
+    def __iter__(self) -> NoReturn:
+        raise self._misuse()
+
     def __aiter__(self) -> NoReturn:
-        raise TypeError(_NOT_ASYNC_WITH)
+        raise self._misuse()
 
     def __await__(self) -> NoReturn:
-        raise TypeError(_NOT_ASYNC_WITH)
+        raise self._misuse()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"this opens a block, and only what the block gives may have {name!r}; "
+            f"write instead: {self._written}",
+            name=name,
+            obj=self,
+        )
 
     @override
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> T:
         check_in_trio("a pool")
+        if self._has_begun:
+            raise RuntimeError(
+                f"a block is opened only once; write it anew: {self._written}"
+            )
+        self._has_begun = True
         return await self._manager.__aenter__()
 
     @override

@@ -105,8 +105,10 @@ class PoolStatistics:
 
 
 def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
-    """Take a snapshot of a pool; in the Trio thread."""
+    """Take a snapshot of a pool; in any thread."""
     registry, verdicts = intake.registry, intake.verdicts
+    # ATOMIC(dict-list): the Trio thread may change it meanwhile.
+    works = list(intake.work)
     return PoolStatistics(
         name=intake.name,
         worker_count=registry.worker_count,
@@ -115,9 +117,9 @@ def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
         queued=len(registry.injector),
         running=len(registry.running_jobs()),
         waiting=registry.num_waiting(),
-        in_flight=len(intake.work),
+        in_flight=len(works),
         abandoned=len(intake.abandoned),
-        unreached=sum(work.token.is_unreached() for work in intake.work),
+        unreached=sum(work.token.is_unreached() for work in works),
         jobs_completed=verdicts[Verdict.COMPLETED],
         jobs_failed=verdicts[Verdict.FAILED],
         jobs_withdrawn=verdicts[Verdict.WITHDRAWN],

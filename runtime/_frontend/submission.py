@@ -86,6 +86,7 @@ class Submission(Job):
 
     async def wait_over(self) -> None:
         """Wait until the end was delivered; a checkpoint on every call."""
+        self._check_owner("run(job.wait)")
         if self._is_over:
             await trio.lowlevel.checkpoint()
             return
@@ -94,6 +95,20 @@ class Submission(Job):
             self._done = trio.Event()
         with waiting_for(self.token):
             await self._done.wait()
+
+    def _check_owner(self, instead: str) -> None:
+        """Raise as `Owner.check` does; an outcome may be had after the run, too."""
+        owner = self._intake.owner
+        has_outcome = self._is_over and self._early is None
+        if not (has_outcome and owner.is_gone):
+            owner.check(instead)
+
+    def cancel(self) -> None:
+        """End the job for who holds its handle."""
+        self._check_owner("run_sync(job.cancel)")
+        if not self._is_over:
+            self.stop(CancelReason.JOB_CANCEL)
+            self.interrupt()
 
     def retrieve(self) -> outcome.Maybe[object]:
         """Return a new outcome for one more waiter, after the end."""

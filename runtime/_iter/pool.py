@@ -10,11 +10,12 @@ Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`,
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
-from typing import Any, overload
+from typing import Any, Never, overload
 
 from .._core import join as core_join
 from .._errors import BackendUnavailableError
 from .._frontend import inline, opening, pool
+from .._frontend.options import check_keywords
 from .._frontend.protected import protected
 from .broadcast import broadcast_here
 from .crossing import run_crossed
@@ -35,9 +36,12 @@ class WorkerPool(pool.WorkerPool):
 
     __slots__ = ()
 
-    def __init__(self, opened: pool.WorkerPool) -> None:
-        for name in pool.WorkerPool.__slots__:
-            setattr(self, name, getattr(opened, name))
+    def __init__(self, *args: Never, **options: Never) -> None:
+        given = [*map(repr, args), *(f"{key}={options[key]!r}" for key in options)]
+        raise TypeError(
+            "a WorkerPool is made by open_worker_pool; write instead: "
+            f"async with runtime.open_worker_pool({', '.join(given)}) as pool: ..."
+        )
 
     def _check_threads(self, verb: str) -> None:
         """Raise where the halves of a job would be in different interpreters."""
@@ -63,16 +67,21 @@ class WorkerPool(pool.WorkerPool):
 
         Cancellation: as for `spawn_cpu_work`.
         """
+        self._intake.check_open("run(pool.join, f, g)")
         self._check_threads("pool.join()")
         return await self.spawn_cpu_work(core_join, *halves, name="join")
 
-    async def broadcast[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
+    async def broadcast[*Ts, R](
+        self, fn: Callable[[*Ts], R], *args: *Ts, **keywords: Never
+    ) -> list[R]:
         """Call ``fn(*args)`` once on every worker and wait for all.
 
         The async twin of `runtime.broadcast`, result and errors included.
 
         Cancellation: as for `spawn_cpu_work`.
         """
+        check_keywords(keywords, fn, "broadcast")
+        self._intake.check_open("run(pool.broadcast, fn, *args)")
         self._check_threads("pool.broadcast()")
         return await self.spawn_cpu_work(broadcast_here, fn, args, name="broadcast")
 
@@ -116,18 +125,27 @@ class WorkerPool(pool.WorkerPool):
         return self.spawn_cpu_work(run_chain, *chain, name=name)
 
 
+def _handle(opened: pool.WorkerPool) -> WorkerPool:
+    """Return a second handle for an open pool."""
+    handle = WorkerPool.__new__(WorkerPool)
+    for name in pool.WorkerPool.__slots__:
+        if name != "__weakref__":
+            setattr(handle, name, getattr(opened, name))
+    return handle
+
+
 type _Opener[**P, Pool] = Callable[P, AbstractAsyncContextManager[Pool]]
 
 
 def _as_opened_by[**P](
-    open_pool: _Opener[P, pool.WorkerPool],
+    open_pool: _Opener[P, pool.WorkerPool], written: str
 ) -> Callable[[Callable[[pool.WorkerPool], WorkerPool]], _Opener[P, WorkerPool]]:
     """Turn a function that makes a handle into one that opens a pool and gives it."""
 
     def decorate(
         make_handle: Callable[[pool.WorkerPool], WorkerPool],
     ) -> _Opener[P, WorkerPool]:
-        @protected
+        @protected(written)
         @asynccontextmanager
         @wraps(open_pool)
         async def opened(
@@ -145,11 +163,15 @@ def _as_opened_by[**P](
 # infers alike. Docstrings and signatures are those of the front end.
 
 
-@_as_opened_by(opening.open_worker_pool)
+@_as_opened_by(
+    opening.open_worker_pool, "async with runtime.open_worker_pool() as pool: ..."
+)
 def open_worker_pool(opened: pool.WorkerPool) -> WorkerPool:
-    return WorkerPool(opened)
+    return _handle(opened)
 
 
-@_as_opened_by(inline.inline_pool)
+@_as_opened_by(
+    inline.inline_pool, "async with runtime.testing.inline_pool() as pool: ..."
+)
 def inline_pool(opened: pool.WorkerPool) -> WorkerPool:
-    return WorkerPool(opened)
+    return _handle(opened)

@@ -103,6 +103,7 @@ class Engine:
         crosses: bool,
     ) -> None:
         self.name = name
+        self.owner = intake.owner
         self.config = config
         self.counts = Counts()
         self.observer = Observer(name)

@@ -12,14 +12,18 @@ import trio
 
 from .._core import sync
 from .._errors import CancelReason
+from .._frontend.options import check_items
 from .._frontend.patience import wait_to_the_end
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import ExactShare, Request
 from .window import Window
 
-__all__ = ("Gathering", "as_list")
+__all__ = ("PROCESS", "Gathering", "as_list")
 
+# The calls as they should be written, for errors.
+GATHER = "await processor.execute_parallel_batch(requests)"
+PROCESS = "async with processor.process(requests) as responses: ..."
 # How long bringing requests may keep the Trio thread at a stretch. Arbitrary.
 TURN_NS = 500_000
 
@@ -120,4 +124,7 @@ class Gathering[R]:
 @trio.lowlevel.disable_ki_protection  # the user's iterable
 def as_list[T](requests: Iterable[T]) -> Sequence[T]:
     """Return the requests as something with a length and an order."""
-    return requests if isinstance(requests, Sequence) else list(requests)
+    if isinstance(requests, Sequence):
+        return requests
+    check_items(requests, GATHER, PROCESS)
+    return list(requests)

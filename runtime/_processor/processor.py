@@ -23,6 +23,7 @@ from contextlib import (
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isroutine
 from itertools import count
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, cast, overload
 
@@ -39,6 +40,7 @@ from .._frontend.options import (
     callable_name,
     check_async_callable,
     check_choice,
+    check_items,
     check_kind,
     check_sync_callable,
 )
@@ -49,7 +51,7 @@ from .batch import Handler
 from .caller import Caller
 from .config import ParallelConfig
 from .engine import Engine
-from .gather import Gathering, as_list
+from .gather import PROCESS, Gathering, as_list
 from .loading import check_loads
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .monitor import PerformanceMonitor
@@ -98,8 +100,7 @@ class ParallelProcessor[T, R]:
     responses have to cross. A request has a `CrossingError` as its outcome if it or its
     response cannot; if the handler cannot, opening the block raises it.
 
-    Thread safety: externally synchronized, by the Trio thread; `statistics` from any
-    thread.
+    Thread safety: as for `WorkerPool`; `statistics` from any thread.
     """
 
     @overload
@@ -216,6 +217,7 @@ class ParallelProcessor[T, R]:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
         async with self._open_pool() as pool, open_nursery() as nursery:
+            pool._intake.owner.check("run(...)")  # noqa: SLF001  # see below
             crosses = pool.statistics().backend == "interpreters"
             if crosses:
                 await check_loads(pool, self._handler.fn)
@@ -256,6 +258,13 @@ class ParallelProcessor[T, R]:
 
     @property
     def _engine(self) -> Engine:
+        """The engine, for the Trio run it belongs to."""
+        engine = self._engine_or_none or self._opened_engine()
+        if get_ident() != engine.owner.thread:
+            engine.owner.check("run(processor.execute, request)")
+        return engine
+
+    def _opened_engine(self) -> Engine:
         if self._engine_or_none is None:
             raise RuntimeError(
                 f"processor {self._name!r} is not open; write instead: {_WRITTEN}"
@@ -296,8 +305,8 @@ class ParallelProcessor[T, R]:
           is withdrawn. Cancelled while it runs, its end is waited for; if it is alone
           in its batch its token is set.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         engine = self._engine
+        await trio.lowlevel.checkpoint_if_cancelled()
         caller = Caller(engine)
         maker = RequestMaker(
             engine,
@@ -340,7 +349,6 @@ class ParallelProcessor[T, R]:
         Cancellation: a checkpoint. What has not begun is withdrawn; the caller waits
           for what runs.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         return await self._gather(requests, priority, deadline, None)
 
     @trio.lowlevel.enable_ki_protection
@@ -358,7 +366,6 @@ class ParallelProcessor[T, R]:
         deadline or that are tried again. A bound that is smaller than the batch counts
         as large enough for one.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         return await self._gather(requests, priority, deadline, self._config.batch_size)
 
     async def _gather(
@@ -370,6 +377,7 @@ class ParallelProcessor[T, R]:
     ) -> list[outcome.Maybe[R]]:
         engine = self._engine
         engine.check_open()
+        await trio.lowlevel.checkpoint_if_cancelled()
         values = as_list(requests)
         if not values:
             await trio.lowlevel.checkpoint()
@@ -419,6 +427,7 @@ class ParallelProcessor[T, R]:
         the requests before it.
         """
         check_choice(on_error, ("raise", "return"), "on_error")
+        check_items(requests, PROCESS, None)
         engine = self._engine
         engine.check_open()
         stream: ResponseStream[R] = ResponseStream(
@@ -460,7 +469,7 @@ class ParallelProcessor[T, R]:
 
     def statistics(self) -> ProcessingStatistics:
         """Return a frozen snapshot of what was done and is to do."""
-        engine, pool = self._engine, self._pool
+        engine, pool = self._opened_engine(), self._pool
         assert pool is not None
         counts, tallies = engine.counts, engine.tallies
         pool_statistics = pool.statistics()

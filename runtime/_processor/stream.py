@@ -10,6 +10,7 @@ Layer: processor. Imports: `engine`, `maker`, `window`, trio.
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
+from threading import get_ident
 from typing import Self, cast, override
 
 import outcome
@@ -22,11 +23,15 @@ from .._frontend.options import OnError
 from .._frontend.patience import wait_to_the_end
 from .._frontend.protected import protected
 from .engine import Engine
+from .gather import PROCESS
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import Request
 from .window import Window
 
 __all__ = ("ResponseStream", "open_stream")
+
+# What a foreign thread is told to call; see `Owner.check`.
+ITERATE = "run(processor.execute_parallel_batch, requests)"
 
 
 class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
@@ -69,6 +74,9 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
     @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> outcome.Maybe[R]:
         """Return the next outcome; a checkpoint on every call."""
+        owner = self._engine.owner
+        if get_ident() != owner.thread or owner.run.is_over or owner.is_forked:
+            owner.check(ITERATE)
         await trio.lowlevel.checkpoint()
         while not self._ready:
             if self._is_exhausted and self._out == 0:
@@ -185,7 +193,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             await self._changed.park()
 
 
-@protected
+@protected(PROCESS)
 @asynccontextmanager
 async def open_stream[R](
     engine: Engine,
@@ -193,6 +201,7 @@ async def open_stream[R](
     source: Iterable[object] | AsyncIterable[object],
 ) -> AsyncIterator[ResponseStream[R]]:
     """Feed the stream while the block runs; leave nothing behind it."""
+    engine.owner.check(ITERATE)
     async with open_nursery() as nursery:
         nursery.start_soon(stream.feed, source)
         try:

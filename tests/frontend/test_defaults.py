@@ -1,6 +1,7 @@
 import logging
 import os
 import threading
+from functools import partial
 
 import jobs
 import pytest
@@ -141,7 +142,8 @@ def test_default_pool_says_what_it_waits_for(gate):
     assert said[0].endswith(f"kill -9 {os.getpid()}")
 
 
-def test_default_pool_that_does_not_open_tells_every_caller(monkeypatch, caplog):
+def test_default_pool_that_does_not_open_tells_every_caller_why(monkeypatch, backend):
+    """Those that come at once, and those that come later: each of them tries again."""
     real_start = threading.Thread.start
 
     def refuse(thread):
@@ -149,12 +151,80 @@ def test_default_pool_that_does_not_open_tells_every_caller(monkeypatch, caplog)
             raise RuntimeError("can't start new thread")
         real_start(thread)
 
+    async def call():
+        with pytest.raises(runtime.BrokenWorkerError, match="could not start"):
+            await runtime.spawn_cpu_work(jobs.double, 1)
+
     async def main():
-        monkeypatch.setattr(threading.Thread, "start", refuse)
-        for _ in range(2):
-            with pytest.raises(RuntimeError, match="default pool could not be opened"):
-                await runtime.spawn_cpu_work(jobs.double, 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            for _ in range(2):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(3):
+                        nursery.start_soon(call)
+        assert await runtime.spawn_cpu_work(jobs.double, 1) == 2
 
     trio.run(main)
-    assert "the default pool ended with an error" in caplog.text
-    caplog.clear()  # the frames of the error keep the pool
+
+
+def test_default_pool_of_a_backend_that_is_missing_says_so(monkeypatch):
+    async def main():
+        for _ in range(2):
+            with pytest.raises(runtime.BackendUnavailableError, match="no-such"):
+                await runtime.spawn_cpu_work(jobs.double, 1)
+
+    monkeypatch.setattr(
+        "runtime._frontend.opening.choose_backend",
+        partial(refuse_backend, runtime.BackendUnavailableError("no-such", "none")),
+    )
+    trio.run(main)
+
+
+def refuse_backend(error, _name):
+    raise error
+
+
+def test_default_pool_first_used_when_the_run_ends_is_closed():
+    """By async generators, which Trio closes last, and by a system task before that."""
+    said, kept = [], []
+
+    async def use():
+        with trio.CancelScope(shield=True), pytest.raises(runtime.PoolClosedError):
+            await runtime.spawn_cpu_work(jobs.double, 1)
+        said.append("closed")
+
+    async def source():
+        try:
+            yield
+        finally:
+            await use()
+
+    async def late():
+        try:
+            await trio.sleep_forever()
+        finally:
+            await use()
+
+    async def main(with_system_task):
+        kept[:] = [source(), source()]
+        for each in kept:
+            await anext(each)
+        if with_system_task:
+            trio.lowlevel.spawn_system_task(late)
+            await trio.testing.wait_all_tasks_blocked()
+
+    trio.run(main, False)
+    assert said == ["closed"] * 2
+    trio.run(main, True)
+    assert said == ["closed"] * 5
+
+
+async def test_default_pool_opens_for_others_if_its_first_caller_is_cancelled():
+    """Cancelled while the system task has not begun."""
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(runtime.spawn_cpu_work, jobs.double, 1)
+            scope.cancel()
+            await runtime.spawn_cpu_work(jobs.double, 2)
+    assert scope.cancelled_caught
+    assert await runtime.spawn_cpu_work(jobs.double, 3) == 6

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import entries
 import pytest
 
-pytestmark = pytest.mark.threads_only("no child survives beside interpreters")
-
+# On threads: no child survives beside interpreters.
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 PRELUDE = """
@@ -53,11 +54,13 @@ PRELUDE = """
 def run(story):
     """Run a story in a process of its own; return what it printed."""
     code = textwrap.dedent(PRELUDE) + textwrap.dedent(story)
+    path = [str(Path(entries.__file__).parent), os.environ.get("PYTHONPATH", "")]
     result = subprocess.run(
         [sys.executable, "-P", "-X", "faulthandler", "-c", code],
         capture_output=True,
         text=True,
         timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.split()
@@ -178,3 +181,145 @@ def test_block_left_in_the_child_does_not_hang():
         trio.run(main)
     """
     assert run(story) == ["child", "parent"]
+
+
+ENTRIES = """
+    import entries
+
+    EVERYTHING = {**entries.ASYNC, **{f"{k}()": v for k, v in entries.SYNC.items()}}
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold():
+        entered.set()
+        leave.wait()
+
+    def report(raised):
+        for name, error in raised.items():
+            if type(error) is not runtime.BrokenWorkerError:
+                print(f"{name}:{error!r}".replace(" ", "_"), flush=True)
+        print("refused", flush=True)
+"""
+
+
+def test_every_entry_refuses_in_the_child():
+    """In the Trio thread, where the run goes on, and in another one."""
+    story = """
+        async def main():
+            async with runtime.open_worker_pool(1) as pool:
+                async with entries.kept(pool, hold) as kept:
+                    entered.wait()
+                    without_trio = entries.call_without_trio(kept)
+                    in_trio = entries.call_in_trio(kept)
+
+                    def child():
+                        report(entries.outcomes(EVERYTHING, without_trio))
+                        for name in "map", "process":
+                            del EVERYTHING[f"{name}, made before"]  # entered now
+                        thread = threading.Thread(
+                            target=lambda: report(entries.outcomes(EVERYTHING, in_trio))
+                        )
+                        thread.start()
+                        thread.join()
+                        assert kept.pool.statistics().worker_count == 1
+
+                    assert fork_and_run(child) == 0
+                    leave.set()
+                await pool.spawn_cpu_work(int)
+            print("parent")
+
+        trio.run(main)
+    """
+    assert run(textwrap.dedent(ENTRIES) + textwrap.dedent(story)) == [
+        "refused",
+        "refused",
+        "parent",
+    ]
+
+
+def test_every_entry_refuses_in_a_child_that_another_thread_made():
+    story = """
+        async def main():
+            async with runtime.open_worker_pool(1) as pool:
+                async with entries.kept(pool, hold) as kept:
+                    entered.wait()
+                    call = entries.call_in_trio(kept)
+                    child = lambda: report(entries.outcomes(EVERYTHING, call))
+                    assert await trio.to_thread.run_sync(fork_and_run, child) == 0
+                    leave.set()
+                await pool.spawn_cpu_work(int)
+            print("parent")
+
+        trio.run(main)
+    """
+    assert run(textwrap.dedent(ENTRIES) + textwrap.dedent(story)) == [
+        "refused",
+        "parent",
+    ]
+
+
+def test_every_block_is_left_in_the_child_and_who_waits_is_told():
+    story = """
+        async def wait_for(called):
+            try:
+                await called
+            except runtime.BrokenWorkerError:
+                if os.getpid() != parent:
+                    print("told", flush=True)
+
+        parent = os.getpid()
+
+        async def main():
+            try:
+                async with runtime.open_worker_pool(1) as pool:
+                    async with (
+                        runtime.ParallelProcessor(abs, pool=pool) as processor,
+                        pool.map(abs, range(100)) as results,
+                        processor.process(range(100)) as responses,
+                        trio.open_nursery() as nursery,
+                    ):
+                        nursery.start_soon(wait_for, pool.spawn_cpu_work(hold))
+                        job = pool.submit_nowait(hold)
+                        batch = pool.spawn_parallel_batch(range(9), abs)
+                        nursery.start_soon(wait_for, batch)
+                        nursery.start_soon(wait_for, job.wait())
+                        nursery.start_soon(wait_for, processor.execute(1))
+                        await trio.testing.wait_all_tasks_blocked()
+                        entered.wait()
+                        pid = os.fork()
+                        if pid != 0:
+                            os.waitpid(pid, 0)
+                            leave.set()
+            except* runtime.BrokenWorkerError:
+                assert pid == 0
+                print("left", flush=True)
+                os._exit(0)
+            print("parent")
+
+        import trio.testing
+        trio.run(main)
+    """
+    assert run(textwrap.dedent(ENTRIES) + textwrap.dedent(story)) == [
+        *["told"] * 4,
+        "left",
+        "parent",
+    ]
+
+
+def test_default_pool_refuses_in_the_child():
+    story = """
+        async def main():
+            assert await runtime.spawn_cpu_work(int, "7") == 7
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    await runtime.spawn_cpu_work(int)
+                except runtime.BrokenWorkerError:
+                    print("refused", flush=True)
+                os._exit(0)
+            os.waitpid(pid, 0)
+            assert await runtime.spawn_cpu_work(int, "7") == 7
+            print("parent")
+
+        trio.run(main)
+    """
+    assert run(story) == ["refused", "parent"]

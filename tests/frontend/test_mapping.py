@@ -290,9 +290,8 @@ async def test_misuse_map_arguments(pool):
         pool.map(jobs.double, [], max_in_flight=0)
     with pytest.raises(ValueError, match="on_error must be"):
         pool.map(jobs.double, [], on_error="ignore")
-    with pytest.raises(TypeError, match="not iterable"):
-        async with pool.map(jobs.double, 3) as results:
-            await collect(results)
+    with pytest.raises(TypeError, match="something to iterate over, not 3"):
+        pool.map(jobs.double, 3)
 
 
 # Early ends

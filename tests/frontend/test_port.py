@@ -118,17 +118,31 @@ async def test_port_many_posters_lose_nothing():
         assert [n for p, n in notes if p == poster] == list(range(500))
 
 
-def test_port_after_the_run_says_so_and_keeps_nothing():
-    ports = []
+def test_port_after_the_run_says_so_and_fails_what_it_has():
+    """Also what was posted before the run's end and not drained any more."""
+    ports, told = [], []
+
+    class Fails(Note):
+        def fail(self, error):
+            told.append((self.name, error))
+            raise RuntimeError("its task is gone, too")
+
+    def convert(error):
+        assert type(error) is trio.RunFinishedError
+        return "over"
 
     async def main():
-        ports.append(make_port())
+        ports.append(CompletionPort(convert))
+        ports[0]._signal.acquire()  # as if a drain were on its way
+        assert ports[0].post(Fails([], "last"))
 
     trio.run(main)
     (port,) = ports
-    for _ in range(2):
-        assert not port.post(Note([], "too late"))
+    port.close()
+    for name in "late", "later":
+        assert not port.post(Fails([], name))
     assert not port._pending
+    assert told == [("last", "over"), ("late", "over"), ("later", "over")]
 
 
 def test_port_is_made_in_the_trio_thread():

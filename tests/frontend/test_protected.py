@@ -9,7 +9,7 @@ from runtime._frontend.intake import Intake
 from runtime._frontend.protected import protected
 
 
-@protected
+@protected("async with block(seen) as value: ...")
 @asynccontextmanager
 async def block(seen):
     seen.append(trio.lowlevel.currently_ki_protected())
