@@ -22,8 +22,10 @@ SERVER = Path(__file__).parents[2] / "docs/examples/mcp_server/server.py"
 @asynccontextmanager
 async def open_session():
     """Start the server, and a client that talks to it."""
+    environ = dict(os.environ)
+    del environ["RUNTIME_BACKEND"]  # as a user starts it: with a GIL, on interpreters
     parameters = StdioServerParameters(
-        command=sys.executable, args=[str(SERVER)], env=dict(os.environ)
+        command=sys.executable, args=[str(SERVER)], env=environ
     )
     try:
         async with (
