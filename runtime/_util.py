@@ -13,6 +13,7 @@ from types import CoroutineType, FunctionType, MethodType, TracebackType
 from typing import Any, NoReturn, cast
 
 __all__ = (
+    "IS_ASYNC",
     "available_cores",
     "awaitable_of",
     "callable_name",
@@ -66,7 +67,7 @@ def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
 
 # As in `inspect`, which each worker's interpreter would have to import: functions that
 # return a coroutine, an old-style one, or an async generator.
-_IS_ASYNC = 0x80 | 0x100 | 0x200
+IS_ASYNC = 0x80 | 0x100 | 0x200
 
 
 def check_sync_callable(
@@ -81,7 +82,7 @@ def check_sync_callable(
       call: The public function the user called, for the message.
       instead: What to write for an async function, with ``{name}`` for its name.
     """
-    if type(fn) is FunctionType and not fn.__code__.co_flags & _IS_ASYNC:
+    if type(fn) is FunctionType and not fn.__code__.co_flags & IS_ASYNC:
         return  # the usual case, quickly
     if type(fn) is CoroutineType:
         fn.close()  # else Python warns that nobody awaited it
@@ -108,7 +109,7 @@ def _is_async(fn: object) -> bool:
     if not isinstance(fn, FunctionType | MethodType | type):
         fn = getattr(type(fn), "__call__", fn)  # noqa: B004  # an object's own
     code = getattr(fn, "__code__", None)
-    return code is not None and bool(code.co_flags & _IS_ASYNC)
+    return code is not None and bool(code.co_flags & IS_ASYNC)
 
 
 def refuse_coroutine(fn: object, coroutine: Any) -> NoReturn:

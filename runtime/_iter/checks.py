@@ -4,12 +4,15 @@ Layer: iter. Imports: `runtime._util`.
 """
 
 from operator import index
-from types import CoroutineType
+from types import BuiltinFunctionType, CoroutineType
 from typing import Any
 
 from .._util import check_sync_callable
 
-__all__ = ("check_callable", "check_number")
+__all__ = ("SURELY_SYNC", "check_callable", "check_number")
+
+# Of these no call returns a coroutine, so they need no look, for short chains.
+SURELY_SYNC = {BuiltinFunctionType, type}
 
 
 def check_callable(name: str, fn: Any) -> None:

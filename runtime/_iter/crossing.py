@@ -31,8 +31,8 @@ from .terminals import NOTHING, Terminal, as_raised
 
 __all__ = ("run_crossed",)
 
-# Long against what a crossing costs; a stretch that is cancelled ends early. Measured
-# in bench/situations/iter_chains.
+# Long against what a crossing costs; one that is cancelled ends early. Measured in
+# bench/situations/iter_chains.
 STRETCH_NS = 40_000_000
 # The shortest, at the end, where all workers should be done at the same time.
 LEAST_NS = 1_000_000

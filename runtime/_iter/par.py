@@ -14,10 +14,12 @@ Layer: iter. Imports: `runtime._core`, `checks`, `compose`, `drive`, `place`,
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from types import FunctionType
 from typing import Any, Literal, overload
 
 from .._core import filtered, mapped, star_mapped
-from .checks import check_callable, check_number
+from .._util import IS_ASYNC
+from .checks import SURELY_SYNC, check_callable, check_number
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
 from .drive import run_chain
 from .place import run_on_worker, worker_here
@@ -72,9 +74,8 @@ def par_iter[T](data: Iterable[T]) -> "ParIter[T]":
     with no other worker: there the chain runs in the job's thread alone, and to use all
     workers it is begun on the pool.
 
-    The functions see the caller's context variables. What one sets there is seen by
-    later items of its piece, and by nobody else: pieces have a copy each, and where
-    they begin differs from run to run.
+    The functions see a copy of the caller's context variables for each piece of the
+    chain: what one sets there is seen by later items of its piece, which vary.
 
     Args:
       data: A list, a tuple, a range, a string, an array (NumPy's are iterated over by
@@ -564,7 +565,10 @@ class ParIter[T, M = Blocking](Unfinished):
         self, name: str, apply: Any, fn: Any, is_exact: bool
     ) -> "ParIter[Any, M]":
         # `_stage` and `_on` in one, for short chains.
-        if fn is not None or name != "filter":
+        if type(fn) is FunctionType:
+            if fn.__code__.co_flags & IS_ASYNC:
+                check_callable(name, fn)
+        elif type(fn) not in SURELY_SYNC and (fn is not None or name != "filter"):
             check_callable(name, fn)
         staged = Staged(self._producer, apply, fn, is_exact)
         return ParIter(staged, self._runner, (self._steps, name, fn), self._options)

@@ -15,7 +15,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
-from operator import add
 from types import CoroutineType
 from typing import Any, Literal, override
 
@@ -181,7 +180,12 @@ class Sum(Terminal):
     def finish(self, total: Any) -> Any:
         if total is NOTHING:
             return self._start
-        return self._finished(add, self._start, total)
+        try:
+            return self._start + total
+        except (JobCancelled, JobInterrupted):
+            raise
+        except BaseException as error:  # an outcome, and not worth a call to catch
+            raise self.failed([error]) from None
 
 
 class Count(Terminal):
