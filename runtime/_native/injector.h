@@ -63,6 +63,29 @@ lane_at(lane_t *lane, size_t position)
     return &lane->entries[(lane->first + position) & (lane->capacity - 1)];
 }
 
+/* Make the lock anew in a forked child. If a thread that is gone held it, the lanes may
+ * be half changed: they are forgotten, with what is in them. */
+static inline void
+injector_after_fork(injector_t *injector)
+{
+    if (pthread_mutex_trylock(&injector->lock) != 0) {
+        memset(injector->lanes, 0, sizeof(injector->lanes));
+        atomic_store(&injector->entry_count, 0);
+    }
+    short_lock_init(&injector->lock);
+}
+
+/* Show every entry to `look`; the caller is the only thread. */
+static inline void
+injector_visit(injector_t *injector, void (*look)(void *entry))
+{
+    for (int i = 0; i < LANE_COUNT; i++) {
+        for (size_t n = 0; n < injector->lanes[i].length; n++) {
+            look(*lane_at(&injector->lanes[i], n));
+        }
+    }
+}
+
 /* Make room for `more` entries; false without memory, and nothing has changed. */
 static inline bool
 lane_reserve(lane_t *lane, size_t more)

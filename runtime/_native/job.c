@@ -32,6 +32,15 @@ job_claim(JobObject *job, int phase)
     }
 }
 
+void
+job_after_fork(void *entry)
+{
+    int seen = JOB_READ;
+    if (!entry_is_fork(entry)) {
+        atomic_compare_exchange_strong(&((JobObject *)entry)->phase, &seen, JOB_QUEUED);
+    }
+}
+
 /* Let go of the user's objects: memory, and their finalizers, are theirs. */
 static void
 job_drop_call(JobObject *job)

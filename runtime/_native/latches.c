@@ -101,14 +101,15 @@ latch_wait_method(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     bool is_set = latch_probe(latch);
     int64_t deadline = timeout_ns < 0 ? INT64_MAX : clock_ns() + timeout_ns;
+    spin_t spin = {0};
     for (int looks = LATCH_LOOKS; !is_set; looks = 0) {
         int64_t remaining = deadline - clock_ns();
         remaining = remaining > 0 ? remaining : 0;
         Py_BEGIN_ALLOW_THREADS
         while (looks-- > 0 && !latch_probe(latch)) {
             cpu_relax();
-            if (looks % LOOKS_PER_YIELD == 0) {
-                sched_yield(); /* whoever is to set it may be waiting for this core */
+            if (looks % LOOKS_PER_YIELD == 0 && !spin_yield(&spin)) {
+                break;
             }
         }
         is_set = latch_wait(latch, remaining < SIGNAL_STEP_NS ? remaining

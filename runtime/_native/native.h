@@ -20,6 +20,7 @@
 #include "parker.h"
 #include "prng.h"
 #include "sleep.h"
+#include "spin.h"
 
 /* Everything that belongs to one interpreter's copy of the module. */
 typedef struct {
@@ -45,7 +46,7 @@ typedef struct {
     PyObject *outcome_value;   /* outcome.Value */
     PyObject *outcome_error;   /* outcome.Error */
     PyObject *spare_error;     /* an outcome for a job whose own found no memory */
-    PyObject *yield_to_python; /* a Python function that does nothing */
+    PyObject *yield_to_python; /* a Python function: _core/gil.py, nothing before that */
     /* Interned names. */
     PyObject *name_value;
     PyObject *name_error;
@@ -111,6 +112,8 @@ extern PyType_Spec job_spec;
 bool job_run(native_state_t *state, JobObject *job);
 bool job_withdraw(JobObject *job);
 bool job_is_withdrawn(void *job);
+/* In a forked child: end what a thread that is gone was doing with what is queued. */
+void job_after_fork(void *entry);
 bool job_leave(JobObject *job);
 bool job_prepare_push(JobObject *job, int64_t now_ns);
 
@@ -151,6 +154,7 @@ typedef struct {
     _Alignas(CACHE_LINE) parker_t parker;
     _Alignas(CACHE_LINE) counters_t counters;
     prng_t prng;             /* owner */
+    spin_t spin;             /* owner */
     uint32_t search_count;   /* owner */
 } lane_core_t;
 
@@ -160,23 +164,28 @@ typedef struct {
     PyObject_HEAD
     RegistryObject *registry; /* immutable; NULL once the pair was taken apart */
     lane_core_t *core;        /* immutable; in lines of its own */
-    Py_ssize_t index;         /* immutable */
+    Py_ssize_t index;         /* immutable, once it has a place in the registry */
     /* atomic: the job that runs now, lowest bit set while another thread takes a
      * reference to it; the running worker owns the reference. */
     _Atomic uintptr_t job;
     unsigned waits;  /* owner: how many waits it is in, one inside the other */
     bool is_away;    /* owner: somebody is present in its stead */
-    bool is_retired; /* guarded by: the registry's threads_lock */
+    /* Both of a spare, guarded by: the registry's threads_lock. It has no thread that
+     * runs jobs; and it has none at all, nor does anybody start one. */
+    bool is_retired;
+    bool is_vacant;
 } WorkerObject;
 
 extern PyType_Spec worker_spec;
 
 /* Let the calling thread be no worker any more. */
 void worker_forget(void);
+/* In a forked child: end what a thread that is gone was doing with a worker's jobs. */
+void worker_after_fork(WorkerObject *self);
 /* The worker whose thread this is, in this module; borrowed, NULL outside of one. */
 WorkerObject *worker_current(native_state_t *state);
-WorkerObject *worker_new(native_state_t *state, RegistryObject *registry,
-                         Py_ssize_t index, uint32_t seed);
+/* A worker without a place in the registry: its index is set when it gets one. */
+WorkerObject *worker_new(native_state_t *state, RegistryObject *registry, bool is_spare);
 bool worker_push(WorkerObject *self, JobObject *job);
 /* Look at every arrival path of SLEEP.md, in its order, taking nothing. */
 bool worker_sees_work(WorkerObject *self);
@@ -208,6 +217,7 @@ struct RegistryObject {
     PyObject_HEAD
     native_state_t *state;    /* immutable */
     PyObject *name;           /* immutable */
+    long seed;                /* immutable */
     long spin_rounds;         /* immutable */
     InjectorObject *injector; /* immutable */
     sleep_state_t *sleep;     /* immutable; in lines of its own */
@@ -221,8 +231,11 @@ struct RegistryObject {
     /* atomic: changed under threads_lock. How many of them thieves look at: all but
      * retired ones at the end. */
     _Atomic Py_ssize_t reach;
-    PyMutex threads_lock;     /* before the lock of `sleep`; no user code under it */
-    PyObject *threads;        /* guarded by: threads_lock; by index */
+    /* Before the lock of `sleep`. Nothing of Python's is called under it: whatever is
+     * made or dropped there could run a finalizer of the user's. */
+    pthread_mutex_t threads_lock;
+    Py_ssize_t in_the_making; /* guarded by: threads_lock; spares that are not made yet */
+    PyObject **threads;       /* guarded by: threads_lock; by index, NULL before the start */
     bool has_started;         /* owner: whoever starts */
     bool is_forked;           /* owner: the only thread of a forked child */
 };
@@ -245,8 +258,11 @@ registry_made(RegistryObject *registry)
 /* Stop because of a bug of ours, with the exception that is set. */
 void registry_fail(RegistryObject *registry);
 
-/* Make a worker in the next slot; NULL with an exception set. */
-WorkerObject *registry_make_worker(RegistryObject *self, uint32_t seed);
+/* Put a worker into the next slot, which takes over the reference; under threads_lock,
+ * or before there are other threads. */
+void registry_add_worker(RegistryObject *self, WorkerObject *worker);
+/* Wait until a thread has ended; false with an exception set. */
+bool thread_join(PyObject *thread);
 
 /* spares.c */
 

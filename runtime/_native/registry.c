@@ -14,33 +14,41 @@ as_registry(PyObject *self)
     return (RegistryObject *)self;
 }
 
-WorkerObject *
-registry_make_worker(RegistryObject *self, uint32_t seed)
+/* How many workers there may ever be, spares included. */
+static size_t
+registry_capacity(RegistryObject *self)
+{
+    return (size_t)(self->worker_count + self->spare_limit);
+}
+
+void
+registry_add_worker(RegistryObject *self, WorkerObject *worker)
 {
     Py_ssize_t index = registry_made(self);
-    WorkerObject *worker = worker_new(self->state, self, index, seed);
-    if (worker != NULL) {
-        /* ORDER: the slot first; who reads the counts may look at it. */
-        self->workers[index] = worker;
-        atomic_store(&self->made, index + 1);
-        atomic_store(&self->reach, index + 1);
-    }
-    return worker;
+    worker->index = index;
+    worker->core->search_count = (uint32_t)index;
+    prng_init(&worker->core->prng, (uint32_t)(self->seed + index + 1));
+    /* ORDER: the slot first; who reads the counts may look at it. */
+    self->workers[index] = worker;
+    atomic_store(&self->made, index + 1);
 }
 
 static bool
-registry_make_workers(RegistryObject *self, long seed)
+registry_make_workers(RegistryObject *self)
 {
-    size_t capacity = (size_t)(self->worker_count + self->spare_limit);
-    self->workers = calloc(capacity, sizeof(WorkerObject *));
-    if (self->workers == NULL) {
+    self->workers = calloc(registry_capacity(self), sizeof(WorkerObject *));
+    self->threads = calloc(registry_capacity(self), sizeof(PyObject *));
+    if (self->workers == NULL || self->threads == NULL) {
         PyErr_NoMemory();
         return false;
     }
     for (Py_ssize_t i = 0; i < self->worker_count; i++) {
-        if (registry_make_worker(self, (uint32_t)(seed + i + 1)) == NULL) {
+        WorkerObject *worker = worker_new(self->state, self, false);
+        if (worker == NULL) {
             return false;
         }
+        registry_add_worker(self, worker);
+        atomic_store(&self->reach, i + 1);
     }
     return true;
 }
@@ -48,9 +56,9 @@ registry_make_workers(RegistryObject *self, long seed)
 static bool
 registry_make_sleep(RegistryObject *self)
 {
-    size_t capacity = (size_t)(self->worker_count + self->spare_limit);
     self->sleep = allocate_lines(sizeof(sleep_state_t));
-    if (self->sleep != NULL && sleep_init(self->sleep, (size_t)self->worker_count, capacity)) {
+    if (self->sleep != NULL
+        && sleep_init(self->sleep, (size_t)self->worker_count, registry_capacity(self))) {
         return true;
     }
     free(self->sleep);
@@ -67,9 +75,9 @@ registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
     RegistryObject *self = as_registry(op);
     Py_ssize_t worker_count, spare_limit = SPARE_LIMIT;
     PyObject *name = NULL, *on_failure = Py_None;
-    long seed = 0, spin_rounds = 1;
+    long spin_rounds = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n|$UllnO:Registry", keywords,
-                                     &worker_count, &name, &seed, &spin_rounds,
+                                     &worker_count, &name, &self->seed, &spin_rounds,
                                      &spare_limit, &on_failure)) {
         return -1;
     }
@@ -85,6 +93,7 @@ registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     self->state = state_of(Py_TYPE(op));
+    short_lock_init(&self->threads_lock);
     if (!state_prepare(self->state)) {
         return -1;
     }
@@ -93,13 +102,13 @@ registry_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->spare_limit = spare_limit;
     self->on_failure = Py_NewRef(on_failure);
     self->name = name != NULL ? Py_NewRef(name) : PyUnicode_FromString("pool");
-    if (self->name == NULL || (self->threads = PyList_New(0)) == NULL) {
+    if (self->name == NULL) {
         return -1;
     }
     self->injector = (InjectorObject *)PyObject_CallNoArgs(
         (PyObject *)self->state->injector_type);
     if (self->injector == NULL || !registry_make_sleep(self)
-        || !registry_make_workers(self, seed)) {
+        || !registry_make_workers(self)) {
         return -1;
     }
     return 0;
@@ -116,7 +125,9 @@ registry_traverse(PyObject *op, visitproc visit, void *arg)
     for (Py_ssize_t i = 0; i < registry_made(self); i++) {
         Py_VISIT((PyObject *)registry_worker(self, i));
     }
-    Py_VISIT(self->threads);
+    for (Py_ssize_t i = 0; i < registry_made(self); i++) {
+        Py_VISIT(self->threads[i]);
+    }
     return 0;
 }
 
@@ -128,6 +139,7 @@ registry_clear(PyObject *op)
     atomic_store(&self->reach, 0);
     for (Py_ssize_t i = atomic_exchange(&self->made, 0); i > 0; i--) {
         Py_CLEAR(self->workers[i - 1]);
+        Py_CLEAR(self->threads[i - 1]);
     }
     Py_CLEAR(self->on_failure);
     return 0;
@@ -141,7 +153,7 @@ registry_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     registry_clear(op);
     free(self->workers);
-    Py_XDECREF(self->threads);
+    free(self->threads);
     Py_XDECREF(self->injector);
     Py_XDECREF(self->name);
     if (self->sleep != NULL) {
@@ -239,34 +251,57 @@ registry_stop(RegistryObject *self)
     sleep_wake_all(self->sleep);
 }
 
+bool
+thread_join(PyObject *thread)
+{
+    PyObject *result = PyObject_CallMethod(thread, "join", NULL);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
+/* The threads by index, those that were started; NULL with an exception set. */
+static PyObject *
+registry_list_threads(RegistryObject *self)
+{
+    Py_ssize_t count = 0;
+    PyObject **threads = calloc(registry_capacity(self), sizeof(PyObject *));
+    if (threads == NULL) {
+        return PyErr_NoMemory();
+    }
+    pthread_mutex_lock(&self->threads_lock);
+    while (count < registry_made(self) && self->threads[count] != NULL) {
+        threads[count] = Py_NewRef(self->threads[count]);
+        count += 1;
+    }
+    pthread_mutex_unlock(&self->threads_lock);
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (list != NULL) {
+            PyList_SET_ITEM(list, i, threads[i]);
+        }
+        else {
+            Py_DECREF(threads[i]);
+        }
+    }
+    free(threads);
+    return list;
+}
+
 static bool
 registry_join_threads(RegistryObject *self, PyObject *but_not)
 {
-    /* A spare is started under the lock, and none is after the order to stop. */
-    PyMutex_Lock(&self->threads_lock);
-    PyObject *threads = PyList_AsTuple(self->threads);
-    PyMutex_Unlock(&self->threads_lock);
-    if (threads == NULL) {
-        return false;
-    }
-    bool joined = true;
-    for (Py_ssize_t i = 0; joined && i < PyTuple_GET_SIZE(threads); i++) {
+    /* Whose start was not noted by now is waited for by who started it: spares.c. */
+    PyObject *threads = registry_list_threads(self);
+    bool joined = threads != NULL;
+    for (Py_ssize_t i = 0; joined && i < PyList_GET_SIZE(threads); i++) {
         PyObject *index = PyLong_FromSsize_t(i);
         int skipped = index == NULL ? -1
                       : but_not == NULL ? 0
                                         : PySequence_Contains(but_not, index);
         Py_XDECREF(index);
-        if (skipped == 0) {
-            PyObject *thread = PyTuple_GET_ITEM(threads, i);
-            PyObject *result = PyObject_CallMethod(thread, "join", NULL);
-            Py_XDECREF(result);
-            joined = result != NULL;
-        }
-        else {
-            joined = skipped > 0;
-        }
+        joined = skipped == 0 ? thread_join(PyList_GET_ITEM(threads, i)) : skipped > 0;
     }
-    Py_DECREF(threads);
+    Py_XDECREF(threads);
     return joined;
 }
 
@@ -277,8 +312,10 @@ registry_start_method(PyObject *op, PyObject *Py_UNUSED(ignored))
     bool started = true;
     for (Py_ssize_t i = 0; started && i < self->worker_count; i++) {
         PyObject *thread = registry_start_thread(self, registry_worker(self, i));
-        started = thread != NULL && PyList_Append(self->threads, thread) == 0;
-        Py_XDECREF(thread);
+        started = thread != NULL;
+        pthread_mutex_lock(&self->threads_lock);
+        self->threads[i] = thread;
+        pthread_mutex_unlock(&self->threads_lock);
     }
     self->has_started = started;
     if (!started) {
@@ -316,17 +353,37 @@ static PyObject *
 registry_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     RegistryObject *self = as_registry(op);
-    PyObject *threads = PyList_New(0);
-    if (threads == NULL) {
-        return NULL;
-    }
     self->is_forked = true;
     atomic_store(&self->is_stopping, true);
     sleep_after_fork(self->sleep);
-    self->threads_lock = (PyMutex){0};
-    Py_SETREF(self->threads, threads);
+    injector_after_fork(&self->injector->injector);
+    short_lock_init(&self->threads_lock);
+    self->in_the_making = 0;
     worker_forget();
+    injector_visit(&self->injector->injector, job_after_fork);
+    for (Py_ssize_t i = 0; i < registry_made(self); i++) {
+        worker_after_fork(registry_worker(self, i));
+        Py_CLEAR(self->threads[i]);
+    }
     Py_RETURN_NONE;
+}
+
+/* For tests: call something while every lock of the registry is held. A forked child
+ * does not release them, as its parent's other threads would not. */
+static PyObject *
+registry_call_locked(PyObject *op, PyObject *fn)
+{
+    RegistryObject *self = as_registry(op);
+    pthread_mutex_t *locks[] = {&self->threads_lock, &self->sleep->lock,
+                                &self->injector->injector.lock};
+    for (int i = 0; i < 3; i++) {
+        pthread_mutex_lock(locks[i]);
+    }
+    PyObject *result = PyObject_CallNoArgs(fn);
+    for (int i = 0; i < 3 && !self->is_forked; i++) {
+        pthread_mutex_unlock(locks[i]);
+    }
+    return result;
 }
 
 void
@@ -434,6 +491,12 @@ registry_get_workers(PyObject *op, void *Py_UNUSED(closure))
 }
 
 static PyObject *
+registry_get_threads(PyObject *op, void *Py_UNUSED(closure))
+{
+    return registry_list_threads(as_registry(op));
+}
+
+static PyObject *
 registry_get_is_stopping(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyBool_FromLong(atomic_load(&as_registry(self)->is_stopping));
@@ -470,6 +533,8 @@ static PyMethodDef registry_methods[] = {
      PyDoc_STR("Stop because of a bug of ours; reported once.")},
     {"after_fork", registry_after_fork, METH_NOARGS,
      PyDoc_STR("Give up everything in a forked child, where there are no workers.")},
+    {"_call_locked", registry_call_locked, METH_O,
+     PyDoc_STR("Call something while every lock is held; for tests of fork.")},
     {"is_anyone_idle", registry_is_anyone_idle, METH_NOARGS,
      PyDoc_STR("Return whether some worker had nothing to do a moment ago.")},
     {"is_everyone_asleep", registry_is_everyone_asleep, METH_NOARGS,
@@ -488,6 +553,7 @@ static PyGetSetDef registry_getset[] = {
      PyDoc_STR("How many workers there are, spares aside."), NULL},
     {"_workers", registry_get_workers, NULL,
      PyDoc_STR("The workers by index, spares last."), NULL},
+    {"_threads", registry_get_threads, NULL, PyDoc_STR("Their threads, by index."), NULL},
     {"is_stopping", registry_get_is_stopping, registry_set_is_stopping,
      PyDoc_STR("Whether the order to stop was given."), NULL},
     {0},
@@ -497,7 +563,6 @@ static PyMemberDef registry_members[] = {
     {"name", Py_T_OBJECT_EX, offsetof(RegistryObject, name), Py_READONLY, NULL},
     {"injector", Py_T_OBJECT_EX, offsetof(RegistryObject, injector), Py_READONLY, NULL},
     {"spin_rounds", Py_T_LONG, offsetof(RegistryObject, spin_rounds), Py_READONLY, NULL},
-    {"_threads", Py_T_OBJECT_EX, offsetof(RegistryObject, threads), Py_READONLY, NULL},
     {"spare_limit", Py_T_PYSSIZET, offsetof(RegistryObject, spare_limit), Py_READONLY,
      NULL},
     {0},

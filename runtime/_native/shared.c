@@ -321,6 +321,44 @@ shared_queues_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* Make every lock anew in a forked child, whose only thread calls this: threads that are
+ * gone may have held them. No worker is left, and no seat to be taken. */
+static void
+shared_after_fork(shared_t *shared)
+{
+    pthread_mutex_init(&shared_table.lock, NULL);
+    short_lock_init(&shared->lock);
+    sleep_after_fork(&shared->sleep);
+    injector_after_fork(&shared->injector);
+    atomic_store(&shared->is_stopping, true);
+}
+
+static PyObject *
+shared_queues_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    shared_after_fork(shared_of(op));
+    Py_RETURN_NONE;
+}
+
+/* For tests: call something while every lock is held. A forked child does not release
+ * them, as its parent's other threads would not. */
+static PyObject *
+shared_queues_call_locked(PyObject *op, PyObject *fn)
+{
+    shared_t *shared = shared_of(op);
+    pthread_mutex_t *locks[] = {&shared_table.lock, &shared->lock, &shared->sleep.lock,
+                                &shared->injector.lock};
+    pid_t here = getpid();
+    for (int i = 0; i < 4; i++) {
+        pthread_mutex_lock(locks[i]);
+    }
+    PyObject *result = PyObject_CallNoArgs(fn);
+    for (int i = 0; i < 4 && getpid() == here; i++) {
+        pthread_mutex_unlock(locks[i]);
+    }
+    return result;
+}
+
 static PyObject *
 shared_queues_close(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -467,6 +505,10 @@ static PyMethodDef shared_queues_methods[] = {
     {"close", shared_queues_close, METH_NOARGS,
      PyDoc_STR("Give the descriptor back, if no worker and no lent view is left; else\n"
                "it goes with the last of them.")},
+    {"after_fork", shared_queues_after_fork, METH_NOARGS,
+     PyDoc_STR("Make every lock anew in a forked child, where there are no workers.")},
+    {"_call_locked", shared_queues_call_locked, METH_O,
+     PyDoc_STR("Call something while every lock is held; for tests of fork.")},
     {"bury", shared_queues_bury, METH_O,
      PyDoc_STR("Free the seat of a worker whose thread has left its interpreter.")},
     {"counters", shared_queues_counters, METH_O,

@@ -20,6 +20,7 @@
 #include "prng.h"
 #include "question.h"
 #include "sleep.h"
+#include "spin.h"
 
 enum { MESSAGE_JOB, MESSAGE_PARCEL, MESSAGE_QUESTION };
 
@@ -31,6 +32,7 @@ typedef struct {
     parker_t alarm; /* of the thread that watches over what runs here */
     _Alignas(CACHE_LINE) counters_t counters;
     prng_t prng;                 /* owner */
+    spin_t spin;                 /* owner */
     uint32_t search_count;       /* owner */
     encoded_t *running;          /* owner: one reference */
     _Atomic uint64_t running_id; /* atomic: of its work; 0: nothing runs */

@@ -89,18 +89,37 @@ seat_must_look(shared_t *shared, seat_t *seat)
     return atomic_load(&seat->is_recalled) || seat_sees_work(shared);
 }
 
+/* The same, but look only at a few deques, from `*next` on. */
+static inline bool
+seat_glances(shared_t *shared, seat_t *seat, uint32_t *next)
+{
+    if (atomic_load(&seat->is_recalled) || injector_length(&shared->injector) > 0
+        || atomic_load(&shared->is_stopping)) {
+        return true;
+    }
+    uint32_t count = shared->seat_count;
+    for (uint32_t i = 0; i < count && i < DEQUES_PER_LOOK; i++) {
+        *next = *next + 1 < count ? *next + 1 : 0;
+        if (deque_length(&shared->seats[*next].deque) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Look and yield for up to `rounds` rounds; returns how many are left. */
 static inline long
 seat_spin(shared_t *shared, seat_t *seat, long rounds)
 {
-    for (; rounds > 0; rounds--) {
+    uint32_t next = (uint32_t)(seat - shared->seats);
+    while (rounds > 0) {
         for (int i = 0; i < SHARED_LOOKS_PER_ROUND; i++) {
-            if (seat_must_look(shared, seat)) {
+            if (seat_glances(shared, seat, &next)) {
                 return rounds;
             }
             cpu_relax();
         }
-        sched_yield();
+        rounds = spin_yield(&seat->spin) ? rounds - 1 : 0;
     }
     return 0;
 }
@@ -149,7 +168,7 @@ seat_next_entry(shared_t *shared, seat_t *seat)
     }
     sleep_become_idle(&shared->sleep); /* SLEEP-1 idle */
     for (;;) {
-        long rounds = shared->spin_rounds;
+        long rounds = spin_may_begin(&seat->spin) ? shared->spin_rounds : 0;
         for (;;) {
             if (seat_was_recalled(seat)) {
                 seat_become_active(shared); /* it looks for what it was woken for */

@@ -123,7 +123,7 @@ sleep_enlist(parker_t **parkers, uint32_t length, parker_t *parker)
 static inline bool
 sleep_remove(parker_t **parkers, uint32_t length, parker_t *parker)
 {
-    for (uint32_t i = 0; i < length; i++) {
+    for (uint32_t i = length; i-- > 0;) { /* who came last is asked for most */
         if (parkers[i] == parker) {
             memmove(parkers + i, parkers + i + 1,
                     (length - i - 1) * sizeof(parker_t *));

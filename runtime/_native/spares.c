@@ -73,32 +73,64 @@ registry_set_reach(RegistryObject *self)
 bool
 registry_retire(RegistryObject *self, WorkerObject *spare)
 {
-    PyMutex_Lock(&self->threads_lock);
+    pthread_mutex_lock(&self->threads_lock);
     bool retires = sleep_retire(self->sleep, &spare->core->parker);
     if (retires) {
-        spare->is_retired = true;
+        spare->is_retired = spare->is_vacant = true;
         registry_set_reach(self);
     }
-    PyMutex_Unlock(&self->threads_lock);
+    pthread_mutex_unlock(&self->threads_lock);
     return retires;
 }
 
-/* A spare without a thread: a retired one, or one more, if there may be one more. */
+/* Starting a spare takes three sections under the lock, with what Python does between
+ * them: whatever the user's code does meanwhile, in a finalizer say, the lock is free.
+ * First a spare without a thread is taken, a retired one or one more, if there may be
+ * one more; then its thread starts; then both are there for all. */
+
+/* Take a retired spare; or NULL, and then whether there may be one more. */
+static WorkerObject *
+registry_take_vacant(RegistryObject *self, bool *may_make)
+{
+    WorkerObject *spare = NULL;
+    pthread_mutex_lock(&self->threads_lock);
+    Py_ssize_t made = registry_made(self);
+    for (Py_ssize_t i = self->worker_count; i < made && spare == NULL; i++) {
+        if (registry_worker(self, i)->is_vacant) {
+            spare = registry_worker(self, i);
+            spare->is_vacant = false;
+        }
+    }
+    *may_make = spare == NULL
+                && made + self->in_the_making - self->worker_count < self->spare_limit;
+    self->in_the_making += *may_make;
+    pthread_mutex_unlock(&self->threads_lock);
+    return spare;
+}
+
+/* Make one more spare, without a thread; NULL with an exception set. */
+static WorkerObject *
+registry_make_spare(RegistryObject *self)
+{
+    WorkerObject *spare = worker_new(self->state, self, true);
+    pthread_mutex_lock(&self->threads_lock);
+    self->in_the_making -= 1;
+    if (spare != NULL) {
+        spare->is_retired = true; /* until its thread runs */
+        registry_add_worker(self, spare);
+    }
+    pthread_mutex_unlock(&self->threads_lock);
+    return spare;
+}
+
+/* A spare without a thread, which is the caller's; NULL with an exception set. */
 static WorkerObject *
 registry_vacant_spare(RegistryObject *self)
 {
-    Py_ssize_t made = registry_made(self);
-    for (Py_ssize_t i = self->worker_count; i < made; i++) {
-        if (registry_worker(self, i)->is_retired) {
-            return registry_worker(self, i);
-        }
-    }
-    if (made - self->worker_count < self->spare_limit) {
-        WorkerObject *spare = registry_make_worker(self, (uint32_t)made + 1);
-        if (spare != NULL) {
-            spare->is_retired = true; /* until its thread runs */
-        }
-        return spare;
+    bool may_make;
+    WorkerObject *spare = registry_take_vacant(self, &may_make);
+    if (spare != NULL || may_make) {
+        return spare != NULL ? spare : registry_make_spare(self);
     }
     PyObject *message = PyUnicode_FromFormat(
         "%zd jobs of pool %R wait for something outside the pool already, and no thread "
@@ -109,36 +141,38 @@ registry_vacant_spare(RegistryObject *self)
     return NULL;
 }
 
-/* Note the thread of a spare, in the place of the one that has retired. */
-static bool
-registry_keep_thread(RegistryObject *self, Py_ssize_t index, PyObject *thread)
+/* Note the thread of a spare in the place of the one that has retired; with NULL it is
+ * vacant again. */
+static void
+registry_note_started(RegistryObject *self, WorkerObject *spare, PyObject *thread)
 {
-    if (index >= PyList_GET_SIZE(self->threads)) {
-        return PyList_Append(self->threads, thread) == 0;
+    PyObject *retired = NULL;
+    pthread_mutex_lock(&self->threads_lock);
+    if (thread != NULL) {
+        retired = self->threads[spare->index];
+        self->threads[spare->index] = Py_NewRef(thread);
     }
-    PyObject *retired = PyList_GET_ITEM(self->threads, index);
-    PyObject *result = PyObject_CallMethod(retired, "join", NULL);
-    Py_XDECREF(result);
-    return result != NULL
-           && PyList_SetItem(self->threads, index, Py_NewRef(thread)) == 0;
+    spare->is_vacant = spare->is_retired = thread == NULL;
+    registry_set_reach(self);
+    pthread_mutex_unlock(&self->threads_lock);
+    Py_XDECREF(retired);
 }
 
-/* Start a spare, which parks; under threads_lock. NULL with an exception set. */
-static WorkerObject *
-registry_start_spare(RegistryObject *self)
+/* Start a spare, which parks; its thread, a new reference, or NULL with an exception. */
+static PyObject *
+registry_start_spare(RegistryObject *self, WorkerObject **fresh)
 {
-    WorkerObject *spare = registry_vacant_spare(self);
+    WorkerObject *spare = *fresh = registry_vacant_spare(self);
     if (spare == NULL) {
         return NULL;
     }
-    PyObject *thread = registry_start_thread(self, spare); /* SPARE-2 start */
-    bool started = thread != NULL && registry_keep_thread(self, spare->index, thread);
-    Py_XDECREF(thread);
-    if (started) {
-        spare->is_retired = false;
-    }
-    registry_set_reach(self);
-    return started ? spare : NULL;
+    /* Only whoever has taken the spare touches its thread. */
+    PyObject *retired = self->threads[spare->index];
+    PyObject *thread = retired != NULL && !thread_join(retired)
+                           ? NULL
+                           : registry_start_thread(self, spare); /* SPARE-2 start */
+    registry_note_started(self, spare, thread);
+    return thread;
 }
 
 /* Let another be present for a worker that is about to wait. 1 done, 0 nobody is
@@ -149,28 +183,31 @@ registry_replace(RegistryObject *self, WorkerObject *worker)
     if (!self->has_started || atomic_load(&self->is_stopping)) {
         return 0;
     }
-    while (!sleep_leave(self->sleep, NULL)) {
-        WorkerObject *fresh = NULL;
-        PyMutex_Lock(&self->threads_lock);
-        bool is_stopping = atomic_load(&self->is_stopping);
-        if (!is_stopping) {
-            fresh = registry_start_spare(self);
+    PyObject *thread = NULL;
+    while (thread == NULL && !sleep_leave(self->sleep, NULL)) {
+        WorkerObject *fresh;
+        if (atomic_load(&self->is_stopping)) {
+            return 0;
         }
-        PyMutex_Unlock(&self->threads_lock);
-        if (fresh == NULL) {
-            return is_stopping ? 0 : -1;
+        thread = registry_start_spare(self, &fresh);
+        if (thread == NULL) {
+            return -1;
         }
-        if (sleep_leave(self->sleep, &fresh->core->parker)) {
-            break;
+        if (!sleep_leave(self->sleep, &fresh->core->parker)) {
+            Py_CLEAR(thread);
         }
     }
-    if (atomic_load(&self->is_stopping)) { /* SPARE-3 last look */
+    bool is_stopping = atomic_load(&self->is_stopping);
+    if (is_stopping) { /* SPARE-3 last look */
         sleep_wake_all(self->sleep);
     }
     else if (worker_sees_work(worker)) {
         sleep_work_posted(self->sleep);
     }
-    return 1;
+    /* ORDER: the order after the note; who is given it later finds the thread noted. */
+    bool is_whole = thread == NULL || !is_stopping || thread_join(thread);
+    Py_XDECREF(thread);
+    return is_whole ? 1 : -1;
 }
 
 PyObject *

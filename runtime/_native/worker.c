@@ -39,6 +39,13 @@ worker_forget(void)
     current = NULL;
 }
 
+void
+worker_after_fork(WorkerObject *self)
+{
+    deque_visit(&self->core->deque, job_after_fork);
+    atomic_store(&self->job, untagged(atomic_load(&self->job)));
+}
+
 WorkerObject *
 worker_current(native_state_t *state)
 {
@@ -205,22 +212,39 @@ worker_become_active(WorkerObject *self)
     }
 }
 
+/* Look at the arrival paths, but only at a few deques, from `*next` on. */
+static bool
+worker_glances(RegistryObject *registry, Py_ssize_t *next)
+{
+    if (injector_length(&registry->injector->injector) > 0
+        || atomic_load(&registry->is_stopping)) {
+        return true;
+    }
+    Py_ssize_t count = atomic_load(&registry->reach);
+    for (Py_ssize_t i = 0; i < count && i < DEQUES_PER_LOOK; i++) {
+        *next = *next + 1 < count ? *next + 1 : 0;
+        if (deque_length(&registry_worker(registry, *next)->core->deque) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Look and yield for up to `rounds` rounds, detached; returns how many are left, 0 if
  * nothing came. */
 static long
 worker_spin(WorkerObject *self, long rounds)
 {
+    Py_ssize_t next = self->index;
     Py_BEGIN_ALLOW_THREADS
     while (rounds > 0) {
         for (int i = 0; i < LOOKS_PER_ROUND; i++) {
-            if (worker_sees_work(self)) {
+            if (worker_glances(self->registry, &next)) {
                 goto seen;
             }
             cpu_relax();
         }
-        rounds -= 1;
-        /* Whoever is to bring the next job may be waiting for this core. */
-        sched_yield();
+        rounds = spin_yield(&self->core->spin) ? rounds - 1 : 0;
     }
 seen:;
     Py_END_ALLOW_THREADS
@@ -279,7 +303,8 @@ worker_search(native_state_t *state, WorkerObject *self)
 {
     void *entry;
     do {
-        long rounds = self->registry->spin_rounds;
+        long rounds =
+            spin_may_begin(&self->core->spin) ? self->registry->spin_rounds : 0;
         for (;;) {
             /* ORDER: the flag before the search; a job may be posted, and the order
              * given, after a search that found nothing. */
@@ -374,8 +399,7 @@ worker_run_one(PyObject *op, PyObject *Py_UNUSED(ignored))
 /* The type */
 
 WorkerObject *
-worker_new(native_state_t *state, RegistryObject *registry, Py_ssize_t index,
-           uint32_t seed)
+worker_new(native_state_t *state, RegistryObject *registry, bool is_spare)
 {
     WorkerObject *self = (WorkerObject *)PyType_GenericAlloc(state->worker_type, 0);
     if (self == NULL) {
@@ -396,10 +420,7 @@ worker_new(native_state_t *state, RegistryObject *registry, Py_ssize_t index,
         return NULL;
     }
     parker_init(&self->core->parker);
-    self->core->parker.is_spare = index >= registry->worker_count;
-    prng_init(&self->core->prng, seed);
-    self->core->search_count = (uint32_t)index;
-    self->index = index;
+    self->core->parker.is_spare = is_spare;
     self->registry = (RegistryObject *)Py_NewRef(registry);
     return self;
 }
