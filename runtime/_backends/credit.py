@@ -219,6 +219,10 @@ class CreditQueues:
         ):
             ring(self._bell)
 
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child, where there are no workers."""
+        getattr(self._lock, "_at_fork_reinit")()  # noqa: B009  # not in stubs
+
     def stop(self) -> None:
         """Tell the workers to stop as soon as they find no more work."""
         with self._lock:

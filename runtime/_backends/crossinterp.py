@@ -79,4 +79,6 @@ def _warn_of_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_warn_of_fork)
+    # A thread that is gone may have held the lock.
+    remake = getattr(SETUP_LOCK, "_at_fork_reinit")  # noqa: B009  # not in stubs
+    os.register_at_fork(before=_warn_of_fork, after_in_child=remake)

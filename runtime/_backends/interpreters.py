@@ -337,6 +337,7 @@ class InterpreterRegistry:
     def after_fork(self) -> None:
         """Give up everything in a forked child, where there are no workers."""
         self.is_forked = self.is_stopping = True
+        self._queues.after_fork()
 
     def statistics(self) -> tuple[WorkerStatistics, ...]:
         """Return a frozen snapshot of every worker's counters."""

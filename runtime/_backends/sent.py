@@ -251,8 +251,7 @@ class Line(Injector):
 
     def put_back(self, work: SentWork) -> None:
         """Add work at the front of its lane."""
-        with self._lock:
-            self._lanes[work.lane].appendleft(cast("Job", work))
+        self._lanes[work.lane].appendleft(cast("Job", work))
 
     def take(self) -> SentWork | None:
         """Take the oldest entry of the most urgent lane."""

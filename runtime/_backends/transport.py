@@ -245,6 +245,9 @@ class HomeQueues(Protocol):
         Every `QueueEnd.ask` ends with NONE, those to come too.
         """
 
+    def after_fork(self) -> None:
+        """Make every lock anew in a forked child, where there are no workers."""
+
     def close(self) -> None:
         """Give the descriptors back; no worker is left, and nothing is to come."""
 

@@ -76,11 +76,11 @@ class Batch[T, R]:
         self._finish = finish  # immutable
         self._lane = lane  # immutable
         self._pieces = CountLatch()  # immutable
-        self._lock = sync.Lock()  # atomic: acquire, release; no user code under it
-        self._errors: list[tuple[int, BaseException]] = []  # guarded by: self._lock
+        self._errors: list[tuple[int, BaseException]] = []  # atomic: append
         # Each leaf replaces the slots of its own items, in one step.
         self._results: list[object] = []  # atomic: slice assignment, same length
-        self._missing = len(items)  # guarded by: self._lock
+        self._length = len(items)  # immutable
+        self._lengths: list[int] = []  # atomic: append; of leaves that have results
         # Whether every item has a result; known when the sink is called.
         self.is_complete = False  # owner: the worker that closes the batch
         # Whether the last piece has left the scheduler.
@@ -92,8 +92,7 @@ class Batch[T, R]:
 
     def errors(self) -> list[BaseException]:
         """Return what the items raised, in the items' order; after the sink."""
-        with self._lock:
-            return [error for _, error in sorted(self._errors, key=_position)]
+        return [error for _, error in sorted(self._errors, key=_position)]
 
     def results(self) -> list[object]:
         """Return the results in the items' order; after the sink, no errors."""
@@ -178,8 +177,7 @@ class Batch[T, R]:
             # ATOMIC(list-slice): of two leaves each replaces its own slots, and
             # the list keeps its length.
             self._results[start:stop] = results
-            with self._lock:
-                self._missing -= len(results)
+            self._lengths.append(len(results))
 
     def _refuse(self, results: list[object]) -> None:
         """Raise for an async function."""
@@ -191,8 +189,7 @@ class Batch[T, R]:
         refuse_coroutine(self._call, first)
 
     def _fail(self, index: int, error: BaseException) -> None:
-        with self._lock:
-            self._errors.append((index, error))
+        self._errors.append((index, error))
         self._token.is_set = True
 
     def _piece_left(self, piece: Job) -> None:
@@ -201,9 +198,7 @@ class Batch[T, R]:
             self._fail(len(self._results), piece.outcome.error)
         if not self._pieces.decrement():
             return
-        with self._lock:
-            is_complete = self._missing == 0
-        if is_complete:
+        if sum(self._lengths) == self._length:
             self._complete()
         self.is_over = True
         sink = self._sink

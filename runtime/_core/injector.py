@@ -7,6 +7,10 @@ withdraw behind a busy worker does not grow it without limit.
 
 The injector does not know the bound: who submits counts what is out.
 
+There is no lock: the collector may run the user's finalizers between any two lines of
+Python, and they may come back here. Each change is one operation of a deque, and at no
+moment is an entry in none.
+
 Layer: core. Imports: `job`, `sync`.
 """
 
@@ -26,14 +30,13 @@ class Injector:
     Thread safety: internally synchronized.
     """
 
-    __slots__ = ("_lanes", "_lock", "_withdrawn")
+    __slots__ = ("_lanes", "_withdrawn")
 
     def __init__(self) -> None:
-        # No user code runs under this lock, and no other lock is taken.
-        self._lock = sync.Lock()  # atomic: acquire, release
-        # guarded by: self._lock; len() is also read without it, as a hint.
+        # atomic: append, popleft, remove, rotate, len, index
         self._lanes = tuple(sync.Deque[Job]() for _ in range(LANE_COUNT))
-        self._withdrawn = [0] * LANE_COUNT  # guarded by: self._lock
+        # As long as the lane has empty entries. atomic: append, clear, len
+        self._withdrawn = tuple(sync.Deque[None]() for _ in range(LANE_COUNT))
 
     def __len__(self) -> int:
         """Return how many entries there were a moment ago, empty ones included."""
@@ -46,23 +49,23 @@ class Injector:
 
     def push(self, job: Job) -> None:
         """Add a job at the end of its lane."""
-        with self._lock:
-            self._lanes[job.lane].append(job)
+        self._lanes[job.lane].append(job)
 
     def push_many(self, jobs: Iterable[Job]) -> None:
-        """Add jobs at the ends of their lanes, in order, as one step."""
-        with self._lock:
-            for job in jobs:
-                self._lanes[job.lane].append(job)
+        """Add jobs at the ends of their lanes, in order."""
+        for job in jobs:
+            self._lanes[job.lane].append(job)
 
     def pop(self) -> Job | None:
         """Take the oldest entry of the most urgent lane; None if all are empty."""
-        if not self:  # RACE: maybe stale; the last look before sleep is not
-            return None
-        with self._lock:
-            for lane in self._lanes:
-                if lane:
-                    return lane.popleft()
+        for lane in self._lanes:
+            if not lane:  # RACE: maybe stale; the last look before sleep is not
+                continue
+            # ATOMIC(deque-popleft): of two that want the last entry one gets it.
+            try:
+                return lane.popleft()
+            except IndexError:
+                pass
         return None
 
     def note_withdrawn(self, job: Job) -> list[Job]:
@@ -74,27 +77,33 @@ class Injector:
         # RACE: the entry may have been popped just before it was withdrawn; then
         # the count is one too high, a compaction comes a little early, and
         # compacting sets the count right.
-        with self._lock:
-            self._withdrawn[job.lane] += 1
-            lane = self._lanes[job.lane]
-            if 2 * self._withdrawn[job.lane] <= len(lane):
-                return []
-            self._withdrawn[job.lane] = 0
-            return _compact(lane)
+        lane, withdrawn = self._lanes[job.lane], self._withdrawn[job.lane]
+        withdrawn.append(None)
+        if 2 * len(withdrawn) <= len(lane):
+            return []
+        withdrawn.clear()
+        return _compact(lane)
 
 
 def _compact(lane: "sync.Deque[Job]") -> list[Job]:
-    """Remove the empty entries from a lane and return them; under the lock."""
+    """Remove the empty entries from a lane and return them.
+
+    The lane turns once: each entry comes to the front, and goes to the end if it is
+    kept. If others push or pop meanwhile, entries may change places.
+    """
     removed: list[Job] = []
-    kept: list[Job] = []
-    # ORDER: one look at each phase; an entry that is withdrawn between two looks
-    # would be in neither list, and lost.
-    for entry in lane:
-        (removed if entry.phase == WITHDRAWN else kept).append(entry)
-    old_count = len(lane)
-    # ORDER: add before removing; a worker that looks without the lock must not
-    # find a lane empty that has a job, and go to sleep.
-    lane.extend(kept)
-    for _ in range(old_count):
-        lane.popleft()
+    for _ in range(len(lane)):
+        # ATOMIC(deque-turn): no entry is out of the lane for a moment, where a worker
+        # could not see it and would go to sleep.
+        try:
+            entry = lane[0]
+            # RACE: a worker may take the entry now; then another one goes to the end,
+            # or there is nothing to remove.
+            if entry.phase == WITHDRAWN:
+                lane.remove(entry)
+                removed.append(entry)
+            else:
+                lane.rotate(-1)
+        except (IndexError, ValueError):
+            pass
     return removed

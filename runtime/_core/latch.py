@@ -47,6 +47,8 @@ class Latch:
         Returns:
           Whether the latch is set.
         """
+        if self._is_set:  # in a forked child a waiter that is gone may have the gate
+            return True
         if self._gate.acquire(timeout=-1 if timeout is None else timeout):
             self._gate.release()
         # RACE: the gate may have been held by another waiter passing through
@@ -62,21 +64,21 @@ class CountLatch:
     Thread safety: internally synchronized.
     """
 
-    __slots__ = ("_count", "_lock")
+    __slots__ = ("_tokens",)
 
     def __init__(self) -> None:
-        self._lock = sync.Lock()  # atomic: acquire, release; no user code under it
-        self._count = 1  # guarded by: self._lock
+        # One for each count; who takes the lowest, which is True, was the last.
+        self._tokens: sync.Deque[bool] = sync.Deque((True,))  # atomic: append, pop, len
 
     def increment(self) -> None:
         """Count one more; only while the latch is not set."""
-        with self._lock:
-            assert self._count > 0, "a set CountLatch cannot be raised again"
-            self._count += 1
+        assert self._tokens, "a set CountLatch cannot be raised again"
+        self._tokens.append(False)
 
     def decrement(self) -> bool:
         """Count one less; return True to exactly one caller, the last."""
-        with self._lock:
-            self._count -= 1
-            assert self._count >= 0, f"CountLatch fell to {self._count}"
-            return self._count == 0
+        # ATOMIC(deque-pop): each token is taken once.
+        try:
+            return self._tokens.pop()
+        except IndexError:
+            raise AssertionError("CountLatch fell to -1") from None

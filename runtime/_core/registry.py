@@ -1,17 +1,19 @@
 """The workers of one pool and everything they share.
 
-Layer: core. Imports: `deque`, `injector`, `job`, `parker`, `sleep`, `stats`, `sync`,
-`worker`.
+Nothing here holds a lock, for the reason that `sync.Cell` gives: to start a thread,
+say, is Python code, in which the collector may run finalizers that need a spare, too.
+
+Layer: core. Imports: `deque`, `injector`, `job`, `sleep`, `stats`, `sync`, `worker`.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from .._errors import BrokenWorkerError, DeadlockError
 from . import sync
 from .deque import Stealer
 from .injector import Injector
 from .job import Job
-from .parker import Parker
 from .sleep import Sleep
 from .stats import WorkerStatistics
 from .worker import Worker, forget_workers
@@ -20,6 +22,19 @@ __all__ = ("SPARE_LIMIT", "Registry")
 
 # More than anybody needs who waits now and then, few enough to be started. Arbitrary.
 SPARE_LIMIT = 256
+
+
+class _Crew(NamedTuple):
+    """Who there is at one moment."""
+
+    # Spares come last, retired ones included.
+    workers: tuple[Worker, ...]
+    # By index; None before the start.
+    threads: tuple[sync.Thread | None, ...]
+    # Spares without a thread, whom nobody starts.
+    vacant: tuple[Worker, ...]
+    # Whom to steal from: all that have a thread.
+    stealers: tuple[Stealer[Job], ...]
 
 
 class Registry:
@@ -41,13 +56,10 @@ class Registry:
     """
 
     __slots__ = (
+        "_crew",
         "_failed",
         "_has_started",
-        "_lock",
         "_on_failure",
-        "_retired",
-        "_threads",
-        "_workers",
         "injector",
         "is_forked",
         "is_stopping",
@@ -55,7 +67,6 @@ class Registry:
         "sleep",
         "spare_limit",
         "spin_rounds",
-        "stealers",
         "worker_count",
     )
 
@@ -84,17 +95,26 @@ class Registry:
         self._failed: sync.LockType = (
             sync.Lock()
         )  # atomic: acquire; locked means it has failed
-        # Before the lock of `sleep`; no user code runs under it.
-        self._lock = sync.Lock()  # atomic: acquire, release
-        workers = (Worker(self, i, seed + i + 1) for i in range(worker_count))
-        # Spares come last, retired ones included. atomic: replaced under the lock
-        self._workers: tuple[Worker, ...] = tuple(workers)
-        self._retired: list[Worker] = []  # guarded by: self._lock
-        self._threads: list[sync.Thread] = []  # guarded by: self._lock; by index
         self._has_started = False  # owner: whoever starts
-        # Whom to steal from. atomic: replaced under the lock
-        self.stealers: tuple[Stealer[Job], ...] = ()
-        self._list_stealers()
+        workers = tuple(Worker(self, i, seed + i + 1) for i in range(worker_count))
+        stealers = tuple(worker.stealer for worker in workers)
+        nobody = (None,) * worker_count
+        self._crew = sync.Cell(_Crew(workers, nobody, (), stealers))  # atomic: change
+
+    @property
+    def stealers(self) -> tuple[Stealer[Job], ...]:
+        """Whom to steal from."""
+        return self._crew.read().stealers
+
+    @property
+    def _workers(self) -> tuple[Worker, ...]:
+        """The workers by index, spares last."""
+        return self._crew.read().workers
+
+    @property
+    def _threads(self) -> list[sync.Thread]:
+        """Their threads, by index."""
+        return [t for t in self._crew.change(_look).threads if t is not None]
 
     def start(self) -> None:
         """Start the workers, one after another; call it once.
@@ -103,14 +123,16 @@ class Registry:
           BrokenWorkerError: a thread could not be started; those that were have
             stopped again.
         """
+        threads: list[sync.Thread] = []
         for worker in self._workers:
             try:
-                thread = self._start_thread(worker)
+                threads.append(self._start_thread(worker))
             except BrokenWorkerError:
                 self.stop()
-                self.join()
+                for thread in threads:
+                    thread.join()
                 raise
-            self._threads.append(thread)
+        self._crew.change(lambda crew: (crew._replace(threads=tuple(threads)), None))
         self._has_started = True
 
     def inject(self, job: Job) -> None:
@@ -151,11 +173,9 @@ class Registry:
           but_not: Indices of workers to leave behind, stuck in their job. Each
             drops its outcome and ends when that job returns.
         """
-        # A spare is started under the lock, and none is after the order to stop.
-        with self._lock:
-            threads = list(enumerate(self._threads))
-        for index, thread in threads:
-            if index not in but_not:
+        # Whose start was not noted by now is waited for by who started it.
+        for index, thread in enumerate(self._crew.change(_look).threads):
+            if thread is not None and index not in but_not:
                 thread.join()
 
     def fail(self, error: BaseException) -> None:
@@ -171,10 +191,8 @@ class Registry:
         A job that forked goes on in the child, too; its thread takes no other.
         """
         self.is_forked = self.is_stopping = True
-        # Threads that are gone may have held these locks.
         self.sleep = Sleep(self.worker_count)
-        self._lock = sync.Lock()
-        self._threads = []
+        self._crew = sync.Cell(self._crew.read()._replace(threads=()))
         forget_workers()
 
     def is_anyone_idle(self) -> bool:
@@ -211,58 +229,88 @@ class Registry:
         """
         if not self._has_started or self.is_stopping:
             return False
-        while not self.sleep.leave():
-            fresh = self._start_spare()
-            if fresh is None:
-                return False
-            if self.sleep.leave(fresh):
-                break
-        self._look_for(worker)  # SPARE-3 last look
+        thread = None
+        if not self.sleep.leave():
+            spare, thread = self._start_spare()
+            self.sleep.leave(spare.parker)
+        # ORDER: the order after the note; who is given it later finds the thread noted.
+        is_stopping = self._look_for(worker)  # SPARE-3 last look
+        if thread is not None and is_stopping:
+            thread.join()
         return True
 
-    def _look_for(self, leaver: Worker) -> None:
-        """Wake whom it takes for what a worker that has left would have found."""
+    def _look_for(self, leaver: Worker) -> bool:
+        """Wake whom it takes for what a worker that has left would have found.
+
+        Returns:
+          Whether the order to stop was given.
+        """
         if self.is_stopping:
             self.sleep.wake_all()
-        elif leaver.sees_work():
+            return True
+        if leaver.sees_work():
             self.sleep.work_posted()
+        return False
 
     def retire(self, spare: Worker) -> bool:
         """Let a spare that sleeps end its thread; False if it is needed."""
-        with self._lock:
-            if not self.sleep.retire(spare.parker):
-                return False
-            self._retired.append(spare)
-            self._list_stealers()
-            return True
+        if not self.sleep.retire(spare.parker):
+            return False
 
-    def _start_spare(self) -> Parker | None:
-        """Start a spare, which parks; None after the order to stop."""
-        with self._lock:
-            if self.is_stopping:
-                return None
-            spare = self._new_spare() if not self._retired else self._retired[-1]
-            thread = self._start_thread(spare)  # SPARE-2 start
-            if spare.index < len(self._threads):
-                self._threads[spare.index].join()  # it has retired
-                self._threads[spare.index] = thread
-                self._retired.pop()
-            else:
-                self._threads.append(thread)
-                self._workers = (*self._workers, spare)
-            self._list_stealers()
-        return spare.parker
+        def note(crew: _Crew) -> tuple[_Crew, None]:
+            others = tuple(
+                other for other in crew.stealers if other is not spare.stealer
+            )
+            vacant = (*crew.vacant, spare)
+            return crew._replace(vacant=vacant, stealers=others), None
 
-    def _new_spare(self) -> Worker:
-        """Make one more worker, if there may be one more."""
-        index = len(self._workers)
-        if index - self.worker_count >= self.spare_limit:
+        self._crew.change(note)
+        return True
+
+    def _start_spare(self) -> tuple[Worker, sync.Thread]:
+        """Start a spare, which parks.
+
+        It is taken first, then its thread starts, then both are there for all. What
+        the user's code does meanwhile, in a finalizer say, could be done elsewhere.
+        """
+        spare = self._crew.change(self._take_vacant)
+        if spare is None:
             raise DeadlockError(
                 f"{self.spare_limit} jobs of pool {self.name!r} wait for something "
                 "outside the pool already, and no thread is left for what they may "
                 "wait for; let fewer jobs wait at the same time"
             )
-        return Worker(self, index, index + 1, is_spare=True)
+
+        def note(crew: _Crew) -> tuple[_Crew, None]:
+            threads = list(crew.threads)
+            threads[spare.index] = thread
+            stealers = (*crew.stealers, spare.stealer)
+            return crew._replace(threads=tuple(threads), stealers=stealers), None
+
+        def give_up(crew: _Crew) -> tuple[_Crew, None]:
+            return crew._replace(vacant=(*crew.vacant, spare)), None
+
+        try:
+            retired = self._crew.read().threads[spare.index]
+            if retired is not None:
+                retired.join()
+            thread = self._start_thread(spare)  # SPARE-2 start
+        except BaseException:
+            self._crew.change(give_up)
+            raise
+        self._crew.change(note)
+        return spare, thread
+
+    def _take_vacant(self, crew: _Crew) -> tuple[_Crew, Worker | None]:
+        """Take a spare without a thread, or one more, if there may be one more."""
+        if crew.vacant:
+            return crew._replace(vacant=crew.vacant[:-1]), crew.vacant[-1]
+        index = len(crew.workers)
+        if index - self.worker_count >= self.spare_limit:
+            return crew, None
+        spare = Worker(self, index, index + 1, is_spare=True)
+        workers, threads = (*crew.workers, spare), (*crew.threads, None)
+        return crew._replace(workers=workers, threads=threads), spare
 
     def _start_thread(self, worker: Worker) -> sync.Thread:
         name = f"runtime-{self.name}-{worker.index}"
@@ -275,7 +323,7 @@ class Registry:
                 "for fewer workers"
             ) from error
 
-    def _list_stealers(self) -> None:
-        """Tell every worker whom to steal from: all but the retired."""
-        present = (worker for worker in self._workers if worker not in self._retired)
-        self.stealers = tuple(worker.stealer for worker in present)
+
+def _look(crew: _Crew) -> tuple[_Crew, _Crew]:
+    """Change nothing: a step that has its place among the others."""
+    return crew, crew

@@ -2,15 +2,41 @@
 
 The protocols are SLEEP.md and, for spare threads, SPARES.md.
 
+All that is known is one value, which changes in single steps: no lock is held while
+Python code runs, and that may be anything, since the collector runs the finalizers of
+users wherever it likes.
+
 Layer: core. Imports: `parker`, `sync`.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from . import sync
 from .parker import Parker
 
 __all__ = ("Sleep",)
+
+
+class _State(NamedTuple):
+    """What is known at one moment; the tables of SLEEP.md and SPARES.md."""
+
+    worker_count: int
+    num_present: int
+    num_idle: int = 0
+    num_joining: int = 0
+    num_away: int = 0
+    # Last to sleep is first to wake: its caches are the warmest.
+    sleepers: tuple[Parker, ...] = ()
+    reserve: tuple[Parker, ...] = ()
+
+    @property
+    def excess(self) -> bool:
+        """Whether one present worker is too many."""
+        return (
+            self.num_present > self.worker_count
+            and self.num_present - self.num_joining > 1
+        )
 
 
 class Sleep:
@@ -22,80 +48,60 @@ class Sleep:
     Thread safety: internally synchronized.
     """
 
-    __slots__ = (
-        "_lock",
-        "_num_idle",
-        "_num_joining",
-        "_num_present",
-        "_reserve",
-        "_sleepers",
-        "_worker_count",
-        "excess",
-        "num_away",
-    )
+    __slots__ = ("_state",)
 
     def __init__(self, worker_count: int = 1) -> None:
-        self._worker_count = worker_count  # immutable
-        # No user code runs under this lock, and no other lock is taken.
-        self._lock = sync.Lock()  # atomic: acquire, release
-        self._num_idle = 0  # guarded by: self._lock
-        # Last to sleep is first to wake: its caches are the warmest.
-        self._sleepers: list[Parker] = []  # guarded by: self._lock
-        self._reserve: list[Parker] = []  # guarded by: self._lock
-        # RACE: workers read it without the lock; a stale answer lets one job begin
-        # too early, and the next search sees it.
-        self.excess: bool = False  # guarded by: self._lock
-        self._num_present = worker_count  # guarded by: self._lock
-        self._num_joining = 0  # guarded by: self._lock
-        self.num_away: int = 0  # guarded by: self._lock
+        self._state = sync.Cell(_State(worker_count, worker_count))  # atomic: change
+
+    @property
+    def excess(self) -> bool:
+        """Whether one present worker is too many (a hint).
+
+        A stale answer lets one job begin too early, and the next search sees it.
+        """
+        return self._state.read().excess
+
+    @property
+    def num_away(self) -> int:
+        """How many workers wait elsewhere, with another in their place."""
+        return self._state.read().num_away
 
     def is_anyone_idle(self) -> bool:
         """Return whether some worker had nothing to do a moment ago (a hint)."""
-        # RACE: read without the lock; a stale answer costs the caller a poll.
-        return self._num_idle > 0 or bool(self._sleepers)
+        # RACE: a stale answer costs the caller a poll.
+        state = self._state.read()
+        return state.num_idle > 0 or bool(state.sleepers)
 
     def num_sleeping(self) -> int:
         """Return how many workers are sleepy or sleeping."""
-        with self._lock:
-            return len(self._sleepers)
+        return len(self._state.read().sleepers)
 
     def work_posted(self) -> None:
         """Wake somebody for new work, unless somebody is searching already."""
-        with self._lock:
-            if self._num_idle > 0:
-                return
-            parker = self._take_sleeper()  # POST-2 choose
+        # ORDER: a step even if it changes nothing; what a worker sees in its last
+        # look depends on which of two steps was first.
+        parker = self._state.change(_take_sleeper)  # POST-2 choose
         if parker is not None:
             parker.unpark()  # POST-3 wake
 
     def wake_all(self) -> None:
         """Wake every sleeper, those in reserve too; for the order to stop."""
-        while True:
-            with self._lock:
-                if self._reserve:
-                    self._count(1)
-                    self._sleepers.append(self._reserve.pop())
-                parker = self._take_sleeper()  # POST-2 choose
-            if parker is None:
-                return
+        for parker in self._state.change(_take_all):  # POST-2 choose
             parker.unpark()  # POST-3 wake
 
     def become_idle(self) -> None:
         """Announce that the calling worker searches."""
-        with self._lock:
-            self._num_idle += 1  # SLEEP-1 idle
+        self._state.change(_become_idle)
 
     def become_active(self, sees_more_work: Callable[[], bool]) -> None:
         """Announce that the calling worker found a job; wake the next if need be.
 
         Args:
-          sees_more_work: Looks at every arrival path. Called without the lock.
+          sees_more_work: Looks at every arrival path. Called between two steps.
         """
-        with self._lock:
-            self._num_idle -= 1  # SLEEP-2 active
-            assert self._num_idle >= 0, f"num_idle fell to {self._num_idle}"
-            if self._num_idle > 0 or not self._sleepers:
-                return
+        state = self._state.change(_become_active)
+        if state.num_idle > 0 or not state.sleepers:
+            return
         # ORDER: look after the decrement; a poster that saw us idle woke nobody
         # and counts on this look to see its job.
         if sees_more_work():
@@ -103,14 +109,19 @@ class Sleep:
 
     def become_sleepy(self, parker: Parker) -> None:
         """Announce that the calling worker will sleep unless the last look helps."""
-        with self._lock:
-            if self.excess:
-                self._count(-1)  # SPARE-5 step down
-                _enlist(self._reserve, parker)
-            else:
-                _enlist(self._sleepers, parker)  # SLEEP-3 sleepy
-            self._num_idle -= 1
-            assert self._num_idle >= 0, f"num_idle fell to {self._num_idle}"
+
+        def step(state: _State) -> tuple[_State, None]:
+            num_idle = _one_less(state.num_idle)
+            if state.excess:  # SPARE-5 step down
+                reserve = _enlisted(state.reserve, parker)
+                present = state.num_present - 1
+                return state._replace(
+                    num_idle=num_idle, num_present=present, reserve=reserve
+                ), None
+            sleepers = _enlisted(state.sleepers, parker)  # SLEEP-3 sleepy
+            return state._replace(num_idle=num_idle, sleepers=sleepers), None
+
+        self._state.change(step)
 
     def stay_awake(self, parker: Parker, *, is_stopping: bool = False) -> bool:
         """Take the announcement back after a last look that found something.
@@ -122,27 +133,28 @@ class Sleep:
           True: the worker is idle again. False: it is not needed, or a waker was
           faster and its token is on the way; park.
         """
-        with self._lock:
-            if parker in self._sleepers:
-                self._sleepers.remove(parker)  # SLEEP-4 found something
-                self._num_idle += 1
-                return True
-            if parker not in self._reserve:
-                return False
-            if is_stopping:
-                self._reserve.remove(parker)
-                self._count(1)
-                self._num_idle += 1
-                return True
-        self.work_posted()  # SPARE-6 for somebody else
-        return False
 
-    def _take_sleeper(self) -> Parker | None:
-        """Remove one sleeper and count it idle. The caller holds the lock."""
-        if not self._sleepers:
-            return None
-        self._num_idle += 1
-        return self._sleepers.pop()
+        def step(state: _State) -> tuple[_State, tuple[bool, bool]]:
+            if parker in state.sleepers:  # SLEEP-4 found something
+                sleepers = _without(state.sleepers, parker)
+                num_idle = state.num_idle + 1
+                return state._replace(num_idle=num_idle, sleepers=sleepers), (
+                    True,
+                    False,
+                )
+            is_in_reserve = parker in state.reserve
+            if not is_in_reserve or not is_stopping:
+                return state, (False, is_in_reserve)
+            return state._replace(
+                num_idle=state.num_idle + 1,
+                num_present=state.num_present + 1,
+                reserve=_without(state.reserve, parker),
+            ), (True, False)
+
+        is_idle, is_in_reserve = self._state.change(step)
+        if is_in_reserve:
+            self.work_posted()  # SPARE-6 for somebody else
+        return is_idle
 
     # Spares
 
@@ -155,26 +167,24 @@ class Sleep:
         Returns:
           False: nobody is in reserve; start a spare.
         """
-        with self._lock:
-            if fresh is not None:
-                _enlist(self._reserve, fresh)
-            if self.excess:
-                self._count(-1)  # SPARE-1 leave
-            elif self._reserve:
-                self._sleepers.insert(0, self._reserve.pop())
+
+        def step(state: _State) -> tuple[_State, bool]:
+            reserve = state.reserve if fresh is None else (fresh, *state.reserve)
+            if state.excess:  # SPARE-1 leave
+                present = state.num_present - 1
+                state = state._replace(num_present=present, reserve=reserve)
+            elif reserve:
+                sleepers = (reserve[-1], *state.sleepers)
+                state = state._replace(sleepers=sleepers, reserve=reserve[:-1])
             else:
-                return False
-            self.num_away += 1
-            return True
+                return state, False
+            return state._replace(num_away=state.num_away + 1), True
+
+        return self._state.change(step)
 
     def come_back(self) -> None:
         """Count the calling worker present again."""
-        with self._lock:
-            self.num_away -= 1
-            if self._sleepers:
-                _enlist(self._reserve, self._sleepers.pop(0))  # SPARE-4 come back
-            else:
-                self._count(1)
+        self._state.change(_come_back)
 
     def begin_join(self) -> bool:
         """Count the calling worker as parked in a join.
@@ -182,42 +192,87 @@ class Sleep:
         Returns:
           False: nobody else could run anything; leave instead.
         """
-        with self._lock:
-            if self._num_present - self._num_joining <= 1:
-                return False
-            self._num_joining += 1  # SPARE-8 park in a join
-            self._count(0)
-            return True
+        return self._state.change(_begin_join)
 
     def end_join(self) -> None:
         """Count the calling worker as one that runs again."""
-        with self._lock:
-            self._num_joining -= 1
-            self._count(0)
-
-    def _count(self, change: int) -> None:
-        """Count present workers, and see if they are too many; under the lock."""
-        self._num_present += change
-        self.excess = (
-            self._num_present > self._worker_count
-            and self._num_present - self._num_joining > 1
-        )
+        self._state.change(_end_join)
 
     def retire(self, parker: Parker) -> bool:
         """Take a spare out that has slept for long; False if it is needed."""
-        with self._lock:
-            if parker in self._reserve:
-                self._reserve.remove(parker)  # SPARE-7 retire
-                return True
-            if parker not in self._sleepers:
-                return False
-            if not self._reserve or self._reserve[-1].is_spare:
-                return False
-            self._sleepers.remove(parker)
-            self._sleepers.append(self._reserve.pop())
-            return True
+
+        def step(state: _State) -> tuple[_State, bool]:
+            sleepers, reserve = state.sleepers, state.reserve
+            if parker in reserve:  # SPARE-7 retire
+                return state._replace(reserve=_without(reserve, parker)), True
+            if parker not in sleepers or not reserve or reserve[-1].is_spare:
+                return state, False
+            sleepers = (*_without(sleepers, parker), reserve[-1])
+            return state._replace(sleepers=sleepers, reserve=reserve[:-1]), True
+
+        return self._state.change(step)
 
 
-def _enlist(parkers: list[Parker], parker: Parker) -> None:
-    """Add a parker to a stack: on top, but for a spare's, which comes last."""
-    parkers.insert(0 if parker.is_spare else len(parkers), parker)
+# Steps. Each returns the next state and what its caller wants to know.
+
+
+def _take_sleeper(state: _State) -> tuple[_State, Parker | None]:
+    """Remove one sleeper and count it idle, unless somebody searches."""
+    if state.num_idle > 0 or not state.sleepers:
+        return state, None
+    *sleepers, parker = state.sleepers
+    return state._replace(num_idle=1, sleepers=tuple(sleepers)), parker
+
+
+def _take_all(state: _State) -> tuple[_State, tuple[Parker, ...]]:
+    """Remove all that sleep or are in reserve, and count them idle."""
+    parkers = (*state.reserve, *state.sleepers)
+    return state._replace(
+        num_idle=state.num_idle + len(parkers),
+        num_present=state.num_present + len(state.reserve),
+        sleepers=(),
+        reserve=(),
+    ), parkers[::-1]
+
+
+def _become_idle(state: _State) -> tuple[_State, None]:
+    return state._replace(num_idle=state.num_idle + 1), None  # SLEEP-1 idle
+
+
+def _become_active(state: _State) -> tuple[_State, _State]:
+    state = state._replace(num_idle=_one_less(state.num_idle))  # SLEEP-2 active
+    return state, state
+
+
+def _come_back(state: _State) -> tuple[_State, None]:
+    state = state._replace(num_away=state.num_away - 1)
+    if not state.sleepers:
+        return state._replace(num_present=state.num_present + 1), None
+    lowest, *sleepers = state.sleepers  # SPARE-4 come back
+    reserve = _enlisted(state.reserve, lowest)
+    return state._replace(sleepers=tuple(sleepers), reserve=reserve), None
+
+
+def _begin_join(state: _State) -> tuple[_State, bool]:
+    if state.num_present - state.num_joining <= 1:
+        return state, False
+    return state._replace(num_joining=state.num_joining + 1), True  # SPARE-8 park
+
+
+def _end_join(state: _State) -> tuple[_State, None]:
+    return state._replace(num_joining=state.num_joining - 1), None
+
+
+def _one_less(num_idle: int) -> int:
+    assert num_idle > 0, f"num_idle fell to {num_idle - 1}"
+    return num_idle - 1
+
+
+def _enlisted(parkers: tuple[Parker, ...], parker: Parker) -> tuple[Parker, ...]:
+    """Return a stack with one more: on top, but for a spare's, which comes last."""
+    return (parker, *parkers) if parker.is_spare else (*parkers, parker)
+
+
+def _without(parkers: tuple[Parker, ...], parker: Parker) -> tuple[Parker, ...]:
+    """Return a stack with one less."""
+    return tuple(other for other in parkers if other is not parker)

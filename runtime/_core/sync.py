@@ -15,8 +15,10 @@ import threading
 import time
 from _thread import daemon_threads_allowed
 from collections.abc import Callable
+from typing import Any
 
 __all__ = (
+    "Cell",
     "Deque",
     "Lock",
     "LockType",
@@ -38,6 +40,57 @@ get_ident = threading.get_ident
 clock_ns = time.perf_counter_ns
 yield_core = os.sched_yield
 pause = time.sleep
+
+type Version[S] = tuple[S, dict[int, Any]]
+
+
+class Cell[S]:
+    """A value that changes in single steps, without a lock.
+
+    For what several threads change and no lock may guard: between any two lines of
+    Python the collector may run the user's finalizers, signal handlers may run, and
+    they may come back here, in the same thread. A step computes the next value from the
+    last one and takes its place, unless another step was faster; then it is computed
+    again. So it must do nothing else.
+
+    Each version leads to the one that took its place. The steps have one order, and
+    what a thread did before its step another sees after a later one.
+
+    Thread safety: atomic.
+    """
+
+    __slots__ = ("_newest",)
+
+    def __init__(self, value: S) -> None:
+        # RACE: maybe not the newest any more; the others follow from it.
+        self._newest: Version[S] = (value, {})  # atomic: a single store
+
+    def read(self) -> S:
+        """Return what the value was a moment ago (a hint)."""
+        return self._follow()[0]
+
+    def change[R](self, step: Callable[[S], tuple[S, R]]) -> R:
+        """Let a step take place: ``value, result = step(value)``; return its result."""
+        while True:
+            version = self._follow()
+            value, result = step(version[0])
+            if self._swap(version, value):
+                return result
+
+    def _follow(self) -> Version[S]:
+        version = self._newest
+        while version[1]:
+            version = version[1][0]
+        return version
+
+    def _swap(self, version: Version[S], value: S) -> bool:
+        successor: Version[S] = (value, {})
+        # ATOMIC(dict-setdefault): of two steps from one version one takes its place.
+        if version[1].setdefault(0, successor) is not successor:
+            return False
+        self._newest = successor
+        return True
+
 
 # What the stack of a thread begins with, apart from the standard library's own frames.
 THREAD_BASE = threading.Thread.run.__code__

@@ -8,19 +8,20 @@ injector, so that work from outside is never starved by work that begets work.
 The sleep protocol, with its labels, is SLEEP.md; how a worker is replaced while its job
 waits for something outside the scheduler, SPARES.md.
 
-Layer: core. Imports: `job`, `latch`, `parker`, `prng`, `stats`, `sync`; `registry` for
-types.
+Layer: core. Imports: `gil`, `job`, `latch`, `parker`, `prng`, `spin`, `stats`, `sync`;
+`registry` for types.
 """
 
 from typing import TYPE_CHECKING
 
 from .._errors import BrokenWorkerError, DeadlockError
-from . import sync
+from . import gil, sync
 from .deque import Stealer, WorkDeque
 from .job import Job
 from .latch import Latch
 from .parker import Parker
 from .prng import Prng
+from .spin import Spin
 from .stats import WorkerCounters
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class Worker:
 
     __slots__ = (
         "_prng",
-        "_is_away",
         "_search_count",
+        "_spin",
         "_waits",
         "counters",
         "deque",
@@ -88,8 +89,10 @@ class Worker:
         self.parker: Parker = Parker(is_spare=is_spare)  # immutable
         self.counters: WorkerCounters = WorkerCounters()  # owner
         self.job: Job | None = None  # owner: the job that runs now
-        self._waits: int = 0  # owner: how many waits it is in, one inside the other
-        self._is_away: bool = False  # owner: somebody is present in its stead
+        # The waits it is in, one inside the other; for each whether somebody is present
+        # in its stead. A finalizer may wait while a wait begins: no two steps.
+        self._waits: list[bool] = []  # owner
+        self._spin = Spin()  # owner
         self._prng = Prng(seed)  # owner
         self._search_count: int = index  # owner
 
@@ -164,15 +167,11 @@ class Worker:
           DeadlockError: all spares there may be are out.
           BrokenWorkerError: a spare's thread could not be started.
         """
-        if self._waits == 0:
-            self._is_away = self.registry.replace(self)
-        self._waits += 1
+        self._waits.append(not self._waits and self.registry.replace(self))
 
     def end_wait(self) -> None:
         """Be present again; never waits."""
-        self._waits -= 1
-        if self._waits == 0 and self._is_away:
-            self._is_away = False
+        if self._waits.pop():
             self.registry.sleep.come_back()
 
     def wait_in_join(self, done: Latch) -> None:
@@ -227,8 +226,8 @@ class Worker:
                 if is_stopping:
                     sleep.become_active(self.sees_work)  # SLEEP-2 active
                     return None
-                # Whoever is to bring the next job may be waiting for this core.
-                sync.yield_core()
+                if not self._spin.offer():
+                    break
             if not self._sleep():
                 return None
 
@@ -297,6 +296,7 @@ class Worker:
         for _ in range(PARK_STEPS):
             if self.parker.park(PARK_STEP):
                 return True
+            gil.look()
         if not self.parker.is_spare:
             self.parker.park()
             return True

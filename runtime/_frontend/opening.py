@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 from .._backends import choose_backend
-from .._core import SPARE_LIMIT
+from .._core import SPARE_LIMIT, gil
 from .._util import available_cores
 from .intake import Intake, MakeRegistry
 from .nursery import open_nursery
@@ -94,6 +94,7 @@ async def open_worker_pool(
     pool_name = f"pool-{next(_pool_numbers)}" if name is None else name
 
     chosen = choose_backend(backend)
+    gil.tell_at_open(pool_name, chosen)
     make_registry = registry_maker(
         chosen,
         worker_count,
@@ -111,7 +112,10 @@ async def open_worker_pool(
         queue_capacity=queue_capacity,
         stuck_after=stuck_after,
     ) as pool:
-        yield pool
+        try:
+            yield pool
+        finally:
+            gil.look()
 
 
 @asynccontextmanager

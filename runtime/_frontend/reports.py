@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import TYPE_CHECKING
 
-from .._core import HistogramSnapshot, WorkerStatistics, core
+from .._core import HistogramSnapshot, WorkerStatistics, core, gil
+from .._util import is_gil_enabled
 from .work import Verdict
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class PoolStatistics:
       name: The pool's name.
       worker_count: How many workers it has.
       backend: ``"threads"`` or ``"interpreters"``.
+      gil_enabled: Whether a GIL is on in this process: then threads take turns. On a
+        build that can do without one, an import has turned it on; the log names it.
       core: Which build of the scheduler runs it, ``"native"`` or ``"python"``.
       queued: Entries in the injector, withdrawn ones that were not yet removed
         included.
@@ -59,6 +62,7 @@ class PoolStatistics:
     name: str
     worker_count: int
     backend: str
+    gil_enabled: bool
     core: str
     queued: int
     running: int
@@ -106,6 +110,7 @@ class PoolStatistics:
 
 def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
     """Take a snapshot of a pool; in any thread."""
+    gil.look()
     registry, verdicts = intake.registry, intake.verdicts
     # ATOMIC(dict-list): the Trio thread may change it meanwhile.
     works = list(intake.work)
@@ -113,6 +118,7 @@ def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
         name=intake.name,
         worker_count=registry.worker_count,
         backend=backend,
+        gil_enabled=is_gil_enabled(),
         core=core,
         queued=len(registry.injector),
         running=len(registry.running_jobs()),

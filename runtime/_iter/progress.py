@@ -8,6 +8,7 @@ Layer: iter. Imports: nothing of ours.
 
 import sys
 import time
+from collections import deque
 from threading import Lock
 from typing import TextIO
 
@@ -35,29 +36,38 @@ class Bar:
         self._length = length
         self._stream = sys.stderr if stream is None else stream
         self._is_shown = self._stream.isatty()
-        self._lock = Lock()
-        self._done = 0  # guarded by: self._lock
-        self._drawn_ns = 0  # guarded by: self._lock
+        # Whoever draws has it. Nobody waits for it: to draw is the stream's code.
+        self._pen = Lock()
+        self._advances: deque[int] = deque()  # not yet in `_done`
+        self._done = 0  # written by who has the pen
+        self._drawn_ns = 0  # written by who has the pen
 
     def advance(self, count: int) -> None:
         """Note that so many positions are done."""
-        with self._lock:
-            self._done += count
+        if not self._is_shown:
+            return
+        self._advances.append(count)
+        if not self._pen.acquire(False):
+            return
+        try:
             now_ns = time.monotonic_ns()
-            if self._is_shown and now_ns - self._drawn_ns >= DRAW_NS:
+            if now_ns - self._drawn_ns >= DRAW_NS:
                 self._drawn_ns = now_ns
                 self._stream.write(f"\r{self.text()}")
                 self._stream.flush()
+        finally:
+            self._pen.release()
 
     def close(self) -> None:
         """Draw the last state and end the line."""
-        with self._lock:
-            if self._is_shown:
-                self._stream.write(f"\r{self.text()}\n")
-                self._stream.flush()
+        if self._is_shown:
+            self._stream.write(f"\r{self.text()}\n")
+            self._stream.flush()
 
     def text(self) -> str:
-        """Return the line that is drawn."""
+        """Return the line that is drawn; for who has the pen, or is alone."""
+        while self._advances:
+            self._done += self._advances.popleft()
         if self._length is None:
             return f"{self._label}: {self._done:,} items"
         share = self._done / self._length if self._length else 1.0

@@ -3,7 +3,6 @@
 Layer: iter. Imports: `runtime._core`, `constants`, `place`, `producers`, `terminals`.
 """
 
-from threading import Lock
 from typing import Any, Protocol
 
 from .._core import CancelToken
@@ -46,7 +45,6 @@ class Run:
 
     __slots__ = (
         "_errors",
-        "_lock",
         "is_cancelled",
         "job_token",
         "min_length",
@@ -77,15 +75,13 @@ class Run:
         )
         self.stop_token = CancelToken()  # immutable
         self.is_cancelled = False  # atomic: a single store; never cleared
-        self._lock = Lock()  # atomic: acquire, release; no user code under it
-        self._errors: list[tuple[int, BaseException]] = []  # guarded by: self._lock
+        self._errors: list[tuple[int, BaseException]] = []  # atomic: append
         for fn in terminal.functions:
             settle_constants(fn)
 
     def fail(self, position: int, error: BaseException) -> None:
         """Keep an item's error and stop the rest."""
-        with self._lock:
-            self._errors.append((position, as_raised(error)))
+        self._errors.append((position, as_raised(error)))
         self.stop()
 
     def cancel(self) -> None:

@@ -15,7 +15,6 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -87,8 +86,6 @@ class Scope:
         "_has_failed",
         "_is_cancelled",
         "_is_over",
-        "_is_waiting",
-        "_lock",
         "_parker",
         "_process",
         "_registry",
@@ -101,13 +98,12 @@ class Scope:
         self._token = token  # immutable
         self._process = os.getpid()  # immutable
         self._parker = Parker()  # immutable
-        self._lock = Lock()  # atomic: acquire, release; no user code under it
         self._calls: deque[_Call] = deque()  # atomic: append, pop, popleft
-        self._unfinished = 0  # guarded by: self._lock
-        self._errors: list[BaseException] = []  # guarded by: self._lock
+        # As long as calls are not over. atomic: append, pop, len
+        self._unfinished: deque[None] = deque()
+        self._errors: list[BaseException] = []  # atomic: append
         self._has_failed = False  # atomic: a single store; never cleared
         self._is_cancelled = False  # atomic: a single store; never cleared
-        self._is_waiting = False  # guarded by: self._lock
         self._is_over = False  # owner: the block's thread
 
     def spawn[*Ts](self, fn: Callable[[*Ts], object], *args: *Ts) -> None:
@@ -124,12 +120,9 @@ class Scope:
         if self._is_over:
             raise RuntimeError("the block of this scope is over; spawn inside of it")
         self._check_process()
-        with self._lock:
-            self._unfinished += 1
-            is_waiting = self._is_waiting
+        self._unfinished.append(None)
         self._calls.append((fn, args, copy_context()))
-        if is_waiting:
-            self._parker.unpark()
+        self._parker.unpark()  # whoever waits for the end may run it
         if self._registry is None:
             return
         ticket = Job(self._run_oldest, (), copy_context(), token=self._token)
@@ -179,22 +172,16 @@ class Scope:
                 return
             except BaseException as error:  # Ctrl-C: stop, and wait all the same
                 self._has_failed = True
-                with self._lock:
-                    self._errors.append(error)
+                self._errors.append(error)
 
     def _wait_finished(self) -> None:
         on_worker = worker_here() is not None
-        with self._lock:
-            # ORDER: first this, then the look at the queue; who spawns after the look
-            # sees it and unparks.
-            self._is_waiting = True
         while True:
             # A plain thread only waits: the functions are the workers' to run.
             while on_worker and self._run(newest=True):
                 pass
-            with self._lock:
-                if self._unfinished == 0:
-                    return
+            if not self._unfinished:
+                return
             self._parker.park(SIGNAL_STEP)
 
     def _run_oldest(self) -> None:
@@ -215,12 +202,10 @@ class Scope:
                 self._is_cancelled = self._has_failed = True
             except BaseException as error:  # an outcome, raised at the block's end
                 self._has_failed = True
-                with self._lock:
-                    self._errors.append(error)
+                self._errors.append(error)
         del fn, args, context  # else they live until this frame's next call
-        with self._lock:
-            self._unfinished -= 1
-            is_last = self._unfinished == 0
-        if is_last:
+        self._unfinished.pop()
+        # RACE: of two that are over both may find it empty; the token is one.
+        if not self._unfinished:
             self._parker.unpark()
         return True

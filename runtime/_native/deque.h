@@ -188,4 +188,15 @@ deque_steal(deque_t *deque, void **item)
     return deque_steal_if(deque, NULL, NULL, item);
 }
 
+/* Show every entry to `look`; the caller is the only thread. */
+static inline void
+deque_visit(deque_t *deque, void (*look)(void *entry))
+{
+    deque_buffer_t *buffer = atomic_load(&deque->buffer);
+    int64_t bottom = atomic_load(&deque->bottom);
+    for (int64_t i = atomic_load(&deque->top); i < bottom; i++) {
+        look(atomic_load(deque_slot(buffer, i)));
+    }
+}
+
 #endif

@@ -36,7 +36,9 @@ void
 job_after_fork(void *entry)
 {
     int seen = JOB_READ;
-    atomic_compare_exchange_strong(&((JobObject *)entry)->phase, &seen, JOB_QUEUED);
+    if (!entry_is_fork(entry)) {
+        atomic_compare_exchange_strong(&((JobObject *)entry)->phase, &seen, JOB_QUEUED);
+    }
 }
 
 /* Let go of the user's objects: memory, and their finalizers, are theirs. */

@@ -46,10 +46,23 @@ import_outcome(native_state_t *state)
     return true;
 }
 
+/* What a worker calls now and then; late, since that package imports this one. */
+static bool
+import_visit(native_state_t *state)
+{
+    PyObject *gil = PyImport_ImportModule("runtime._core.gil");
+    PyObject *look = gil == NULL ? NULL : PyObject_GetAttrString(gil, "look");
+    Py_XDECREF(gil);
+    if (look != NULL) {
+        Py_XSETREF(state->yield_to_python, look);
+    }
+    return look != NULL;
+}
+
 bool
 state_prepare(native_state_t *state)
 {
-    return state->spare_error != NULL || import_outcome(state);
+    return state->spare_error != NULL || (import_visit(state) && import_outcome(state));
 }
 
 void

@@ -58,7 +58,7 @@ typedef struct {
     PyObject *outcome_value;   /* outcome.Value */
     PyObject *outcome_error;   /* outcome.Error */
     PyObject *spare_error;     /* an outcome for a job whose own found no memory */
-    PyObject *yield_to_python; /* a Python function that does nothing */
+    PyObject *yield_to_python; /* a Python function: _core/gil.py, nothing before that */
     /* Interned names. */
     PyObject *name_value;
     PyObject *name_error;
@@ -124,8 +124,8 @@ extern PyType_Spec job_spec;
 bool job_run(native_state_t *state, JobObject *job);
 bool job_withdraw(JobObject *job);
 bool job_is_withdrawn(void *job);
-/* In a forked child: end what a thread that is gone was doing with a queued job. */
-void job_after_fork(void *job);
+/* In a forked child: end what a thread that is gone was doing with what is queued. */
+void job_after_fork(void *entry);
 bool job_leave(JobObject *job);
 bool job_prepare_push(JobObject *job, int64_t now_ns);
 

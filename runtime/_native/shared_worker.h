@@ -99,7 +99,7 @@ seat_glances(shared_t *shared, seat_t *seat, uint32_t *next)
         return true;
     }
     uint32_t count = shared->seat_count;
-    for (uint32_t i = 0; i < count && i < SHARED_DEQUES_PER_LOOK; i++) {
+    for (uint32_t i = 0; i < count && i < DEQUES_PER_LOOK; i++) {
         *next = *next + 1 < count ? *next + 1 : 0;
         if (deque_length(&shared->seats[*next].deque) > 0) {
             return true;

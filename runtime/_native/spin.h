@@ -23,6 +23,10 @@
 #define FIRST_REST_NS INT64_C(50000000)
 #define MAX_REST_NS INT64_C(1600000000)
 
+/* How many deques a look visits while a worker spins, the next ones each time: what it
+ * costs does not grow with the number of workers. Arbitrary. */
+#define DEQUES_PER_LOOK 8
+
 typedef struct {
     int64_t rests_until_ns; /* owner */
     int64_t rest_ns;        /* owner: how long the last rest was; 0 for none */

@@ -46,15 +46,7 @@ worker_forget(void)
 void
 worker_after_fork(WorkerObject *self)
 {
-    deque_t *deque = &self->core->deque;
-    deque_buffer_t *buffer = atomic_load(&deque->buffer);
-    int64_t bottom = atomic_load(&deque->bottom);
-    for (int64_t i = atomic_load(&deque->top); i < bottom; i++) {
-        void *entry = atomic_load(deque_slot(buffer, i));
-        if (!entry_is_fork(entry)) {
-            job_after_fork(entry);
-        }
-    }
+    deque_visit(&self->core->deque, job_after_fork);
     atomic_store(&self->job, untagged(atomic_load(&self->job)));
 }
 
@@ -228,11 +220,11 @@ worker_become_active(WorkerObject *self)
 static bool
 worker_glances(RegistryObject *registry, Py_ssize_t *next)
 {
-    Py_ssize_t count = atomic_load(&registry->reach);
     if (injector_length(&registry->injector->injector) > 0
         || atomic_load(&registry->is_stopping)) {
         return true;
     }
+    Py_ssize_t count = atomic_load(&registry->reach);
     for (Py_ssize_t i = 0; i < count && i < DEQUES_PER_LOOK; i++) {
         *next = *next + 1 < count ? *next + 1 : 0;
         if (deque_length(&registry_worker(registry, *next)->core->deque) > 0) {

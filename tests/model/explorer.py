@@ -513,9 +513,60 @@ class _Deque(collections.deque[Any]):
         self.play.touch(self._thing, writes=True)
         super().extend(items)
 
+    def remove(self, item: Any) -> None:
+        self.play.touch(self._thing, writes=True)
+        super().remove(item)
+
+    def rotate(self, n: int = 1) -> None:
+        self.play.touch(self._thing, writes=True)
+        super().rotate(n)
+
+    def __getitem__(self, index: Any) -> Any:
+        self.play.touch(self._thing, writes=False)
+        return super().__getitem__(index)
+
     def __len__(self) -> int:
         self.play.touch(self._thing, writes=False)
         return super().__len__()
+
+
+class _Cell:
+    """A `sync.Cell` whose every change is a step.
+
+    One, not two: a change that finds another to have been faster begins anew, which
+    is as if it had come later. Only what is made for the next value may have steps.
+    """
+
+    def __init__(self, play: Play, value: Any) -> None:
+        self._play = play
+        self._thing = play.new_thing()
+        self._value = value
+
+    def read(self) -> Any:
+        self._play.touch(self._thing, writes=False)
+        return self._value
+
+    def change(self, step: Callable[[Any], tuple[Any, Any]]) -> Any:
+        while True:
+            self._play.touch(self._thing, writes=True)
+            before = self._value
+            value, result = step(before)
+            if self._value is before:
+                self._value = value
+                return result
+
+
+class _CellMaker:
+    """Stands in for the class `sync.Cell`, which is called and subscripted."""
+
+    def __init__(self, company: _Company) -> None:
+        self._company = company
+
+    def __call__(self, value: Any) -> _Cell:
+        return _Cell(self._company.play, value)
+
+    def __getitem__(self, _item: object) -> "_CellMaker":
+        return self
 
 
 class _Watched:
@@ -567,6 +618,7 @@ class _DequeMaker:
 def _seam(company: _Company) -> Iterator[None]:
     stand_ins = {
         "Lock": lambda: _Lock(company.play),
+        "Cell": _CellMaker(company),
         "Deque": _DequeMaker(company),
         "clock_ns": lambda: company.play.clock_ns(),
         "yield_core": lambda: company.play.step(),

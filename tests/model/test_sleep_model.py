@@ -15,7 +15,7 @@ from runtime._core import worker
 from runtime._core.job import Job
 from runtime._core.latch import Latch
 from runtime._core.registry import Registry
-from runtime._core.sleep import Sleep
+from runtime._core.sleep import Sleep, _become_active
 from runtime._core.worker import Worker
 
 # A whole registry has thousands of schedules.
@@ -126,11 +126,8 @@ def test_model_sleep_two_workers_two_jobs_neither_waits_for_a_busy_worker():
 def test_model_sleep_that_looks_before_it_is_active_is_found(monkeypatch):
     def look_first(self, sees_more_work):
         more = sees_more_work()
-        with self._lock:
-            self._num_idle -= 1
-            if self._num_idle > 0 or not self._sleepers:
-                return
-        if more:
+        state = self._state.change(_become_active)
+        if more and state.num_idle == 0 and state.sleepers:
             self.work_posted()
 
     monkeypatch.setattr(Sleep, "become_active", look_first)

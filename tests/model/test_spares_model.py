@@ -101,7 +101,7 @@ def test_model_spares_job_posted_while_the_worker_leaves_is_run():
 @pytest.mark.parametrize("story", [self_call_story, posted_meanwhile_story])
 def test_model_spares_without_the_last_look_is_found(monkeypatch, story):
     def look_away(self, leaver):
-        return self.sleep.leave() or self.sleep.leave(self._start_spare())
+        return self.sleep.leave() or self.sleep.leave(self._start_spare()[0].parker)
 
     monkeypatch.setattr(Registry, "replace", look_away)
     with pytest.raises(BadSchedule) as found:
@@ -158,7 +158,7 @@ def test_model_spares_worker_moved_to_the_reserve_posts_what_it_sees():
         sleep.become_idle()
         sleep.become_sleepy(c)
         sleep.become_idle()
-        sleep.num_away = 1
+        sleep._state.change(lambda state: (state._replace(num_away=1), None))
         queue = worker.sync.Deque()
         woken = []
 
@@ -213,7 +213,7 @@ def test_model_spares_that_do_not_look_for_the_order_to_stop_are_found(monkeypat
         if self.is_stopping:
             return False
         if not self.sleep.leave():
-            self.sleep.leave(self._start_spare())
+            self.sleep.leave(self._start_spare()[0].parker)
         if leaver.registry.injector:
             self.sleep.work_posted()
         return True
