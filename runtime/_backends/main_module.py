@@ -10,7 +10,7 @@ Layer: backends, both sides. Imports: nothing of ours.
 import os
 import sys
 
-__all__ = ("INSIDE", "has_script", "install", "main_name")
+__all__ = ("INSIDE", "has_failed", "has_script", "install", "main_name")
 
 INSIDE = "__mp_main__"  # the name that scripts already know from multiprocessing
 
@@ -36,6 +36,14 @@ def has_script() -> bool:
     return _program is not None
 
 
+_failures: list[BaseException] = []  # owner: the worker; one at most
+
+
+def has_failed() -> bool:
+    """Return whether, in a worker's interpreter, the script has raised an error."""
+    return bool(_failures)
+
+
 def install(program: tuple[str, str] | None) -> None:
     """Make this interpreter's ``__main__`` fill itself at the first look.
 
@@ -45,18 +53,17 @@ def install(program: tuple[str, str] | None) -> None:
     _program = program
     names = sys.modules["__main__"].__dict__
     to_run = [program] if program is not None else []
-    failures: list[BaseException] = []
 
     def look_up(attribute: str) -> object:
         if to_run and not attribute.startswith("__"):
             try:
                 names.update(_run(*to_run.pop()))
             except BaseException as error:  # later looks fail for the same reason
-                failures.append(error)
+                _failures.append(error)
             if attribute in names:
                 return names[attribute]
-        if failures:
-            raise failures[0]
+        if _failures:
+            raise _failures[0]
         raise AttributeError(f"module '__main__' has no attribute {attribute!r}")
 
     names["__getattr__"] = look_up
