@@ -27,7 +27,7 @@ from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, cor
 from .._core.sighting import Stack
 from .._errors import BrokenWorkerError, JobCancelled
 from .._util import is_gil_enabled
-from . import answers, blame, farewell, stragglers
+from . import answers, blame, farewell, stragglers, tracing
 from .captured import sendable_block
 from .encoding import dumps, lend_large, loads
 from .environment import environment
@@ -153,6 +153,7 @@ class InterpreterRegistry:
           BrokenWorkerError: a thread could not be started. Those that were stop with
             the registry.
         """
+        tracing.guard()
         farewell.track(self)
         for index, host in enumerate(self._hosts):
             try:
