@@ -46,6 +46,8 @@ class _InlineRegistry(Registry):
 
     __slots__ = ("_nursery", "_posted")
 
+    has_threads = False
+
     def __init__(
         self, nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> None:

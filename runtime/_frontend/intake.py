@@ -10,7 +10,7 @@ entry has left the scheduler. Leaving the pool's block:
 * **STOP-3** cancel, where the block is left by an error or a cancellation, or a
   grace period is over: withdraw what is queued, set the token of what runs, interrupt
   what allows it, and wait on.
-* **STOP-4** stop the workers and wait for their threads.
+* **STOP-4** stop the workers and wait for their threads (`ending`).
 
 Layer: frontend. Imports: `runtime._core`, trio.
 """
@@ -31,6 +31,7 @@ from .._core.sighting import Stack, seek
 from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosedError
 from . import forking
 from .bound import Bound
+from .ending import Ending
 from .lane import AsyncLane
 from .port import CompletionPort
 from .reports import straggler_of
@@ -70,6 +71,7 @@ class Intake:
         "_progress",
         "_unretrieved",
         "abandoned",
+        "ending",
         "hush",
         "interrupt_elsewhere",
         "is_closing",
@@ -124,6 +126,7 @@ class Intake:
         self.hush: Callable[[bool], None] = getattr(  # immutable
             self.registry, "hush", _nothing
         )
+        self.ending: Ending = Ending(self.registry, name)  # immutable
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
         self.lane: AsyncLane = AsyncLane(  # immutable
@@ -243,9 +246,9 @@ class Intake:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Run the workers for the length of the block; leave nothing behind."""
-        self.registry.start()
-        forking.track(self)
         try:
+            self.registry.start()
+            forking.track(self)
             yield
             self.is_closing = True  # STOP-1 stop intake
             await self.drain()  # STOP-2 drain
@@ -258,8 +261,7 @@ class Intake:
         finally:
             self._has_left = True
             forking.forget(self)
-            self.registry.stop()  # STOP-4 stop the workers
-            self.registry.join(but_not=self.registry.running_jobs())
+            await self.ending.finish(LOG_AFTER)  # STOP-4 stop the workers
 
     async def drain(self, *, but_not: Collection[WorkToken] = ()) -> None:
         """Wait until no task of the lane and no work is left.

@@ -138,6 +138,7 @@ def test_default_pool_says_what_it_waits_for(gate):
     assert said == [f"pool 'default' waits for the job ({place})"]
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 def test_default_pool_that_does_not_open_tells_every_caller(monkeypatch, caplog):
     real_start = threading.Thread.start
 
