@@ -154,6 +154,14 @@ def descriptor_count():
         return 0
 
 
+@pytest.fixture
+def fresh_interpreters():
+    """Have the test's pools begin with interpreters of their own."""
+    import runtime
+
+    runtime.testing.end_kept_interpreters()
+
+
 # Pools, and what says how far a job has come
 
 

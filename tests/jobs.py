@@ -1035,3 +1035,48 @@ def fail_once_in_a_while(x):
 
 def chunk_doubled(chunk):
     return [2 * x for x in chunk]
+
+
+# What a job can leave behind in its interpreter
+
+
+def leave_thread(gate):
+    """Start a thread that goes on, as libraries do; it can be joined."""
+    threading.Thread(target=gate.hold, name="left", daemon=False).start()
+
+
+def leave_bare_thread(gate):
+    """Start a thread that nobody can join."""
+    import _thread
+
+    _thread.start_new_thread(gate.hold, ())
+
+
+def leave_executor():
+    """Leave an executor with an idle thread."""
+    global counter
+    from concurrent.futures import ThreadPoolExecutor
+
+    counter = ThreadPoolExecutor(1)
+    return counter.submit(int, 3).result()
+
+
+def replace_streams():
+    sys.stdin = sys.stdout = sys.stderr = None
+
+
+def has_own_streams():
+    pairs = [(sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)]
+    return all(used is original for used, original in pairs)
+
+
+def set_environment(name, value):
+    import os
+
+    os.environ[name] = value
+
+
+def get_environment(name):
+    import os
+
+    return os.environ.get(name)

@@ -17,6 +17,8 @@ __all__ = ("BACKENDS", "choose_backend", "refuse_inside", "why_unavailable")
 
 BACKENDS = ("threads", "interpreters")
 
+_has_warned = False  # atomic: a single store
+
 # Whether this interpreter belongs to a worker of a pool.
 is_inside = False  # owner: the worker; set before its first job
 
@@ -36,12 +38,29 @@ def why_unavailable(name: str) -> str | None:
     """Return why a backend cannot be used here and what to do; None if it can."""
     if name != "interpreters":
         return None
+    if is_traced():
+        return (
+            "tracemalloc traces memory, which crashes CPython beside interpreters with "
+            "a GIL; stop it (tracemalloc.stop(), no -X tracemalloc, no "
+            "PYTHONTRACEMALLOC), or use backend='threads'"
+        )
     try:
         import _interpqueues  # noqa: F401
         import _interpreters  # noqa: F401
     except ImportError:
         return "this Python has no subinterpreters; use backend='threads'"
     return None
+
+
+def is_traced() -> bool:
+    """Return whether `tracemalloc` traces, and must not beside interpreters."""
+    if not _has_gil():
+        return False
+    try:
+        import _tracemalloc
+    except ImportError:  # inside an interpreter
+        return False
+    return _tracemalloc.is_tracing()
 
 
 def choose_backend(name: str) -> str:
@@ -70,9 +89,27 @@ def choose_backend(name: str) -> str:
 
 
 def _best() -> str:
-    if _has_gil() and why_unavailable("interpreters") is None:
+    if not _has_gil():
+        return "threads"
+    if why_unavailable("interpreters") is None:
         return "interpreters"
+    if is_traced():
+        _warn_of_threads()
     return "threads"
+
+
+def _warn_of_threads() -> None:
+    """Say once that threads are taken because of `tracemalloc`."""
+    global _has_warned
+    if _has_warned:
+        return
+    _has_warned = True
+    import logging  # which no worker's interpreter should have to import
+
+    logging.getLogger("runtime").warning(
+        "pools use threads, which take turns in Python code: tracemalloc traces "
+        "memory, which crashes CPython beside interpreters"
+    )
 
 
 def _has_gil() -> bool:

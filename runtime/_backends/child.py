@@ -22,6 +22,8 @@ Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
 
 import sys
 import time
+from _thread import _count as thread_count
+from _thread import get_ident
 from contextvars import Context
 from functools import partial
 from importlib import import_module
@@ -32,11 +34,12 @@ from .._errors import CrossingError, JobCancelled, JobInterrupted
 from . import answers, asking, interrupting, refused
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
+from .environment import set_environment
 from .errors import without_frames_of
 from .interrupting import uninterruptible
 from .leaf import run_block
 from .limits import set_limits
-from .main_module import install, note_refusal
+from .main_module import has_failed, install, note_refusal
 from .native_parts import Until, set_time_slice
 from .replies import decode as _decode
 from .replies import encode as _encode
@@ -56,10 +59,12 @@ if TYPE_CHECKING:
 
 __all__ = (
     "check_cancelled",
+    "check_clean",
     "context_of",
     "current_token",
     "serve",
     "set_up",
+    "wait_for_threads",
     "worker_index",
 )
 
@@ -76,11 +81,32 @@ _OUR_FILES = (
     "<frozen runpy>",
 )
 
+# Seconds between two looks for threads that cannot be joined. Arbitrary.
+POLL = 0.01
+
 _index = -1  # the worker's
 
 
 def set_up(setup: bytes) -> None:
-    """Do what comes before the first job; while no other interpreter does."""
+    """Do what comes before the first job of a pool; while no other interpreter does."""
+    environment, limits, main_name, preload, initializer = loads(setup)
+    if _backends.is_inside:  # it was kept by the process after another pool
+        _restore_streams()
+    else:
+        _take_places()
+        install(main_name)
+    if environment is not None:
+        set_environment(environment)
+    set_limits(limits)
+    for name in preload:
+        import_module(name)
+    if initializer is not None:
+        function, args = loads(initializer)
+        function(*args)
+
+
+def _take_places() -> None:
+    """Have the facade's names mean what they mean inside a job here."""
     _backends.is_inside = True
     refused.watch()
     # The facade looks up its names lazily, and takes what is there already.
@@ -92,14 +118,11 @@ def set_up(setup: bytes) -> None:
     facade.uninterruptible = uninterruptible  # type: ignore[attr-defined]
     facade.broadcast = _refuse_broadcast  # type: ignore[attr-defined]
     facade.open_sync_pool = _refuse_sync_pool  # type: ignore[attr-defined]
-    limits, main_name, preload, initializer = loads(setup)
-    set_limits(limits)
-    install(main_name)
-    for name in preload:
-        import_module(name)
-    if initializer is not None:
-        function, args = loads(initializer)
-        function(*args)
+
+
+def _restore_streams() -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, name, getattr(sys, f"__{name}__"))
 
 
 def serve(
@@ -134,6 +157,39 @@ def serve(
         ).run()
     finally:
         interrupting.end_watch()
+
+
+def check_clean() -> None:
+    """Raise an error that says what keeps the interpreter from further use.
+
+    That is mostly threads that jobs have started and that still run. The message is
+    ASCII, as `crossinterp.ask` needs it.
+    """
+    names = _threads_left()
+    nameless = thread_count() - len(names)
+    if names or nameless > 0:
+        names += ["without a name"] * nameless
+        raise RuntimeError(f"thread {', '.join(names)}")
+    if has_failed():
+        raise RuntimeError("its script failed")
+
+
+def _threads_left() -> list[str]:
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    ours = {get_ident(), threading.main_thread().ident}
+    return [ascii(t.name) for t in threading.enumerate() if t.ident not in ours]
+
+
+def wait_for_threads() -> None:
+    """Wait for the threads that jobs have left, as the interpreter's end would do."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        # It has executors end their idle threads, and joins all that are known.
+        threading._shutdown()  # noqa: SLF001  # no public name does this
+    while thread_count():  # of `_thread`, which CPython does not wait for
+        time.sleep(POLL)
 
 
 def _attach(kind: str, handle: "Any", index: int) -> "QueueEnd":

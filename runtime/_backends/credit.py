@@ -235,10 +235,11 @@ class CreditQueues:
                 seat.order(None)
                 seat.reply(0, answers.NONE, ())
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """Give the descriptors back; no worker is left, and nothing is to come."""
         with self._lock:
             self._finalizer()
+        return True
 
     def bury(self, index: int, /) -> None:
         """Free the seat of a worker that has left its interpreter."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .transport import EncodedJob, QueueEnd
 
-__all__ = ("Crew", "Runner", "current_job", "runner_of_job")
+__all__ = ("Crew", "Runner", "current_crew", "current_job", "runner_of_job")
 
 # Who runs jobs in this interpreter, by thread.
 _runners: "dict[int, Runner]" = {}  # atomic: one thread per key
@@ -94,6 +94,12 @@ def current_job() -> "EncodedJob | None":
     return None if runner is None else runner.job
 
 
+def current_crew() -> "Crew | None":
+    """Return the crew whose job the calling thread runs; None outside of one."""
+    runner = _runners.get(get_ident())
+    return None if runner is None or runner.job is None else runner.crew
+
+
 def runner_of_job(verb: str, instead: str) -> Runner:
     """Return the calling thread's runner, which is inside a job.
 
@@ -129,6 +135,8 @@ class Crew:
     ) -> None:
         self.worker = worker  # immutable
         self.pool_name = pool_name  # immutable
+        # What stands for a worker where a job runs in place; see `_iter.place`.
+        self.in_place: object = None  # atomic: a single store
         self._spare_limit = spare_limit  # immutable
         self._work = work  # immutable
         self._max_jobs = max_jobs  # immutable

@@ -12,6 +12,7 @@ What kills or hangs the process, and how this file avoids it:
 * Several interpreters that import the same of certain modules at once corrupt
   memory, unless the main interpreter has imported them before: see `SINGLE_MODULES`.
   And they are created, set up and destroyed one at a time.
+* `tracemalloc` must not trace beside them, where there is a GIL: see `tracing`.
 * The end of an interpreter waits for its threads; the end of the process waits for
   its interpreters. Their owner destroys each in the thread that ran it.
 
@@ -24,7 +25,15 @@ import logging
 import os
 import threading
 
-__all__ = ("SETUP_LOCK", "create", "destroy", "execute", "import_single_modules")
+__all__ = (
+    "SETUP_LOCK",
+    "ask",
+    "count",
+    "create",
+    "destroy",
+    "execute",
+    "import_single_modules",
+)
 
 # Held while an interpreter is created, set up or destroyed. No other lock is taken
 # under it but those of the imports.
@@ -59,6 +68,20 @@ def execute(number: int, code: str, names: dict[str, object]) -> str | None:
     """Run code in the interpreter, in this thread; return the text of an error."""
     failure = _interpreters.exec(number, code, names)
     return None if failure is None else failure.errdisplay or failure.formatted
+
+
+def ask(number: int, code: str, names: dict[str, object]) -> str | None:
+    """Run code as `execute` does; return the message of the error that it raises.
+
+    The message must be ASCII: CPython crashes when it cannot encode one.
+    """
+    failure = _interpreters.exec(number, code, names)
+    return None if failure is None else failure.msg or "an error without a message"
+
+
+def count() -> int:
+    """Return how many interpreters there are."""
+    return len(_alive)
 
 
 def destroy(number: int) -> None:

@@ -15,6 +15,7 @@ Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`, `e
 `host`, `leaf`, `limits`, `refusals`, `stacks`.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -26,9 +27,10 @@ from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, cor
 from .._core.sighting import Stack
 from .._errors import BrokenWorkerError, JobCancelled
 from .._util import is_gil_enabled
-from . import answers, blame, farewell
+from . import answers, blame, farewell, stragglers, tracing
 from .captured import sendable_block
 from .encoding import dumps, lend_large, loads
+from .environment import environment
 from .host import Host, Plan
 from .leaf import run_block
 from .limits import limits
@@ -150,16 +152,15 @@ class InterpreterRegistry:
         """Start the workers; call it once.
 
         Raises:
-          BrokenWorkerError: a thread could not be started; those that were have
-            stopped again.
+          BrokenWorkerError: a thread could not be started. Those that were stop with
+            the registry.
         """
+        tracing.guard()
+        farewell.track(self)
         for index, host in enumerate(self._hosts):
             try:
                 host.start()
             except (RuntimeError, MemoryError) as error:
-                self.stop()
-                for started in self._hosts[:index]:
-                    started.join()
                 raise BrokenWorkerError(
                     f"worker {index} of pool {self.name!r} could not start: {error}; "
                     "the system allows no more threads or memory, so ask for fewer "
@@ -284,10 +285,13 @@ class InterpreterRegistry:
         )
 
     def stop(self) -> None:
-        """Tell the workers to stop as soon as they find no more work."""
-        self.is_stopping = True
-        if self.is_forked:
+        """Tell the workers to stop as soon as they find no more work.
+
+        Any thread may call it, any number of times.
+        """
+        if self.is_stopping:
             return
+        self.is_stopping = True
         busy = {index % self.worker_count for index in self._running_ids()}
         if busy and not is_gil_enabled():
             # Without a GIL the end of an interpreter stops all threads of the process,
@@ -297,17 +301,57 @@ class InterpreterRegistry:
         self._queues.stop()
 
     def join(self, *, but_not: Collection[int] = ()) -> None:
-        """Wait until the workers have stopped, but for those left behind."""
-        but_not = {index % self.worker_count for index in but_not}
+        """Wait until the workers have stopped, but for those left behind.
+
+        Any thread may call it, after `stop`.
+        """
+        if self.is_forked:
+            return
+        left = {index % self.worker_count for index in but_not}
         for index, host in enumerate(self._hosts):
-            if self.is_forked:
-                continue
-            if index not in but_not:
+            if index not in left:
                 host.join()
-            elif host.thread.is_alive():
-                farewell.remember(host.thread)
-        if not but_not and not self.is_forked:
-            self._queues.close()
+
+    def close(self) -> bool:
+        """Give the descriptors back, unless a worker was left behind.
+
+        Returns:
+          False if a job has kept memory that it was lent, say. Its interpreter is not
+          clean: those of the pool end now; `join`, and close again.
+        """
+        if self.is_forked:
+            return True
+        self.leave_behind()
+        if any(host.is_alive() for host in self._hosts):
+            return True
+        self._queues.drain()  # what was lent
+        # A list: each of them is to end.
+        return self._queues.close() or not any(h.drop_kept() for h in self._hosts)
+
+    def leave_behind(self) -> None:
+        """Note the workers that have not ended: nobody waits for them any more."""
+        for host in self._hosts:
+            for thread in list(host.threads):
+                if thread.is_alive():
+                    stragglers.remember(thread)
+        farewell.forget(self)
+
+    def leftovers(self) -> list[str]:
+        """Return what jobs have left running inside that the end waits for."""
+        return [text for host in self._hosts for text in host.leftovers()]
+
+    def join_until(self, deadline: float, busy_deadline: float) -> None:
+        """Wait for the end of the workers, at most until a time of `time.monotonic`.
+
+        Args:
+          deadline: For workers that run nothing.
+          busy_deadline: For those inside a job.
+        """
+        busy = {index % self.worker_count for index in self._running_ids()}
+        for index, host in enumerate(self._hosts):
+            until = busy_deadline if index in busy else deadline
+            for thread in list(host.threads):
+                thread.join(max(0.0, until - time.monotonic()))
 
     def running_jobs(self) -> dict[int, Job]:
         """Return the jobs that run now by worker index, as in `_running_ids`."""
@@ -427,4 +471,5 @@ def setup_of(
             raise blame.call_cannot_cross(
                 initializer, initargs, error, names
             ) from error
-    return dumps((limits(), main_name(), tuple(preload), call))[0]
+    setup = environment(), limits(), main_name(), tuple(preload), call
+    return dumps(setup)[0]

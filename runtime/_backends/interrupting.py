@@ -208,8 +208,10 @@ def raise_cancelled() -> "NoReturn":
 
 def end_watch() -> None:
     """Have nothing of this left in the interpreter."""
-    if _watch is not None:
-        _watch.end()
+    global _watch
+    watch, _watch = _watch, None  # the next pool begins one of its own
+    if watch is not None:
+        watch.end()
 
 
 class _Nothing:

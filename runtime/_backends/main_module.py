@@ -14,7 +14,14 @@ TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ("INSIDE", "has_script", "install", "main_name", "note_refusal")
+__all__ = (
+    "INSIDE",
+    "has_failed",
+    "has_script",
+    "install",
+    "main_name",
+    "note_refusal",
+)
 
 INSIDE = "__mp_main__"  # the name that scripts already know from multiprocessing
 
@@ -34,7 +41,7 @@ def main_name() -> tuple[str, str] | None:
 
 _program: tuple[str, str] | None = None  # owner: the worker
 # Whether the script, run again, has asked for a pool.
-_was_refused = False  # atomic: a single store; never cleared
+_was_refused = False  # atomic: a single store
 
 
 def has_script() -> bool:
@@ -48,6 +55,15 @@ def note_refusal() -> None:
     _was_refused = True
 
 
+# What the script has raised, and where; one at most.
+_failures: "list[tuple[BaseException, TracebackType | None]]" = []  # owner: the worker
+
+
+def has_failed() -> bool:
+    """Return whether, in a worker's interpreter, the script has raised an error."""
+    return bool(_failures)
+
+
 def install(program: tuple[str, str] | None) -> None:
     """Make this interpreter's ``__main__`` fill itself at the first look.
 
@@ -57,19 +73,20 @@ def install(program: tuple[str, str] | None) -> None:
     _program = program
     names = sys.modules["__main__"].__dict__
     to_run = [program] if program is not None else []
-    failures: list[tuple[BaseException, TracebackType | None]] = []
 
     def look_up(attribute: str) -> object:
         if to_run and not attribute.startswith("__"):
+            global _was_refused
+            _was_refused = False  # what a job asked for before is another matter
             try:
                 names.update(_run(*to_run.pop()))
             except BaseException as error:  # later looks fail for the same reason
                 failure = _explained(error)
-                failures.append((failure, failure.__traceback__))
+                _failures.append((failure, failure.__traceback__))
             if attribute in names:
                 return names[attribute]
-        if failures:
-            failure, traceback = failures[0]
+        if _failures:
+            failure, traceback = _failures[0]
             raise failure.with_traceback(traceback)
         raise AttributeError(f"module '__main__' has no attribute {attribute!r}")
 

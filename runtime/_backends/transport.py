@@ -248,8 +248,12 @@ class HomeQueues(Protocol):
     def after_fork(self) -> None:
         """Make every lock anew in a forked child, where there are no workers."""
 
-    def close(self) -> None:
-        """Give the descriptors back; no worker is left, and nothing is to come."""
+    def close(self) -> bool:
+        """Give the descriptors back; no worker is left, and nothing is to come.
+
+        False: somebody in a worker's interpreter still uses them.
+        """
+        raise NotImplementedError
 
     def bury(self, index: int, /) -> None:
         """Free the seat of a worker that has left its interpreter."""

@@ -16,9 +16,11 @@ import outcome
 import trio
 
 from .. import _core
+from .._backends import kept
 from .._backends.batch import EncodedBatch
 from .._backends.host import Plan
 from .._backends.interpreters import InterpreterRegistry, setup_of
+from .._backends.main_module import main_name
 from .._backends.questions import decode_question, encode_outcome
 from .._backends.transport import EncodedJob, HomeQueues, Question
 from .._backends.variables import set_variables
@@ -50,13 +52,25 @@ def interpreters(
 ) -> MakeRegistry:
     """Return what makes the registry of a pool of interpreters."""
     setup = setup_of(preload, initializer, initargs)
+    # What an initializer leaves behind is its pool's, and who asks for fresh
+    # interpreters gets them.
+    keep = kept.limit() if initializer is None and max_jobs is None else 0
 
     def make_registry(
         nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> Registry:
         queues, kind, handle = _queues(worker_count, spare_limit)
+        path = tuple(sys.path)
         plan = Plan(
-            tuple(sys.path), kind, handle, setup, max_jobs or 0, name, spare_limit
+            path,
+            kind,
+            handle,
+            setup,
+            max_jobs or 0,
+            name,
+            spare_limit,
+            key=(path, main_name()),
+            keep=keep,
         )
         registry = _TrioRegistry(
             nursery, worker_count, queues, plan, name=name, on_failure=on_failure
@@ -114,9 +128,9 @@ class _TrioRegistry(InterpreterRegistry):
         start_task(self._nursery, self._pump)  # Ctrl-C would lose news that it took
 
     @override
-    def stop(self) -> None:
-        super().stop()
-        self._pump_scope.cancel()
+    def close(self) -> bool:
+        self._pump_scope.cancel()  # ORDER: first, for it waits for a descriptor
+        return super().close()
 
     @override
     def watch(self, job: Job, handle: EncodedJob) -> None:
@@ -150,7 +164,7 @@ class _TrioRegistry(InterpreterRegistry):
 
     async def _pump(self) -> None:
         with self._pump_scope:
-            while not self.is_stopping:  # it may be so before this task begins
+            while True:
                 await trio.lowlevel.wait_readable(self.fileno())
                 self.look()
 

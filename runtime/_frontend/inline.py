@@ -49,6 +49,8 @@ class _InlineRegistry(Registry):
 
     __slots__ = ("_interrupt", "_nursery", "_posted")
 
+    has_threads = False
+
     def __init__(
         self, nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> None:

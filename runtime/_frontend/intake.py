@@ -10,7 +10,7 @@ entry has left the scheduler. Leaving the pool's block:
 * **STOP-3** cancel, where the block is left by an error or a cancellation, or a
   grace period is over: withdraw what is queued, set the token of what runs, interrupt
   what allows it, and wait on.
-* **STOP-4** stop the workers and wait for their threads.
+* **STOP-4** stop the workers and wait for their threads (`ending`).
 
 Layer: frontend. Imports: `runtime._core`, trio.
 """
@@ -36,9 +36,10 @@ from .._errors import (
 )
 from . import forking
 from .bound import Bound
+from .ending import Ending
 from .lane import AsyncLane
 from .owner import Owner
-from .patience import Patience, wait_to_the_end
+from .patience import LOG_AFTER, Patience, wait_to_the_end
 from .port import CompletionPort
 from .protected import start_task
 from .token import WorkToken, token_within
@@ -76,6 +77,7 @@ class Intake:
         "_progress",
         "_unretrieved",
         "abandoned",
+        "ending",
         "hush",
         "interrupt_elsewhere",
         "is_closing",
@@ -133,6 +135,7 @@ class Intake:
         self.hush: Callable[[bool], None] = getattr(  # immutable
             self.registry, "hush", _nothing
         )
+        self.ending: Ending = Ending(self.registry, name)  # immutable
         self._nursery: trio.Nursery = nursery  # immutable
         worker_count = self.registry.worker_count
         self.lane: AsyncLane = AsyncLane(  # immutable
@@ -261,10 +264,10 @@ class Intake:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Run the workers for the length of the block; leave nothing behind."""
-        self.registry.start()
-        self.patience.start(self._nursery)
-        forking.track(self)
         try:
+            self.registry.start()
+            self.patience.start(self._nursery)
+            forking.track(self)
             yield
             self.is_closing = True  # STOP-1 stop intake
             await self.drain()  # STOP-2 drain
@@ -278,8 +281,7 @@ class Intake:
             self._has_left = True
             self.patience.stop()
             forking.forget(self)
-            self.registry.stop()  # STOP-4 stop the workers
-            self.registry.join(but_not=self.registry.running_jobs())
+            await self.ending.finish(LOG_AFTER)  # STOP-4 stop the workers
 
     async def drain(self, *, but_not: Collection[WorkToken] = ()) -> None:
         """Wait until no task of the lane and no work is left.

@@ -47,6 +47,10 @@ async def open_worker_pool(
     token set, and are waited for. The block's own exception leaves it as it is,
     unless something else failed too; then both leave in a group.
 
+    Interpreters outlive the pool, for the next one, unless it has an ``initializer`` or
+    ``max_jobs_per_worker``: what jobs change in modules there stays changed, as in
+    threads. ``RUNTIME_KEEP_INTERPRETERS`` in the environment says how many are kept.
+
     Args:
       worker_count: How many jobs run at the same time, at least 1; by default the
         cores this process may use (CPU affinity and control group respected).
@@ -75,7 +79,8 @@ async def open_worker_pool(
         reports.
 
     Raises:
-      BackendUnavailableError: this interpreter cannot provide the backend.
+      BackendUnavailableError: this interpreter cannot provide the backend, or not while
+        `tracemalloc` traces.
       BrokenWorkerError: a worker's thread could not be started. Leaves the block, if
         a worker broke again and again, for example in its ``initializer``.
       CrossingError: ``initializer`` or ``initargs`` cannot cross.

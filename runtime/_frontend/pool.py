@@ -527,7 +527,9 @@ class WorkerPool:
         and get a tenth of a second to see it, then those with
         ``on_cancel="interrupt"`` are interrupted. A job that goes on even so is left
         behind: its waiter gets `TaskCancelled`, its outcome is dropped, its thread
-        ends when it returns, and it is named in the report and in the log.
+        ends when it returns, and it is named in the report and in the log. The workers
+        end within the grace period, too; what they wait for is left behind likewise:
+        threads that jobs have started in interpreters (``threads_left`` of the report).
 
         Calling it again returns the same report; where two tasks call it at the
         same time, the shorter grace counts. Work of the pool may call it, too: a task

@@ -182,6 +182,8 @@ class ShutdownReport:
       cancelled: Ended after its token was set.
       abandoned: Of these, jobs whose waiter had left before.
       still_running: Left behind; each worker ends when its job returns.
+      threads_left: Threads that jobs have started in interpreters and that still ran
+        at its end. The interpreters cannot end before them; nobody waits for that.
     """
 
     completed: int
@@ -189,3 +191,4 @@ class ShutdownReport:
     cancelled: int
     abandoned: int
     still_running: tuple[Straggler, ...]
+    threads_left: tuple[str, ...] = ()

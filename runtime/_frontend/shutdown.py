@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import trio
 
 from .._errors import CancelReason, TaskCancelled
+from .ending import WORKER_GRACE
 from .intake import Intake
 from .reports import ShutdownReport, Straggler, straggler_of
 from .token import WorkToken, token_within
@@ -112,6 +113,7 @@ class Shutdown:
         stuck = [w for w in left if w.verdict() is not Verdict.WITHDRAWN]
         for work in withdrawn + stuck:
             intake.leave_behind(work, TaskCancelled(work.name, CancelReason.SHUTDOWN))
+        threads_left = await self._end_workers()
         return ShutdownReport(
             completed=by_itself[Verdict.COMPLETED] + by_itself[Verdict.FAILED],
             withdrawn=by_itself[Verdict.WITHDRAWN]
@@ -120,7 +122,18 @@ class Shutdown:
             cancelled=cancelled[Verdict.COMPLETED] + cancelled[Verdict.FAILED],
             abandoned=self._abandoned,
             still_running=tuple(_named(intake, work) for work in stuck),
+            threads_left=threads_left,
         )
+
+    async def _end_workers(self) -> tuple[str, ...]:
+        """Stop the workers (STOP-4); return what those wait for that do not end."""
+        ending = self._intake.ending
+        ending.is_bounded = True
+        if self._callers:  # they still use the workers
+            return ()
+        at_least = trio.current_time() + WORKER_GRACE
+        self._grace = trio.CancelScope(deadline=max(at_least, self._grace.deadline))
+        return await ending.within(self._grace)
 
 
 def _named(intake: Intake, work: Work) -> Straggler:

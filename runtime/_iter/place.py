@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from .. import _backends
-from .._backends.crew import current_job
+from .._backends.crew import current_crew, current_job
 from .._backends.leaf import current_token
 from .._core import CancelToken, Worker, current_worker
 from .._errors import NotOnWorkerError
@@ -60,7 +60,15 @@ def worker_here() -> Worker | None:
     That has what tells a chain how many workers there are and whether to stop.
     """
     worker = current_worker()
-    return _in_place if worker is None and is_in_place() else worker
+    if worker is not None:
+        return worker
+    crew = current_crew()
+    if crew is None:
+        return None
+    # One for each pool, so that each begins with values of its own (`worker_local`).
+    if crew.in_place is None:  # RACE: each thread asks for values of its own anyway
+        crew.in_place = _InPlace()
+    return cast("Worker", crew.in_place)
 
 
 class _InPlace:
@@ -76,9 +84,6 @@ class _InPlace:
     def job(self) -> SimpleNamespace:
         """What has the token of the calling job; asked for late, home has none."""
         return SimpleNamespace(token=current_token())
-
-
-_in_place = cast("Worker", _InPlace())
 
 
 def enter_sync_pool(pool: "SyncPool") -> None:

@@ -369,7 +369,7 @@ shared_queues_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (is_alone) {
         outbox_close(&shared->outbox);
     }
-    Py_RETURN_NONE;
+    return PyBool_FromLong(is_alone);
 }
 
 /* A worker's seat by its index; NULL with an exception if there is no such worker. */
@@ -503,8 +503,8 @@ static PyMethodDef shared_queues_methods[] = {
      PyDoc_STR("Tell the workers to stop as soon as they find no more work, and answer\n"
                "no question any more.")},
     {"close", shared_queues_close, METH_NOARGS,
-     PyDoc_STR("Give the descriptor back, if no worker and no lent view is left; else\n"
-               "it goes with the last of them.")},
+     PyDoc_STR("Give the descriptor back and return True, if no worker and no lent view\n"
+               "is left; else it goes with the last of them.")},
     {"after_fork", shared_queues_after_fork, METH_NOARGS,
      PyDoc_STR("Make every lock anew in a forked child, where there are no workers.")},
     {"_call_locked", shared_queues_call_locked, METH_O,

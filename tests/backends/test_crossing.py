@@ -390,6 +390,7 @@ async def test_what_needs_threads_says_what_to_do_instead(single):
         await single.spawn_cpu_work(data_parallel.open_sync_pool)
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 async def test_data_parallel_code_imports_no_trio_and_nothing_before_its_first_use(
     single,
 ):

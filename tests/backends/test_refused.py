@@ -63,7 +63,7 @@ PyMODINIT_FUNC PyInit_NAME(void) { return PyModuleDef_Init(&def); }
 
 
 @pytest.fixture(autouse=True)
-def _untold(interpreters, monkeypatch):
+def _untold(interpreters, fresh_interpreters, monkeypatch):
     monkeypatch.setattr(refusals, "_told", set())
 
 

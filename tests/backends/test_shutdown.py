@@ -59,6 +59,47 @@ def test_the_process_ends_beside_a_straggler(interpreters, job, tmp_path):
     assert "still run in interpreters" in done.stderr
 
 
+DAEMON = """
+import sys, threading, trio, runtime
+
+ready = threading.Event()
+
+async def main(count, calls):
+    async with runtime.open_worker_pool(count, backend="interpreters") as pool:
+        for _ in range(calls):
+            await pool.spawn_cpu_work(int, "1")
+        ready.set()
+        await trio.sleep_forever()
+
+if sys.argv[3] == "kept":
+    trio.run(runtime.spawn_cpu_work, int, "1")
+args = main, *map(int, sys.argv[1:3])
+threading.Thread(target=trio.run, args=args, daemon=True).start()
+ready.wait()
+print("end")
+sys.exit(3)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", ["kept", "none"])
+@pytest.mark.parametrize(
+    ("worker_count", "calls"), [(2, 1), (2, 0), (16, 1)], ids=["idle", "new", "many"]
+)
+def test_the_process_ends_beside_a_pool_in_a_daemon_thread(
+    interpreters, worker_count, calls, kept
+):
+    """Idle or being created, they end, and the status is the program's."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", DAEMON, str(worker_count), str(calls), kept],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "RUNTIME_BACKEND": "interpreters"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "end\n", "")
+
+
 async def test_no_descriptor_outlives_the_block(interpreters):
     """The pool itself may be kept, for its statistics."""
     before = set(os.listdir("/proc/self/fd"))

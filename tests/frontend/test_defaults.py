@@ -142,6 +142,7 @@ def test_default_pool_says_what_it_waits_for(gate):
     assert said[0].endswith(f"kill -9 {os.getpid()}")
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 def test_default_pool_that_does_not_open_tells_every_caller_why(monkeypatch, backend):
     """Those that come at once, and those that come later: each of them tries again."""
     real_start = threading.Thread.start

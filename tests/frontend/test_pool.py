@@ -52,6 +52,7 @@ async def test_pool_repr_names_it_and_tells_its_state(open_pool):
     assert repr(pool) == "<runtime.WorkerPool 'mine' closed, 2 workers>"
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 async def test_pool_whose_threads_do_not_start_leaves_nothing(open_pool, monkeypatch):
     real_start, started = threading.Thread.start, []
 

@@ -26,6 +26,7 @@ def refuse_threads(monkeypatch, after):
     monkeypatch.setattr(threading.Thread, "start", start)
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 @pytest.mark.parametrize("after", [0, 1])
 async def test_worker_that_cannot_start_is_a_broken_worker_error(
     monkeypatch, after, open_pool
