@@ -15,6 +15,7 @@ Layer: backends, main side. Imports: `crossinterp`, `farewell`.
 
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 
 from .._util import is_gil_enabled
@@ -103,7 +104,7 @@ class Host:
 
     def start(self) -> None:
         """Start the thread; the interpreter comes in the background."""
-        self.thread.start()
+        Context().run(self.thread.start)  # inherits no context variables
 
     def join(self) -> None:
         """Wait until the interpreter is gone and the thread has ended."""

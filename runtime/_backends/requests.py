@@ -1,7 +1,7 @@
 """What a processor's batch of requests is on a worker, on either side of the border.
 
 Layer: backends, both sides. Imports: `blame`, `encoding`, `errors`, `leaf`,
-`runtime._errors`, outcome.
+`native_parts`, `runtime._errors`, outcome.
 """
 
 import time
@@ -13,6 +13,7 @@ from .._errors import JobCancelled, JobInterrupted
 from . import blame, leaf
 from .encoding import dumps_whole, loads
 from .errors import without_frames_of
+from .native_parts import own_context
 
 TYPE_CHECKING = False  # as in all files that a worker's interpreter imports
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def run_each(
 
     Args:
       deadlines: The time after which a request does not begin; 0 for none.
-      contexts: One per request; None where the calling one is right for all.
+      contexts: One per request, each its own; None where a copy of the calling one
+        is right for each.
       answers: Is added to as it goes, so that an error loses no answer.
     """
     clock_ns = time.perf_counter_ns
@@ -88,7 +90,9 @@ def run_each(
             continue
         try:
             if contexts is None:
-                result: outcome.Maybe[object] = outcome.Value(fn(value))
+                result: outcome.Maybe[object] = outcome.Value(
+                    own_context().run(fn, value)
+                )
             else:
                 result = outcome.Value(contexts[index].run(fn, value))
         except (JobCancelled, JobInterrupted):
@@ -189,7 +193,8 @@ def _answers(
     fn: "Callable[[list[object]], list[object]]", given: list[object]
 ) -> Answers:
     try:
-        return [outcome.Value(result) for result in leaf.call_chunk(fn, given)]
+        results = own_context().run(leaf.call_chunk, fn, given)
+        return [outcome.Value(result) for result in results]
     except (JobCancelled, JobInterrupted):
         return [None] * len(given)
     except BaseException as error:  # the outcome of each of them

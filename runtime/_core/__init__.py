@@ -10,6 +10,7 @@ How workers sleep is written in SLEEP.md, how a job lives in `job`.
 # this package when somebody imports it later.
 from . import interrupt
 from . import join as _join_module  # noqa: F401
+from .async_library import enter_trio, job_context
 from .batch import Batch
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
@@ -27,9 +28,11 @@ from .selected import (
     Stealer,
     WorkDeque,
     Worker,
+    call_each,
     core,
     current_worker,
     join,
+    own_context,
 )
 from .stats import HistogramSnapshot, WorkerStatistics
 
@@ -55,8 +58,12 @@ __all__ = (
     "Worker",
     "WorkDeque",
     "WorkerStatistics",
+    "call_each",
     "core",
     "current_worker",
+    "enter_trio",
     "interrupt",
+    "job_context",
     "join",
+    "own_context",
 )

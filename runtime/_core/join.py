@@ -19,11 +19,11 @@ Layer: core. Imports: `job`, `latch`, `worker`.
 """
 
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any, overload
 
 import outcome
 
+from .._context import own_context
 from .._errors import NotOnWorkerError
 from .job import Job
 from .latch import Latch
@@ -61,7 +61,7 @@ def join(*halves: Any) -> tuple[Any, Any]:
         )
     done = Latch()
     token = None if worker.job is None else worker.job.token
-    fork = Job(second, second_args, copy_context(), token=token, sink=done.set)
+    fork = Job(second, second_args, own_context(), token=token, sink=done.set)
     worker.push(fork)  # JOIN-1 push
     result = outcome.capture(first, *first_args)  # JOIN-2 run
     is_back = _take_back(worker, fork)  # JOIN-3 take back

@@ -5,7 +5,8 @@ environment forces one: ``python``, or ``native``, which is then an error where 
 extension cannot be loaded.
 
 Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
-`parker`, `registry`, `worker`, `runtime._until`, or `runtime._native`.
+`parker`, `registry`, `worker`, `runtime._context`, `runtime._until`, or
+`runtime._native`.
 """
 
 import os
@@ -24,10 +25,12 @@ __all__ = (
     "Until",
     "WorkDeque",
     "Worker",
+    "call_each",
     "check_cancelled",
     "core",
     "current_worker",
     "join",
+    "own_context",
     "why_not_native",
 )
 
@@ -72,6 +75,7 @@ why_not_native: str | None
 core, why_not_native = _choose()
 
 if TYPE_CHECKING or core == "python":
+    from .._context import call_each, own_context
     from .._until import Until
     from .cancel import check_cancelled
     from .deque import Stealer, WorkDeque
@@ -97,7 +101,9 @@ else:
         Until,
         WorkDeque,
         Worker,
+        call_each,
         check_cancelled,
         current_worker,
         join,
+        own_context,
     )

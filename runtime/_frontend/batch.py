@@ -8,14 +8,13 @@ Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, outcome.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextvars import copy_context
 from itertools import chain
 from types import CodeType
 from typing import TYPE_CHECKING, Protocol, cast, overload, override
 
 import outcome
 
-from .._core import WITHDRAWN, Job
+from .._core import WITHDRAWN, Job, job_context
 from .._errors import TaskCancelled
 from .options import OnCancelMany, callable_name
 from .token import WorkToken
@@ -91,7 +90,7 @@ class BatchCall(Waiting):
         self.batch: BatchState = intake.make_batch(  # immutable
             call,
             items,
-            copy_context(),
+            job_context(),
             token=self.token,
             sink=self._left,
             finish=finish,

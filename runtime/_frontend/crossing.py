@@ -22,7 +22,7 @@ from .._backends.interpreters import InterpreterRegistry, setup_of
 from .._backends.questions import decode_question, encode_outcome
 from .._backends.transport import EncodedJob, HomeQueues, Question
 from .._backends.variables import set_variables
-from .._core import Job, Registry
+from .._core import Job, Registry, own_context
 from .._errors import JobCancelled
 from .batch import BatchState
 from .from_worker import Request
@@ -109,7 +109,8 @@ class _TrioRegistry(InterpreterRegistry):
     @override
     def start(self) -> None:
         super().start()
-        self._nursery.start_soon(self._pump)
+        # With no context variables: it would keep their values alive.
+        Context().run(self._nursery.start_soon, self._pump)
 
     @override
     def stop(self) -> None:
@@ -165,7 +166,7 @@ class _EncodedRequest(Request):
     def __init__(
         self, question: Question, token: WorkToken, context: Context | None
     ) -> None:
-        context = Context() if context is None else context.copy()
+        context = Context() if context is None else context.copy().run(own_context)
         super().__init__(_run_question, (question,), token, context)
         self._question = question  # immutable
 

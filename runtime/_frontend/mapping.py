@@ -25,7 +25,7 @@ from collections.abc import (
     Iterable,
 )
 from contextlib import aclosing, asynccontextmanager
-from contextvars import Context, copy_context
+from contextvars import Context
 from types import CodeType
 from typing import TYPE_CHECKING, Self, cast, override
 
@@ -141,7 +141,7 @@ class MapStream[T, R](AsyncIterator[R]):
             intake, may_interrupt=on_cancel == "interrupt"
         )
         self._ordered = ordered  # immutable
-        self._context = copy_context()  # immutable: copied, never entered
+        self._context = _core.job_context()  # immutable: copied, never entered
         self._max_sent = BLOCKS_PER_WORKER * intake.registry.worker_count  # immutable
         self._max_block = max(1, max_in_flight // self._max_sent)  # immutable
         # All that follows belongs to the Trio thread.

@@ -11,12 +11,11 @@ Layer: iter. Imports: `runtime._core`, `checks`, `place`.
 """
 
 from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 from threading import Lock
 from typing import cast
 
-from .._core import Job, Latch, Worker, current_worker
+from .._core import Job, Latch, Worker, current_worker, own_context
 from .._errors import DeadlockError
 from .checks import check_callable
 from .place import run_on_worker
@@ -70,7 +69,7 @@ def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]
         current.attend(worker)
     try:
         for _ in range(worker.registry.worker_count - 1):
-            worker.registry.inject(Job(mine.attend_here, (), copy_context()))
+            worker.registry.inject(Job(mine.attend_here, (), own_context()))
         mine.attend(worker)
     finally:
         with _rounds_lock:
@@ -134,7 +133,7 @@ class _Round:
     def _call_on(self, worker: Worker) -> None:
         error = None
         try:
-            self._results[worker.index] = copy_context().run(self._call)
+            self._results[worker.index] = own_context().run(self._call)
         except BaseException as caught:  # an outcome, raised by whoever began
             error = caught
         with self._lock:

@@ -13,12 +13,12 @@ Layer: iter. Imports: `runtime._core`, `place`.
 
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from .._core import CancelToken, Job, Parker, Registry, current_worker
+from .._core import CancelToken, Job, Parker, Registry, current_worker, job_context
 from .._errors import JobCancelled, JobInterrupted
 from .place import (
     SIGNAL_STEP,
@@ -117,12 +117,12 @@ class Scope:
         with self._lock:
             self._unfinished += 1
             is_waiting = self._is_waiting
-        self._calls.append((fn, args, copy_context()))
+        self._calls.append((fn, args, job_context()))
         if is_waiting:
             self._parker.unpark()
         if self._registry is None:
             return
-        ticket = Job(self._run_oldest, (), copy_context(), token=self._token)
+        ticket = Job(self._run_oldest, (), Context(), token=self._token)
         worker = current_worker()
         if worker is not None and worker.registry is self._registry:
             worker.push(ticket)

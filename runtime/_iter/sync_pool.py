@@ -8,12 +8,11 @@ Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `place`.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from itertools import count
 
 import trio
 
-from .._core import CancelToken, Job, Latch, Registry
+from .._core import CancelToken, Job, Latch, Registry, job_context
 from .._errors import InternalError, NotOnWorkerError, PoolClosedError
 from .._frontend.options import check_count
 from .._frontend.registries import SPIN_ROUNDS
@@ -110,7 +109,7 @@ class SyncPool:
             raise PoolClosedError(self.name)
         left = Latch()
         token = CancelToken()
-        job = Job(fn, args, copy_context(), token=token, sink=left.set)
+        job = Job(fn, args, job_context(), token=token, sink=left.set)
         self.registry.inject(job)
         try:
             while not left.wait(SIGNAL_STEP):

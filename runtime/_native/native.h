@@ -21,6 +21,8 @@
 #include "prng.h"
 #include "sleep.h"
 
+enum { DECIMAL_MODULES = 2 }; /* the one in C, the one in Python */
+
 /* Everything that belongs to one interpreter's copy of the module. */
 typedef struct {
     /* Types made here. */
@@ -47,7 +49,11 @@ typedef struct {
     PyObject *outcome_error;   /* outcome.Error */
     PyObject *spare_error;     /* an outcome for a job whose own found no memory */
     PyObject *yield_to_python; /* a Python function that does nothing */
+    /* What copies of contexts need; see context.c. */
+    PyObject *own_mark; /* a ContextVar that is never left set */
+    _Atomic(PyObject *) decimal_variables[DECIMAL_MODULES]; /* atomic: set once */
     /* Interned names. */
+    PyObject *decimal_names[DECIMAL_MODULES];
     PyObject *name_value;
     PyObject *name_error;
     PyObject *name_unwrapped;
@@ -262,6 +268,13 @@ PyObject *worker_end_wait(PyObject *worker, PyObject *ignored);
 
 void raise_not_on_worker(const char *function, const char *instead);
 PyObject *native_check_cancelled(PyObject *module, PyObject *ignored);
+
+/* context.c */
+
+/* A copy of the calling context for a call that runs elsewhere. */
+PyObject *context_apart(native_state_t *state);
+PyObject *native_own_context(PyObject *module, PyObject *ignored);
+PyObject *native_call_each(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 /* join.c */
 
