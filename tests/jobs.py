@@ -836,6 +836,18 @@ async def sleep_in_two_tasks():
         nursery.start_soon(trio.sleep_forever)
 
 
+async def wait_at_home(gate):
+    """Wait until the gate opens, unless that is cancelled."""
+    import trio
+
+    home.event.set()
+    try:
+        await trio.to_thread.run_sync(gate.passes, 30.0, abandon_on_cancel=True)
+    except trio.Cancelled:
+        home.notes.append("in Trio")
+        raise
+
+
 async def sleep_for_long():
     """Sleep, whoever is cancelled, until the event is set."""
     import trio
@@ -882,6 +894,18 @@ def ask_and_note(async_fn, calls):
         runtime.from_worker.run(async_fn)
     except BaseException as error:
         calls.append(type(error).__name__)
+        raise
+
+
+def ask_twice_and_look(gate, calls):
+    """Ask for what waits and for more; write down what was let finish."""
+    runtime.from_worker.run(wait_at_home, gate)
+    calls.append("finished")
+    calls.append(runtime.from_worker.run(double_at_home, 2))
+    try:
+        runtime.check_cancelled()
+    except runtime.JobCancelled:
+        calls.append("was told")
         raise
 
 

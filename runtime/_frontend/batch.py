@@ -13,6 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Protocol, cast, overload, override
 
 import outcome
+import trio
 
 from .._core import WITHDRAWN, Job, job_context
 from .._errors import TaskCancelled
@@ -59,6 +60,7 @@ class BatchCall(Waiting):
     __slots__ = (
         "_early",
         "_intake",
+        "_is_held",
         "_raise_cancel",
         "_request",
         "_task",
@@ -191,6 +193,7 @@ def flatten(chunks: list[object]) -> list[object]:
     return list(chain.from_iterable(cast("list[list[object]]", chunks)))
 
 
+@trio.lowlevel.disable_ki_protection  # the user's iterable
 def as_sequence[T](items: Iterable[T]) -> Sequence[T]:
     """Return the items as something that can be sliced and has a length."""
     return items if isinstance(items, Sequence) else list(items)

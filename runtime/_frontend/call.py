@@ -15,6 +15,7 @@ The life of a call, and what ends the wait:
 Layer: frontend. Imports: `runtime._core`, `token`, trio.
 """
 
+import logging
 from collections.abc import Callable
 from types import CodeType
 from typing import TYPE_CHECKING, override
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from .intake import Intake
 
 __all__ = ("Call", "Poller")
+
+_logger = logging.getLogger("runtime")
 
 # At most this many ticks of the Trio loop (DESIGN 4.8).
 MAX_POLLS = 4
@@ -87,6 +90,7 @@ class Call(Waiting, Job):
         "_loan",
         "_on_cancel",
         "_intake",
+        "_is_held",
         "_raise_cancel",
         "_request",
         "_task",
@@ -153,7 +157,7 @@ class Call(Waiting, Job):
 
     def finish(self) -> object:
         """Return or raise the outcome that `poll` has found."""
-        self._close()
+        self._close(is_waited_for=self._early is None)
         if self._early is not None:  # ended by the pool while the task polled
             return self._early.unwrap()
         answer = self._take_answer()  # CALL-4 answer
@@ -166,10 +170,12 @@ class Call(Waiting, Job):
 
     def deliver(self) -> None:
         """Let the task go on; in the Trio thread."""
-        self._close()
+        is_in_request = self._is_in_request()
+        is_waited_for = self._task is not None or (is_in_request and not self._early)
+        self._close(is_waited_for=is_waited_for)
         if self._task is not None:
             self._resume(self._take_answer())  # CALL-4 answer
-        elif self._is_in_request():  # of a job that its worker has not survived
+        elif is_in_request:  # of a job that its worker has not survived
             self._request = None
             self._early = self._early or self._take_answer()
 
@@ -199,22 +205,32 @@ class Call(Waiting, Job):
         if self._intake.registry.withdraw(self):
             self.token.host = None
             return True
-        self.token.request_stop(None)
         if self._on_cancel == "abandon":
+            self.token.abandon(None)
             self._intake.note_abandoned(self)
             return True
+        self.token.request_stop(None)
         self.interrupt()
         return False
 
-    def _close(self) -> None:
+    def _close(self, *, is_waited_for: bool) -> None:
         """Settle the accounts: the entry has left the scheduler."""
         self.token.host = None  # breaks the cycle, so the call dies at once
         if self._loan is not None:
-            try:
-                self._loan.give_back()
-            except BaseException as error:  # of the user's limiter: the answer
-                self.outcome: outcome.Maybe[object] | None = outcome.Error(error)
+            failure = self._loan.give_back_after(self.outcome)
+            if failure is not None:
+                self.outcome: outcome.Maybe[object] | None = failure
+                if not is_waited_for:  # cancelled, abandoned or left behind
+                    self._log_limiter(failure.error)
         self._intake.settle(self)
+
+    def _log_limiter(self, error: BaseException) -> None:
+        _logger.error(
+            "the limiter of job %s failed to take its token back, and nobody waits "
+            "for the job any more",
+            self.name,
+            exc_info=error,
+        )
 
     def _take_answer(self) -> outcome.Maybe[object]:
         """Return what the task gets, and keep none of it."""

@@ -28,6 +28,7 @@ from .batch import BatchState
 from .from_worker import Request
 from .intake import MakeRegistry
 from .port import CompletionPort
+from .protected import start_task
 from .token import WorkToken
 
 __all__ = ("interpreters",)
@@ -109,8 +110,9 @@ class _TrioRegistry(InterpreterRegistry):
     @override
     def start(self) -> None:
         super().start()
-        # With no context variables: it would keep their values alive.
-        Context().run(self._nursery.start_soon, self._pump)
+        # Protected, for Ctrl-C would lose news that it took; and with no context
+        # variables, for it would keep their values alive.
+        Context().run(start_task, self._nursery, self._pump)
 
     @override
     def stop(self) -> None:
@@ -147,7 +149,6 @@ class _TrioRegistry(InterpreterRegistry):
             self._on_failure(error)
             self._pump_scope.cancel()
 
-    @trio.lowlevel.enable_ki_protection  # Ctrl-C would lose the news that was taken
     async def _pump(self) -> None:
         with self._pump_scope:
             while not self.is_stopping:  # it may be so before this task begins

@@ -22,6 +22,7 @@ __all__ = ("spawn_cpu_work",)
 _logger = logging.getLogger("runtime")
 
 
+@trio.lowlevel.enable_ki_protection
 async def spawn_cpu_work[*Ts, R](
     fn: Callable[[*Ts], R],
     *args: *Ts,

@@ -21,6 +21,7 @@ import trio
 
 from .._core import Latch, Worker, current_worker, enter_trio, own_context
 from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
+from .protected import run_unprotected
 from .token import WorkToken, current_token
 from .waits import requested_by
 
@@ -150,7 +151,7 @@ class Request:
         result: outcome.Maybe[object] = outcome.Error(JobCancelled())
         with trio.CancelScope() as scope:
             scopes.add(scope)
-            if token.is_set:
+            if token.cancels_requests:
                 scope.cancel()
             try:
                 result = await self._run()
@@ -169,7 +170,9 @@ class Request:
         # A task's new context takes effect with its next step.
         await trio.lowlevel.cancel_shielded_checkpoint()
         with requested_by(self._token):
-            result = await outcome.acapture(_unprotected, self._async_fn, self._args)
+            result = await outcome.acapture(
+                run_unprotected, self._async_fn, *self._args
+            )
         task.context = own_context
         await trio.lowlevel.cancel_shielded_checkpoint()
         return result
@@ -211,11 +214,3 @@ class _ThreadRequest(Request):
         # ORDER: the outcome first; the latch lets the worker read it.
         self._outcome = result
         self._done.set()  # BACK-3 answer
-
-
-@trio.lowlevel.disable_ki_protection
-async def _unprotected(
-    async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-) -> object:
-    """Run the user's function as his own task would, Ctrl-C included."""
-    return await async_fn(*args)

@@ -1,9 +1,11 @@
 """`runtime.Job`: the handle that `submit` returns.
 
-Layer: frontend. Imports: `submission`.
+Layer: frontend. Imports: `submission`, trio.
 """
 
 from typing import cast
+
+import trio
 
 from .from_worker import ask
 from .options import JobState
@@ -40,6 +42,7 @@ class Job[R]:
         """Where the job is; it may have moved on by the time you look."""
         return JobState(self._submission.phase_now)
 
+    @trio.lowlevel.enable_ki_protection
     async def wait(self) -> R:
         """Wait for the job and return what its function returned.
 
@@ -77,6 +80,7 @@ class Job[R]:
         finally:
             del self  # as in `wait`
 
+    @trio.lowlevel.enable_ki_protection
     def cancel(self) -> None:
         """Ask for the job's end.
 

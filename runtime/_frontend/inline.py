@@ -18,7 +18,7 @@ from .._core import Job, Registry
 from .opening import run_pool
 from .options import check_count
 from .pool import WorkerPool
-from .protected import protected
+from .protected import call_unprotected, protected, start_task
 
 __all__ = ("inline_pool",)
 
@@ -44,18 +44,19 @@ async def inline_pool(
 class _InlineRegistry(Registry):
     """A registry of one worker, driven by a Trio task."""
 
-    __slots__ = ("_nursery", "_posted")
+    __slots__ = ("_nursery", "_posted", "_report_failure")
 
     def __init__(
         self, nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> None:
         super().__init__(1, name="inline", on_failure=on_failure)
         self._nursery = nursery  # immutable
+        self._report_failure = on_failure  # immutable
         self._posted = trio.Event()  # owner: the Trio thread
 
     @override
     def start(self) -> None:
-        self._nursery.start_soon(self._pump)
+        start_task(self._nursery, self._pump)
 
     @override
     def inject(self, job: Job) -> None:
@@ -86,7 +87,12 @@ class _InlineRegistry(Registry):
         # Shielded: entries must leave the scheduler when the pool is cancelled, too.
         with trio.CancelScope(shield=True):
             while not self.is_stopping:
-                if worker.run_one():
+                try:
+                    has_run = call_unprotected(worker.run_one)  # it calls the job
+                except BaseException as error:  # Ctrl-C, and not inside the job
+                    self._report_failure(error)
+                    return
+                if has_run:
                     await trio.lowlevel.checkpoint()
                 else:
                     self._posted = trio.Event()

@@ -15,8 +15,6 @@ entry has left the scheduler. Leaving the pool's block:
 Layer: frontend. Imports: `runtime._core`, trio.
 """
 
-import logging
-import math
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
@@ -32,8 +30,9 @@ from .._errors import BrokenWorkerError, InternalError, JobCancelled, PoolClosed
 from . import forking
 from .bound import Bound
 from .lane import AsyncLane
+from .patience import Patience, wait_to_the_end
 from .port import CompletionPort
-from .reports import straggler_of
+from .protected import start_task
 from .token import WorkToken, token_within
 from .waits import is_asked_by
 from .work import Verdict, Work
@@ -45,11 +44,6 @@ if TYPE_CHECKING:
     from .from_worker import Request
 
 __all__ = ("Intake", "MakeRegistry")
-
-# How long the end of a cancelled pool may take before the log names what it waits for.
-LOG_AFTER = 5.0
-
-_logger = logging.getLogger("runtime")
 
 # Given the pool's nursery, and whom to call if the scheduler fails.
 type MakeRegistry = Callable[[trio.Nursery, Callable[[BaseException], None]], Registry]
@@ -78,6 +72,7 @@ class Intake:
         "look",
         "make_batch",
         "name",
+        "patience",
         "phase_of",
         "places",
         "port",
@@ -133,6 +128,7 @@ class Intake:
             intake=self,
             on_end=self.note_progress,
         )
+        self.patience: Patience = Patience(self, nursery)  # immutable
         # A place for each queued job and one for each that runs.
         self.places: Bound = Bound(
             queue_capacity + worker_count,
@@ -236,7 +232,7 @@ class Intake:
         if self._has_left:
             request.fail(PoolClosedError(self.name))
         else:
-            self._nursery.start_soon(request.run_in_child_task)
+            start_task(self._nursery, request.run_in_child_task)
 
     # The end
 
@@ -253,10 +249,11 @@ class Intake:
             self.cancel("its pool, whose block was left early")  # STOP-3 cancel
             self.interrupt()
             self._nursery.cancel_scope.cancel()
-            await self._drain_for_sure()
+            await wait_to_the_end(self.patience, self.drain)
             raise
         finally:
             self._has_left = True
+            self.patience.close()
             forking.forget(self)
             self.registry.stop()  # STOP-4 stop the workers
             self.registry.join(but_not=self.registry.running_jobs())
@@ -270,31 +267,6 @@ class Intake:
         """
         while not self._is_drained(but_not):
             await self._progress.park()
-
-    async def _drain_for_sure(self) -> None:
-        """Drain, whatever comes meanwhile; say in the log what takes long."""
-        interrupt: KeyboardInterrupt | None = None
-        patience = LOG_AFTER
-        is_drained = False
-        while not is_drained:
-            scope = trio.move_on_after(patience, shield=True)
-            try:
-                with scope:
-                    await self.drain()
-                is_drained = not scope.cancelled_caught
-            except KeyboardInterrupt as error:
-                interrupt = error  # one more Ctrl-C; jobs still have to end
-            if not is_drained and scope.cancelled_caught:
-                patience = math.inf
-                self._log_unfinished()
-        if interrupt is not None:
-            raise interrupt
-
-    def _log_unfinished(self) -> None:
-        jobs = [str(straggler_of(work.name, work.code)) for work in self.work]
-        _logger.warning(
-            "pool %r waits for %s", self.name, ", ".join(jobs) or "its async tasks"
-        )
 
     def _is_drained(self, but_not: Collection[WorkToken]) -> bool:
         return all(token in but_not for token in self.lane.tokens) and all(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .options import callable_name
+from .protected import run_unprotected, start_task
 from .token import WorkToken, current_token
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class AsyncLane:
         token = WorkToken(self._intake)
         token.scopes = {trio.CancelScope()}
         self.tokens.add(token)
-        self._nursery.start_soon(self._run, token, async_fn, args, name=async_fn)
+        start_task(self._nursery, self._run, token, async_fn, args, name=async_fn)
 
     async def _run(
         self,
@@ -88,7 +89,7 @@ class AsyncLane:
         try:
             with scope:
                 async with self._running:
-                    await _started(async_fn, args)
+                    await run_unprotected(_run_checked, async_fn, args)
         finally:
             self._places.release()
             self.tokens.discard(token)
@@ -100,10 +101,10 @@ class AsyncLane:
             token.request_stop(cause)
 
 
-def _started(
+async def _run_checked(
     async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-) -> Awaitable[object]:
-    """Call the function; say what to write if it is not an async one."""
+) -> None:
+    """Run the function; say what to write if it is not an async one."""
     awaitable: object = async_fn(*args)
     if not isawaitable(awaitable):
         name = callable_name(async_fn)
@@ -111,4 +112,4 @@ def _started(
             f"spawn needs an async function, but {name} returned {awaitable!r}; for a "
             f"sync function write instead: await pool.spawn_cpu_work({name}, ...)"
         )
-    return awaitable
+    await awaitable

@@ -39,6 +39,7 @@ from .._core import sync
 from .._errors import PoolClosedError, TaskCancelled
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
+from .patience import wait_to_the_end
 from .protected import protected
 from .token import WorkToken, is_end
 from .waits import waiting_for
@@ -166,6 +167,7 @@ class MapStream[T, R](AsyncIterator[R]):
         return self
 
     @override
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> R:
         """Return the next result; a checkpoint on every call."""
         await trio.lowlevel.checkpoint()
@@ -338,5 +340,4 @@ async def open_map[T, R](
             nursery.cancel_scope.cancel()
             stream.stop("leaving its block")
             stream.interrupt()
-            with trio.CancelScope(shield=True):
-                await stream.wait_returned()
+            await wait_to_the_end(stream.intake.patience, stream.wait_returned)

@@ -80,6 +80,7 @@ class WorkerPool:
 
     # Async tasks
 
+    @trio.lowlevel.enable_ki_protection
     async def spawn[*Ts](
         self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts
     ) -> None:
@@ -97,6 +98,7 @@ class WorkerPool:
         self._intake.check_open()
         await self._intake.lane.spawn(async_fn, *args)
 
+    @trio.lowlevel.enable_ki_protection
     def spawn_nowait[*Ts](
         self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts
     ) -> None:

@@ -1,14 +1,21 @@
-"""Ctrl-C stays out of a block's beginning and end.
+"""Ctrl-C stays out of our own code, and reaches the user's.
 
-Trio raises `KeyboardInterrupt` wherever the main task happens to be, unless the code
-there is protected; then at its next checkpoint. A pool interrupted between two
-statements of its own would leave threads behind. The body of the block is the
-user's, and is not protected.
+Trio raises `KeyboardInterrupt` at whatever line the Trio thread happens to be, in any
+task, unless the code there is protected; then at the main task's next checkpoint. A
+pool interrupted between two statements of its own would leave threads behind, or wait
+for ever for what it has counted. So:
+
+* a block is entered and left protected (`protected`); its body is the user's;
+* a task of ours is started by `start_task`, which protects all it does;
+* a call that counts something is decorated with Trio's `enable_ki_protection`;
+* the user's function is called by `run_unprotected` or `call_unprotected`: it may
+  loop for ever, and what it raises is taken for its own error;
+* a wait that has to be waited to its end is one of `waiting_on`.
 
 Layer: frontend. Imports: trio.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from types import TracebackType
@@ -16,7 +23,13 @@ from typing import NoReturn, override
 
 import trio
 
-__all__ = ("check_in_trio", "protected")
+__all__ = (
+    "call_unprotected",
+    "check_in_trio",
+    "protected",
+    "run_unprotected",
+    "start_task",
+)
 
 _NOT_ASYNC_WITH = "this opens a block; write instead: async with ... as name:"
 
@@ -28,6 +41,37 @@ def check_in_trio(what: str) -> None:
             f"{what} needs Trio, and this thread does not run it; start the program "
             "with trio.run(main), or write instead: with runtime.open_sync_pool(): ..."
         )
+
+
+@trio.lowlevel.disable_ki_protection
+async def run_unprotected[*Ts, R](
+    async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts
+) -> R:
+    """Run the user's async function as his own task would, Ctrl-C included."""
+    return await async_fn(*args)
+
+
+@trio.lowlevel.disable_ki_protection
+def call_unprotected[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
+    """Call the user's function as his own code would, Ctrl-C included."""
+    return fn(*args)
+
+
+def start_task[*Ts](
+    nursery: trio.Nursery,
+    async_fn: Callable[[*Ts], Awaitable[object]],
+    *args: *Ts,
+    name: object = None,
+) -> None:
+    """Start a task of our own; it is protected but for what it runs unprotected."""
+    nursery.start_soon(_run_protected, async_fn, args, name=name or async_fn)
+
+
+@trio.lowlevel.enable_ki_protection
+async def _run_protected(
+    async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+) -> None:
+    await async_fn(*args)
 
 
 def protected[**P, T](

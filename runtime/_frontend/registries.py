@@ -55,9 +55,14 @@ def registry_maker(
             "max_jobs_per_worker needs backend='interpreters': a thread has nothing of "
             "its own that could be made afresh"
         )
-    for module in preload:
-        import_module(module)
+    _import_all(preload)
     return partial(_threads, worker_count, name, spare_limit)
+
+
+@trio.lowlevel.disable_ki_protection
+def _import_all(modules: Sequence[str]) -> None:
+    for module in modules:
+        import_module(module)
 
 
 def _threads(

@@ -18,6 +18,7 @@ from .._core import Job
 from .._core.sighting import Stack
 from .intake import Intake
 from .port import CompletionPort
+from .protected import start_task
 from .reports import Straggler, straggler_of
 
 __all__ = ("watch_for_stuck_jobs",)
@@ -41,7 +42,7 @@ def watch_for_stuck_jobs(
     intake.is_watched = True
     # Shielded: a pool whose block is cancelled waits for its jobs, too.
     scope = trio.CancelScope(shield=True)
-    nursery.start_soon(_watch, intake, limit, scope)
+    start_task(nursery, _watch, intake, limit, scope)
     try:
         yield
     finally:

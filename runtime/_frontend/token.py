@@ -41,6 +41,7 @@ class WorkToken(CancelToken):
 
     __slots__ = (
         "_interrupt",
+        "cancels_requests",
         "cause",
         "handles",
         "host",
@@ -69,6 +70,8 @@ class WorkToken(CancelToken):
         # Around what that task runs, where the job may end meanwhile.
         self.host_scope: trio.CancelScope | None = None  # owner: the Trio thread
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
+        # Whether what runs in Trio for its jobs is cancelled, now and from now on.
+        self.cancels_requests = False  # owner: the Trio thread
         # Where its jobs are, if that is in other interpreters.
         self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
         # Tasks that wait for the work and are not its host (`waits`).
@@ -80,13 +83,21 @@ class WorkToken(CancelToken):
 
     def request_stop(self, cause: str | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""
+        self.abandon(cause)
+        self.cancels_requests = True
+        for scope in self.scopes or ():
+            scope.cancel()
+
+    def abandon(self, cause: str | None) -> None:
+        """Set the token of a job that nobody waits for any more.
+
+        What it has run in Trio is let finish, as in a thread that Trio abandons.
+        """
         if self.cause is None:
             self.cause = cause
         self.is_set = True
         for handle in self.handles or ():
             handle.request_stop()
-        for scope in self.scopes or ():
-            scope.cancel()
 
     def request_interrupt(self, is_over: Callable[[], bool]) -> None:
         """Have what runs with the token interrupted, if that is allowed; once.

@@ -3,7 +3,7 @@
 The task parks; it is resumed with the answer, or to run something for the job
 (`from_worker.run`), or by a cancellation that may end the wait.
 
-Layer: frontend. Imports: trio; `from_worker` for types.
+Layer: frontend. Imports: trio; `from_worker`, `intake` for types.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import trio
 
 if TYPE_CHECKING:
     from .from_worker import Request
+    from .intake import Intake
     from .token import WorkToken
 
 __all__ = ("Waiting",)
@@ -28,6 +29,8 @@ class Waiting:
         __slots__ = ()  # the classes that mix it in have slots for what follows
 
     token: "WorkToken"
+    _intake: "Intake"
+    _is_held: bool
     _task: trio.lowlevel.Task | None
     _raise_cancel: trio.lowlevel.RaiseCancelT | None
     _request: "Request | None"
@@ -38,6 +41,8 @@ class Waiting:
         self._task = None  # owner: the Trio thread
         # Set when a cancellation came but the work has to be waited for.
         self._raise_cancel = None  # owner: the Trio thread
+        # Whether that holds the parked task.
+        self._is_held = False  # owner: the Trio thread
         # What the task runs, or is to run, before it waits on for the answer.
         self._request = None  # owner: the Trio thread
         # An answer that came while the task was not parked.
@@ -55,9 +60,14 @@ class Waiting:
             self._task = trio.lowlevel.current_task()
             if self.token.host is None:
                 self.token.waiters = (self._task,)
-            answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
-                self._abort
-            )
+            try:
+                answer = await trio.lowlevel.wait_task_rescheduled(  # CALL-3 park
+                    self._abort
+                )
+            finally:
+                if self._is_held:
+                    self._is_held = False
+                    self._intake.patience.end()
             if not self._has_more_to_do():
                 return answer
 
@@ -76,6 +86,8 @@ class Waiting:
             self.token.waiters = ()
             return trio.lowlevel.Abort.SUCCEEDED
         self._raise_cancel = raise_cancel
+        self._is_held = True
+        self._intake.patience.begin()
         return trio.lowlevel.Abort.FAILED
 
     def _cancelled(self) -> bool:

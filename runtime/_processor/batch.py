@@ -190,9 +190,10 @@ class RequestBatch(_core.Job):
         """Answer with an error of the runtime's own; nothing comes back."""
         self._take_back(self, error)
 
-    def abandon(self) -> None:
+    def abandon(self, cause: str) -> None:
         """Go on without the batch; it still has its place with the workers."""
         self.is_abandoned = True
+        self.token.abandon(cause)
         self._intake.note_abandoned(self)
 
     def _left(self) -> None:

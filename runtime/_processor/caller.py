@@ -35,7 +35,11 @@ class Caller:
                 return self._abort(request, raise_cancel)
 
             self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(abort)
+            try:
+                await trio.lowlevel.wait_task_rescheduled(abort)
+            finally:
+                if self._raise_cancel is not None:
+                    self._engine.patience.end()
         answer, request.answer = request.answer, None
         assert answer is not None
         if self._raise_cancel is not None and _is_cancelled(answer):
@@ -56,6 +60,7 @@ class Caller:
             return trio.lowlevel.Abort.SUCCEEDED
         self._task = task
         self._raise_cancel = raise_cancel
+        self._engine.patience.begin()
         self._engine.stop_alone(request)
         return trio.lowlevel.Abort.FAILED
 

@@ -32,6 +32,7 @@ from .._errors import (
     TaskCancelled,
 )
 from .._frontend.options import callable_name
+from .._frontend.protected import start_task
 from .admission import Admission
 from .batch import Handler, RequestBatch
 from .batch_size import BatchSize
@@ -87,6 +88,7 @@ class Engine:
         self.tallies = [WorkerTally() for _ in range(worker_count)]
         self._handler = handler
         self._intake = intake
+        self.patience = intake.patience
         self._prepare = prepare
         self._finish = finish
         self._crosses = crosses
@@ -109,7 +111,7 @@ class Engine:
         self._random = Random()
         self._mean_ns = 0.0  # of a request, lately
         self._emptied = trio.lowlevel.ParkingLot()
-        nursery.start_soon(self._timers.run)
+        start_task(nursery, self._timers.run)
 
     # The way in
 
@@ -393,13 +395,14 @@ class Engine:
         if self.withdraw(request, "its timeout") or batch is None:
             return
         is_running = not self._intake.registry.withdraw(batch)
+        if is_running and self.config.on_timeout == "abandon":
+            batch.abandon("its timeout")
+            request.batch = None
+            self._settle_cancelled(request, "its timeout")
+            return
         batch.token.request_stop("its timeout")
         if is_running and self.config.on_timeout == "interrupt":
             batch.interrupt()
-        elif is_running and self.config.on_timeout == "abandon":
-            batch.abandon()
-            request.batch = None
-            self._settle_cancelled(request, "its timeout")
 
     def stop(self, receiver: Receiver, cause: str) -> None:
         """End all requests of one receiver; those that run may take a while."""

@@ -11,6 +11,7 @@ import outcome
 import trio
 
 from .._core import sync
+from .._frontend.patience import wait_to_the_end
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import ExactShare, Request
@@ -61,8 +62,7 @@ class Gathering[R]:
             await self._wait_returned()
         except BaseException:
             self._engine.stop(self, "its caller")
-            with trio.CancelScope(shield=True):
-                await self._wait_returned()
+            await wait_to_the_end(self._engine.patience, self._wait_returned)
             raise
         return cast("list[outcome.Maybe[R]]", self._answers)
 
@@ -72,8 +72,8 @@ class Gathering[R]:
         for position, value in enumerate(self._values):
             while not window.try_take():
                 await window.wait_free()
-            self._out += 1
             request = maker.make_or_fail(value, position)
+            self._out += 1
             if request.answer is not None:
                 engine.reject(request)
                 continue
@@ -116,6 +116,7 @@ class Gathering[R]:
             await self._returned.park()
 
 
+@trio.lowlevel.disable_ki_protection  # the user's iterable
 def as_list[T](requests: Iterable[T]) -> Sequence[T]:
     """Return the requests as something with a length and an order."""
     return requests if isinstance(requests, Sequence) else list(requests)

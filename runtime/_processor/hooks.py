@@ -9,6 +9,7 @@ from typing import Any
 import outcome
 import trio
 
+from .._frontend.protected import run_unprotected, start_task
 from .request import Request
 
 __all__ = ("Hook", "Hooks")
@@ -32,7 +33,7 @@ class Hooks:
     def start(self, hook: Hook, request: Request, value: object, then: Then) -> None:
         """Run a hook for a request; call ``then(request, outcome)`` afterwards."""
         self._scopes[request] = scope = trio.CancelScope()
-        self._nursery.start_soon(self._run, scope, hook, request, value, then)
+        start_task(self._nursery, self._run, scope, hook, request, value, then)
 
     def cancel(self, request: Request) -> bool:
         """Cancel the hook that runs for a request; False if there is none.
@@ -60,7 +61,7 @@ class Hooks:
         result: outcome.Maybe[object] | None = None
         with scope:
             try:
-                result = outcome.Value(await hook(value))
+                result = outcome.Value(await run_unprotected(hook, value))
             except Exception as error:  # the request's outcome
                 result = outcome.Error(error)
         if self._scopes.pop(request, None) is not None and result is not None:

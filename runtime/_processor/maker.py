@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import outcome
+import trio
 
 from .._core import job_context
 from .._frontend.options import Priority, check_priority, check_seconds
@@ -62,6 +63,7 @@ class RequestMaker:
         self._timeout = engine.config.timeout if timeout is None else timeout
         self._context = job_context()
 
+    @trio.lowlevel.disable_ki_protection  # nothing is counted before it returns
     def make(self, value: object) -> Request:
         """Make a request; the user's functions are called and may raise."""
         priority, deadline = self._priority, self._deadline

@@ -39,6 +39,7 @@ from .._frontend.options import (
     check_kind,
     check_sync_callable,
 )
+from .._frontend.patience import wait_to_the_end
 from .._frontend.pool import WorkerPool
 from .batch import Handler
 from .caller import Caller
@@ -172,6 +173,7 @@ class ParallelProcessor[T, R]:
 
     # The block
 
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
         """Open the processor, and its pool if it has one of its own."""
         if self._engine_or_none is not None:
@@ -179,6 +181,7 @@ class ParallelProcessor[T, R]:
         await self._stack.enter_async_context(self._opened())
         return self
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -214,8 +217,7 @@ class ParallelProcessor[T, R]:
                 await engine.drain()
             except BaseException:
                 engine.cancel("its processor, whose block was left early")
-                with trio.CancelScope(shield=True):
-                    await engine.drain()
+                await wait_to_the_end(engine.patience, engine.drain)
                 raise
             finally:
                 nursery.cancel_scope.cancel()

@@ -19,6 +19,8 @@ from .._errors import BackpressureExceeded
 from .._frontend.mapping import yielding
 from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
+from .._frontend.patience import wait_to_the_end
+from .._frontend.protected import protected
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import Request
@@ -63,6 +65,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         return self
 
     @override
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> outcome.Maybe[R]:
         """Return the next outcome; a checkpoint on every call."""
         await trio.lowlevel.checkpoint()
@@ -127,10 +130,11 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
                 return
             await self._bring(value)
 
+    @trio.lowlevel.enable_ki_protection  # what is counted has to be answered
     async def _bring(self, value: object) -> None:
         self._engine.check_open()
-        self._out += 1
         request = self._maker.make_or_fail(value)
+        self._out += 1
         if self._ordered:
             self._order.append(request)
         if request.answer is not None:
@@ -168,6 +172,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             await self._changed.park()
 
 
+@protected
 @asynccontextmanager
 async def open_stream[R](
     engine: Engine,
@@ -182,5 +187,4 @@ async def open_stream[R](
         finally:
             nursery.cancel_scope.cancel()
             engine.stop(stream, "leaving its block")
-            with trio.CancelScope(shield=True):
-                await stream.wait_returned()
+            await wait_to_the_end(engine.patience, stream.wait_returned)

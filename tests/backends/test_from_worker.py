@@ -321,6 +321,30 @@ async def test_an_abandoned_job_asks_in_a_task_of_its_own(pool, home, gate):
     await wait_until(lambda: pool.statistics().in_flight == 0)
 
 
+async def test_what_an_abandoned_job_has_run_in_trio_is_let_finish(
+    pool, home, gate, calls
+):
+    work = partial(pool.spawn_cpu_work, jobs.ask_twice_and_look, on_cancel="abandon")
+    await cancelled(home, partial(work, gate, calls))
+    gate.open()
+    await wait_until(lambda: pool.statistics().in_flight == 0)
+    assert list(calls) == ["finished", 4, "was told"]
+    assert home.notes == []
+
+
+async def test_what_an_abandoned_job_has_run_in_trio_ends_with_its_pool(
+    open_pool, home, gate, calls
+):
+    async with open_pool(1) as pool:
+        work = partial(
+            pool.spawn_cpu_work, jobs.ask_twice_and_look, on_cancel="abandon"
+        )
+        await cancelled(home, partial(work, gate, calls))
+        await pool.shutdown(0)
+    assert home.notes == ["in Trio"]
+    assert list(calls) == []
+
+
 async def test_an_interrupt_ends_the_wait(pool, home, calls):
     job = await pool.submit(
         jobs.ask_and_note, jobs.sleep_at_home, calls, on_cancel="interrupt"

@@ -477,17 +477,66 @@ async def test_limiter_gets_its_token_back_from_a_withdrawn_job(held, gate):
     await wait_until(lambda: limiter.borrowed_tokens == 0)
 
 
-async def test_limiter_error_at_the_end_is_the_answer(pool):
-    class Broken:
-        async def acquire_on_behalf_of(self, borrower):
-            await trio.lowlevel.checkpoint()
+class BrokenLimiter:
+    """Fails where it is told to; counts what it has lent."""
 
-        def release_on_behalf_of(self, borrower):
+    def __init__(self, where):
+        self.where = where
+        self.lent = 0
+
+    async def acquire_on_behalf_of(self, borrower):
+        await trio.lowlevel.checkpoint()
+        if self.where == "acquire":
+            raise ValueError("cannot acquire")
+        self.lent += 1
+
+    def release_on_behalf_of(self, borrower):
+        self.lent -= 1
+        if self.where == "release":
             raise ValueError("cannot release")
 
-    with pytest.raises(ValueError, match="cannot release"):
-        await pool.spawn_cpu_work(jobs.divide, 1, 1, limiter=Broken())
-    assert await pool.spawn_cpu_work(jobs.divide, 1, 1) == 1
+
+@pytest.mark.parametrize("where", ["acquire", "release"])
+async def test_limiter_error_is_the_answer_and_nothing_is_lost(open_pool, where):
+    limiter = BrokenLimiter(where)
+    async with open_pool(1, queue_capacity=1) as pool:
+        for _ in range(5):  # more than there are places
+            with pytest.raises(ValueError, match=f"cannot {where}"):
+                await pool.spawn_cpu_work(jobs.divide, 1, 1, limiter=limiter)
+        assert await pool.spawn_cpu_work(jobs.divide, 1, 1) == 1
+        assert pool.statistics().in_flight == 0
+    assert limiter.lent == 0
+
+
+async def test_limiter_error_is_chained_to_the_jobs(pool):
+    with pytest.raises(ValueError, match="cannot release") as info:
+        await pool.spawn_cpu_work(jobs.divide, 1, 0, limiter=BrokenLimiter("release"))
+    assert type(info.value.__context__) is ZeroDivisionError
+
+
+@pytest.mark.parametrize("ends", ["withdrawn", "abandoned"])
+async def test_limiter_error_that_nobody_waits_for_is_logged(
+    ends, open_pool, gate, caplog
+):
+    limiter = BrokenLimiter("release")
+    async with open_pool(1, queue_capacity=1) as pool:
+        if ends == "withdrawn":
+            pool.submit_nowait(gate.hold)
+            await gate.wait_entered()
+        call = partial(
+            pool.spawn_cpu_work, gate.hold, limiter=limiter, on_cancel="abandon"
+        )
+        until = gate.wait_entered if ends == "abandoned" else wait_all_tasks_blocked
+        async with cancelled_after(until) as scope:
+            await call()
+        assert scope.cancelled_caught
+        gate.open()
+        await wait_until(lambda: pool.statistics().in_flight == 0)
+        assert await pool.spawn_cpu_work(jobs.divide, 1, 1) == 1
+    assert limiter.lent == 0
+    assert "the limiter of job Gate.hold failed" in caplog.text
+    assert "cannot release" in caplog.text
+    caplog.clear()  # the error's frames keep the job
 
 
 async def test_limiter_gets_its_token_back_if_the_wait_at_the_bound_is_cancelled(

@@ -135,6 +135,49 @@ def test_exit_by_ctrl_c_twice_still_waits_for_the_job():
     assert status == -signal.SIGINT
 
 
+@pytest.mark.parametrize("pool", ["pool", "runtime"])
+@pytest.mark.parametrize("in_a_child_task", [False, True])
+def test_exit_by_ctrl_c_twice_says_what_is_waited_for(pool, in_a_child_task):
+    """With no logging configured, on standard error."""
+    error = "BaseExceptionGroup" if in_a_child_task else "KeyboardInterrupt"
+    call = f"{pool}.spawn_cpu_work"
+    said, _, _ = run_main(f"""
+        def stubborn():
+            try:
+                interrupt_and_loop()
+            except runtime.JobCancelled:
+                signal.raise_signal(signal.SIGINT)
+                while not is_said.is_set():
+                    pass
+                return
+
+        class Errors:
+            def write(self, text):
+                written.append(text)
+                if "kill -9" in "".join(written):
+                    is_said.set()
+            def flush(self):
+                pass
+
+        is_said, written = threading.Event(), []
+        real_errors, sys.stderr = sys.stderr, Errors()
+        try:
+            async with runtime.open_worker_pool(2) as pool:
+                if {in_a_child_task}:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon({call}, stubborn)
+                else:
+                    await {call}(stubborn)
+        finally:
+            sys.stderr = real_errors
+            print("".join(written).split(" (")[0])
+    """)
+    name = "default" if pool == "runtime" else "pool-1"
+    assert said[0].startswith(f"pool '{name}' waits for ")
+    assert said[0].endswith("stubborn")
+    assert said[1:] == [error, NOTHING_LEFT]
+
+
 def test_exit_by_ctrl_c_in_a_call_cancels_its_job():
     said, _, status = run_main("""
         await runtime.spawn_cpu_work(interrupt_and_loop)
