@@ -16,11 +16,11 @@ import outcome
 import trio
 
 from .._errors import BackpressureExceeded
-from .._frontend.mapping import yielding
 from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
 from .._frontend.patience import wait_to_the_end
 from .._frontend.protected import protected
+from .._frontend.source import close_source, yielding
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
 from .request import Request
@@ -55,6 +55,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         self._ready: deque[outcome.Maybe[R]] = deque()
         self._out = 0  # requests brought and not answered
         self._is_exhausted = False
+        self.items: object = None  # the source's iterator, once there is one
         self._source_error: Exception | None = None
         self._changed = trio.lowlevel.ParkingLot()  # who waits for an answer
 
@@ -91,9 +92,11 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             if isinstance(source, trio.MemoryReceiveChannel):
                 await self._bring_from_channel(source)
             elif isinstance(source, AsyncIterable):
-                await self._bring_all(source)
+                self.items = requests = aiter(source)
+                await self._bring_all(requests)
             else:
-                async with aclosing(yielding(source)) as requests:
+                self.items = iterator = iter(source)
+                async with aclosing(yielding(iterator)) as requests:
                     await self._bring_all(requests)
         except Exception as error:  # the source's own error ends the outcomes
             self._source_error = error
@@ -101,8 +104,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             self._is_exhausted = True
             self._changed.unpark_all()
 
-    async def _bring_all(self, source: AsyncIterable[object]) -> None:
-        requests = aiter(source)
+    async def _bring_all(self, requests: AsyncIterator[object]) -> None:
         while True:
             if not self._window.try_take():
                 await self._window.wait_free()
@@ -180,11 +182,14 @@ async def open_stream[R](
     source: Iterable[object] | AsyncIterable[object],
 ) -> AsyncIterator[ResponseStream[R]]:
     """Feed the stream while the block runs; leave nothing behind it."""
-    async with open_nursery() as nursery:
-        nursery.start_soon(stream.feed, source)
-        try:
-            yield stream
-        finally:
-            nursery.cancel_scope.cancel()
-            engine.stop(stream, "leaving its block")
-            await wait_to_the_end(engine.patience, stream.wait_returned)
+    try:
+        async with open_nursery() as nursery:
+            nursery.start_soon(stream.feed, source)
+            try:
+                yield stream
+            finally:
+                nursery.cancel_scope.cancel()
+                engine.stop(stream, "leaving its block")
+                await wait_to_the_end(engine.patience, stream.wait_returned)
+    finally:
+        await close_source(stream.items)
