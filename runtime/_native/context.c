@@ -7,7 +7,7 @@
  *
  * On free-threaded builds each copy counts a reference to what holds the variables, and
  * workers that count the same object get in each other's way. So before many copies
- * are made the variables are moved to an object of this thread's own.
+ * are made what holds the variables is made anew by this thread, and so is what it shares.
  *
  * Layer: native. Includes: native.h.
  */
@@ -70,7 +70,7 @@ find_decimals(native_state_t *state)
 
 /* Give the current context a copy of decimal's, if it has one. */
 static bool
-copy_decimal(PyObject *variable)
+copy_decimal(native_state_t *state, PyObject *variable)
 {
     PyObject *shared = NULL;
     if (PyContextVar_Get(variable, NULL, &shared) < 0) {
@@ -79,7 +79,7 @@ copy_decimal(PyObject *variable)
     if (shared == NULL) {
         return true;
     }
-    PyObject *own = PyObject_CallMethod(shared, "copy", NULL);
+    PyObject *own = PyObject_CallMethodNoArgs(shared, state->name_copy);
     PyObject *token = own == NULL ? NULL : PyContextVar_Set(variable, own);
     Py_XDECREF(token);
     Py_XDECREF(own);
@@ -99,6 +99,19 @@ copy_current(native_state_t *state, bool *is_empty)
     return context;
 }
 
+/* Give the current context copies of all that it shares. */
+static bool
+copy_decimals(native_state_t *state)
+{
+    for (int i = 0; i < DECIMAL_MODULES; i++) {
+        PyObject *variable = atomic_load(&state->decimal_variables[i]);
+        if (variable != NULL && !copy_decimal(state, variable)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Enter a context and copy what it shares; false with an exception set. */
 static bool
 enter_apart(native_state_t *state, PyObject *context)
@@ -106,12 +119,9 @@ enter_apart(native_state_t *state, PyObject *context)
     if (PyContext_Enter(context) < 0) {
         return false;
     }
-    for (int i = 0; i < DECIMAL_MODULES; i++) {
-        PyObject *variable = atomic_load(&state->decimal_variables[i]);
-        if (variable != NULL && !copy_decimal(variable)) {
-            PyContext_Exit(context);
-            return false;
-        }
+    if (!copy_decimals(state)) {
+        PyContext_Exit(context);
+        return false;
     }
     return true;
 }
@@ -153,7 +163,7 @@ native_own_context(PyObject *module, PyObject *Py_UNUSED(ignored))
     return context_apart(PyModule_GetState(module));
 }
 
-/* Make ready for many copies of the current context. */
+/* Make ready for many copies of the current context, which nobody else sees. */
 static bool
 prepare_copies(native_state_t *state, bool *is_empty)
 {
@@ -163,7 +173,8 @@ prepare_copies(native_state_t *state, bool *is_empty)
         return context != NULL;
     }
     /* Each change makes an object anew. */
-    PyObject *token = PyContextVar_Set(state->own_mark, Py_None);
+    PyObject *token =
+        copy_decimals(state) ? PyContextVar_Set(state->own_mark, Py_None) : NULL;
     bool is_done = token != NULL && PyContextVar_Reset(state->own_mark, token) == 0;
     Py_XDECREF(token);
     return is_done;

@@ -119,10 +119,11 @@ native_exec(PyObject *module)
     state->name_module = PyUnicode_InternFromString("__module__");
     state->name_qualname = PyUnicode_InternFromString("__qualname__");
     state->own_mark = PyContextVar_New("runtime.own_mark", NULL);
+    state->name_copy = PyUnicode_InternFromString("copy");
     state->decimal_names[0] = PyUnicode_InternFromString("_decimal");
     state->decimal_names[1] = PyUnicode_InternFromString("_pydecimal");
     if (state->own_mark == NULL || state->decimal_names[0] == NULL
-        || state->decimal_names[1] == NULL
+        || state->decimal_names[1] == NULL || state->name_copy == NULL
         || state->coroutine_type == NULL || state->yield_to_python == NULL
         || state->name_value == NULL || state->name_error == NULL
         || state->name_unwrapped == NULL || state->name_module == NULL
@@ -197,6 +198,7 @@ native_clear(PyObject *module)
     Py_CLEAR(state->spare_error);
     Py_CLEAR(state->yield_to_python);
     Py_CLEAR(state->own_mark);
+    Py_CLEAR(state->name_copy);
     for (int i = 0; i < DECIMAL_MODULES; i++) {
         Py_XDECREF(atomic_exchange(&state->decimal_variables[i], NULL));
         Py_CLEAR(state->decimal_names[i]);

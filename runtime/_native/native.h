@@ -54,6 +54,7 @@ typedef struct {
     _Atomic(PyObject *) decimal_variables[DECIMAL_MODULES]; /* atomic: set once */
     /* Interned names. */
     PyObject *decimal_names[DECIMAL_MODULES];
+    PyObject *name_copy;
     PyObject *name_value;
     PyObject *name_error;
     PyObject *name_unwrapped;
