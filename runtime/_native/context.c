@@ -87,18 +87,6 @@ copy_decimal(native_state_t *state, PyObject *variable)
     return token != NULL;
 }
 
-/* Copy the calling context; of what is shared, too, as far as it is known. */
-static PyObject *
-copy_current(native_state_t *state, bool *is_empty)
-{
-    PyObject *context = PyContext_CopyCurrent();
-    *is_empty = context != NULL && PyObject_Size(context) == 0;
-    if (context != NULL && !*is_empty) {
-        find_decimals(state);
-    }
-    return context;
-}
-
 /* Give the current context copies of all that it shares. */
 static bool
 copy_decimals(native_state_t *state)
@@ -127,12 +115,10 @@ enter_apart(native_state_t *state, PyObject *context)
 }
 
 PyObject *
-context_apart(native_state_t *state)
+context_take_apart(native_state_t *state, PyObject *context)
 {
-    bool is_empty;
-    PyObject *context = copy_current(state, &is_empty);
-    if (context != NULL && !is_empty
-        && (!enter_apart(state, context) || PyContext_Exit(context) < 0)) {
+    find_decimals(state);
+    if (!enter_apart(state, context) || PyContext_Exit(context) < 0) {
         Py_CLEAR(context);
     }
     return context;
@@ -167,11 +153,16 @@ native_own_context(PyObject *module, PyObject *Py_UNUSED(ignored))
 static bool
 prepare_copies(native_state_t *state, bool *is_empty)
 {
-    PyObject *context = copy_current(state, is_empty);
-    Py_XDECREF(context);
-    if (context == NULL || *is_empty) {
-        return context != NULL;
+    PyObject *context = PyContext_CopyCurrent();
+    if (context == NULL) {
+        return false;
     }
+    *is_empty = is_empty_context(context);
+    Py_DECREF(context);
+    if (*is_empty) {
+        return true;
+    }
+    find_decimals(state);
     /* Each change makes an object anew. */
     PyObject *token =
         copy_decimals(state) ? PyContextVar_Set(state->own_mark, Py_None) : NULL;

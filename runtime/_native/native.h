@@ -272,8 +272,26 @@ PyObject *native_check_cancelled(PyObject *module, PyObject *ignored);
 
 /* context.c */
 
+/* Copy what a context shares with the one that it was copied from; steals it. */
+PyObject *context_take_apart(native_state_t *state, PyObject *context);
+
+/* PyObject_Size() without the way to it, for each fork asks. */
+static inline bool
+is_empty_context(PyObject *context)
+{
+    return Py_TYPE(context)->tp_as_mapping->mp_length(context) == 0;
+}
+
 /* A copy of the calling context for a call that runs elsewhere. */
-PyObject *context_apart(native_state_t *state);
+static inline PyObject *
+context_apart(native_state_t *state)
+{
+    PyObject *context = PyContext_CopyCurrent();
+    return context == NULL || is_empty_context(context)
+               ? context
+               : context_take_apart(state, context);
+}
+
 PyObject *native_own_context(PyObject *module, PyObject *ignored);
 PyObject *native_call_each(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
