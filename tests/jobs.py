@@ -8,6 +8,7 @@ import threading
 import time
 import types
 import weakref
+from functools import partial
 
 import runtime
 
@@ -295,6 +296,74 @@ def has_no_async_library():
 
 def set_request(value):
     REQUEST.set(value)
+
+
+def swap_request(item):
+    """Return what the caller has set, and set something else."""
+    seen = REQUEST.get()
+    REQUEST.set(f"of {item}")
+    return seen
+
+
+def swap_precision(item):
+    """Compute with the caller's precision, then with another; return both results."""
+    import decimal
+
+    third = str(decimal.Decimal(1) / 3)
+    decimal.getcontext().prec = 30 + item
+    return third, str(decimal.Decimal(1) / 3)
+
+
+def swap_precision_in_forks(item):
+    """Have forked calls change the precision; return with which one this goes on."""
+    runtime.join(partial(same, item), partial(swap_precision, item))
+    with runtime.scope() as scope:
+        scope.spawn(swap_precision, item)
+    return swap_precision(item)
+
+
+def ask_twice_with_precision(precision):
+    """Have Trio compute with a precision, change it there, and compute again."""
+    import decimal
+
+    decimal.getcontext().prec = precision
+    return [
+        runtime.from_worker.run_sync(swap_precision, 1)[0],
+        runtime.from_worker.run_sync(swap_precision, 1)[0],
+    ]
+
+
+def set_variables(request, precision):
+    import decimal
+
+    REQUEST.set(request)
+    decimal.getcontext().prec = precision
+
+
+def async_library(_item=None):
+    """Return the async library that runs here, by sniffio; None if none does."""
+    import sniffio
+
+    try:
+        return sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return None
+
+
+def async_libraries_in_trio(_item=None):
+    """Return which library runs in Trio for a job, and what its variable says."""
+    return runtime.from_worker.run_sync(async_libraries_here)
+
+
+def async_libraries_here():
+    import sniffio
+
+    return async_library(), sniffio.current_async_library_cvar.get()
+
+
+def each(fn, chunk):
+    """Call the function for each item of a chunk."""
+    return [fn(item) for item in chunk]
 
 
 def bump():

@@ -40,7 +40,7 @@ from .interrupting import uninterruptible
 from .leaf import run_block
 from .limits import set_limits
 from .main_module import has_failed, install, note_refusal
-from .native_parts import Until, set_time_slice
+from .native_parts import Until, call_each, own_context, set_time_slice
 from .replies import decode as _decode
 from .replies import encode as _encode
 from .replies import encode_error as _error_answer
@@ -49,7 +49,7 @@ from .variables import set_variables
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from .crew import Runner
@@ -85,6 +85,8 @@ _OUR_FILES = (
 POLL = 0.01
 
 _index = -1  # the worker's
+# What is set where the first job begins, by the initializer and by imports.
+_first_context = Context()  # owner: the worker; set before its first job, never entered
 
 
 def set_up(setup: bytes) -> None:
@@ -103,6 +105,8 @@ def set_up(setup: bytes) -> None:
     if initializer is not None:
         function, args = loads(initializer)
         function(*args)
+    global _first_context
+    _first_context = own_context()
 
 
 def _take_places() -> None:
@@ -291,7 +295,7 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
             leaf_stop = min(position + leaf_frames, job.stop)
             for index in range(position, leaf_stop):
                 items = _decode(job.frame(index), ())
-                run(_run_frame, call, Until(items, job), results.append)
+                run(call_each, call, Until(items, job), results)
             elapsed_ns = time.perf_counter_ns() - begin_ns
             fitting = (leaf_stop - position) * LEAF_NS // max(elapsed_ns, 1)
             leaf_frames = max(1, min(fitting, 2 * leaf_frames))
@@ -329,15 +333,6 @@ def _encode_results(
         return _encode((sendable_results(results), *rest), "results")
 
 
-def _run_frame(
-    call: "Callable[[object], object]",
-    items: "Iterable[object]",
-    append: "Callable[[object], None]",
-) -> None:
-    for item in items:
-        append(call(item))
-
-
 def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> None:
     """Offer all but the next leaf to the others, the largest piece first."""
     while job.stop > least:
@@ -345,8 +340,10 @@ def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> Non
 
 
 def context_of(variables: "Variables") -> Context:
-    """Return a fresh context with the variables that crossed."""
-    context = Context()
+    """Return a job's own context: with what is set here, and what crossed."""
+    context = _first_context.copy()
+    if context:
+        context = context.run(own_context)
     if variables:
         context.run(set_variables, variables)
     return context

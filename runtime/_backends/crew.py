@@ -16,6 +16,7 @@ Layer: backends, worker side. Imports: `answers`, `runtime._errors`.
 """
 
 from _thread import allocate_lock, get_ident
+from contextvars import Context
 
 from .._errors import BrokenWorkerError, DeadlockError, NotOnWorkerError
 from . import answers
@@ -320,7 +321,7 @@ class Crew:
         # Not a daemon, which an interpreter of a pool does not allow.
         thread = threading.Thread(target=wait_and_work, name=name, daemon=False)
         try:
-            thread.start()
+            Context().run(thread.start)  # inherits no context variables
         except (RuntimeError, MemoryError) as error:
             raise BrokenWorkerError(
                 f"a spare thread of pool {self.pool_name!r} could not start: {error}; "

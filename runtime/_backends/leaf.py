@@ -1,12 +1,13 @@
 """What runs inside a job on behalf of the pool, on either side of the border.
 
-Layer: backends, both sides. Imports: `runtime._errors`.
+Layer: backends, both sides. Imports: `native_parts`, `runtime._errors`.
 """
 
 import time
 from types import CoroutineType
 
 from .._errors import JobCancelled
+from .native_parts import Until, call_each
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from .transport import Token
 
-__all__ = ("call_chunk", "current_token", "run_block")
+__all__ = ("call_chunk", "current_token", "run_block", "token_of_job")
 
 
 def current_token() -> "Token":
@@ -25,10 +26,19 @@ def current_token() -> "Token":
     return current_token()
 
 
+def token_of_job() -> "Token":
+    """Return what stands for the token of the job that is decoded here: the job."""
+    from .crew import current_job
+
+    job = current_job()
+    assert job is not None
+    return job
+
+
 def run_block[T, R](
     call: "Callable[[T], R]", items: list[T], token: "Token"
 ) -> tuple[list[R], BaseException | None, int]:
-    """Call the function for each item of a map's block.
+    """Call the function for each item of a map's block, until the token is set.
 
     Returns:
       The results up to the first error, the error, and the time taken.
@@ -36,12 +46,11 @@ def run_block[T, R](
     results: list[R] = []
     begin_ns = time.perf_counter_ns()
     try:
-        for item in items:
-            if token.is_set:
-                raise JobCancelled
-            results.append(call(item))
+        call_each(call, Until(items, token), results)
         if results and type(results[0]) is CoroutineType:
             _refuse(call, results)
+        if len(results) < len(items):
+            raise JobCancelled
     except BaseException as error:
         return results, error, time.perf_counter_ns() - begin_ns
     return results, None, time.perf_counter_ns() - begin_ns

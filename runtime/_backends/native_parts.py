@@ -2,21 +2,22 @@
 
 `pack` and `unpack` are for plain values and return NotImplemented for the rest;
 `set_time_slice` tells whether the system could be asked. The stand-ins say no.
-`Until` has a twin in Python.
+`Until`, `call_each` and `own_context` have twins in Python.
 
-Layer: backends, both sides. Imports: `runtime._until`, `runtime._native`, where that is
-in use.
+Layer: backends, both sides. Imports: `runtime._context`, `runtime._until`,
+`runtime._native`, where that is in use.
 """
 
 import os
 
+from .._context import call_each, own_context
 from .._until import Until
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("Until", "pack", "set_time_slice", "unpack")
+__all__ = ("Until", "call_each", "own_context", "pack", "set_time_slice", "unpack")
 
 
 def _leave_to_pickle(_value: object) -> "Any":
@@ -38,3 +39,4 @@ if os.environ.get("RUNTIME_CORE") != "python":
         pack, unpack = scheduler.pack, scheduler.unpack
         set_time_slice = scheduler.set_time_slice
         Until = scheduler.Until  # type: ignore[misc]
+        call_each, own_context = scheduler.call_each, scheduler.own_context

@@ -1,7 +1,7 @@
 """What a processor's batch of requests is on a worker, on either side of the border.
 
 Layer: backends, both sides. Imports: `blame`, `encoding`, `errors`, `leaf`,
-`runtime._errors`, outcome.
+`native_parts`, `runtime._errors`, outcome.
 """
 
 import time
@@ -14,6 +14,7 @@ from .._errors import JobCancelled, JobInterrupted
 from . import blame, leaf
 from .encoding import dumps_whole, loads
 from .errors import without_frames_of
+from .native_parts import own_context
 
 TYPE_CHECKING = False  # as in all files that a worker's interpreter imports
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def run_each(
 
     Args:
       deadlines: The time after which a request does not begin; 0 for none.
-      contexts: One per request; None where the calling one is right for all.
+      contexts: One per request, each its own; None where a copy of the calling one
+        is right for each.
       answers: Is added to as it goes, so that an error loses no answer.
     """
     clock_ns = time.perf_counter_ns
@@ -95,7 +97,8 @@ def run_each(
             answers.append(None)
             continue
         try:
-            response = fn(value) if contexts is None else contexts[index].run(fn, value)
+            context = own_context() if contexts is None else contexts[index]
+            response = context.run(fn, value)
             if type(response) is CoroutineType:
                 _refuse_async(fn, [response])
             result: outcome.Maybe[object] = outcome.Value(response)
@@ -208,7 +211,7 @@ def _answers(
     fn: "Callable[[list[object]], list[object]]", given: list[object]
 ) -> Answers:
     try:
-        results = leaf.call_chunk(fn, given)
+        results = own_context().run(leaf.call_chunk, fn, given)
         if CoroutineType in map(type, results):
             _refuse_async(fn, results)
         return [outcome.Value(result) for result in results]

@@ -9,6 +9,7 @@ Layer: backends, main side. Imports: `crossinterp`.
 
 import threading
 from _thread import allocate_lock
+from contextvars import Context
 from typing import Protocol
 
 from . import crossinterp
@@ -62,7 +63,7 @@ class Resident:
     def start(self, employer: Employer) -> None:
         """Start the thread for its first worker."""
         self._employer = employer
-        self.thread.start()
+        Context().run(self.thread.start)  # inherits no context variables
         self._called.release()
 
     def serve(self, employer: Employer) -> None:

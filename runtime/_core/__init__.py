@@ -10,6 +10,7 @@ How workers sleep is written in SLEEP.md, how a job lives in `job`.
 # this package when somebody imports it later.
 from . import interrupt
 from . import join as _join_module  # noqa: F401
+from .async_library import enter_trio, job_context
 from .batch import Batch
 from .injector import LANE_COUNT
 from .job import DONE, QUEUED, RUNNING, WITHDRAWN
@@ -29,12 +30,14 @@ from .selected import (
     StopRaised,
     WorkDeque,
     Worker,
+    call_each,
     core,
     current_worker,
     filtered,
     flat_mapped,
     join,
     mapped,
+    own_context,
     star_mapped,
 )
 from .stats import HistogramSnapshot, WorkerStatistics
@@ -63,12 +66,16 @@ __all__ = (
     "Worker",
     "WorkDeque",
     "WorkerStatistics",
+    "call_each",
     "core",
     "current_worker",
+    "enter_trio",
     "filtered",
     "flat_mapped",
     "interrupt",
+    "job_context",
     "join",
     "mapped",
     "star_mapped",
+    "own_context",
 )

@@ -10,8 +10,9 @@ without another cut. Fine pieces arise only where there is demand, the entries
 in a deque grow with the logarithm of the number of items, and nobody has to choose
 a chunk size.
 
-A leaf is a plain loop. Its length adapts to `LEAF_NS` of run time, so the cost
-of scheduling disappears for cheap items and balance is kept for dear ones.
+A leaf is a plain loop, whose items run each in a context of its own. Its length adapts
+to `LEAF_NS` of run time, so the cost of scheduling disappears for cheap items and
+balance is kept for dear ones.
 
     piece  [start ............................ stop)       deque: empty
            [leaf][ 3rd ][ 2nd push ][    1st push  )
@@ -34,7 +35,15 @@ from .._errors import JobCancelled, JobInterrupted
 from .._util import refuse_coroutine
 from . import sync
 from .leaf import LEAF_NS
-from .selected import CancelToken, CountLatch, Job, Until, Worker, current_worker
+from .selected import (
+    CancelToken,
+    CountLatch,
+    Job,
+    Until,
+    Worker,
+    call_each,
+    current_worker,
+)
 
 __all__ = ("Batch",)
 
@@ -45,7 +54,7 @@ class Batch[T, R]:
     Args:
       fn: Called once as ``fn(item)`` for each item, on any worker.
       items: Sliced, never iterated as a whole, so a `range` stays a `range`.
-      context: Context variables; each piece runs in a copy of it.
+      context: Context variables; each item sees a copy of its own.
       token: Set from outside to stop the batch: no item begins after that.
       finish: Called as ``finish(results)`` on the last worker, once every item has
         a result; what it returns is the batch's result.
@@ -159,10 +168,9 @@ class Batch[T, R]:
     def _run_leaf(self, start: int, stop: int) -> None:
         """Call the function for each item and put the results in their places."""
         results: list[object] = []
-        append, call, token = results.append, self._call, self._token
+        token = self._token
         try:
-            for item in Until(self._items[start:stop], token):
-                append(call(item))
+            call_each(self._call, Until(self._items[start:stop], token), results)
             # One of them tells: what returns a coroutine does so each time.
             if results and type(results[0]) is CoroutineType:
                 self._refuse(results)

@@ -19,11 +19,11 @@ Layer: core. Imports: `job`, `latch`, `worker`.
 """
 
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any, overload
 
 import outcome
 
+from .._context import own_context
 from .._errors import BrokenWorkerError, NotOnWorkerError
 from .._util import called
 from .job import Job
@@ -63,7 +63,7 @@ def join(*halves: Any) -> tuple[Any, Any]:
     done = Latch()
     token = None if worker.job is None else worker.job.token
     fork = Job(
-        called, (second, *second_args), copy_context(), token=token, sink=done.set
+        called, (second, *second_args), own_context(), token=token, sink=done.set
     )
     worker.push(fork)  # JOIN-1 push
     result = outcome.capture(called, first, *first_args)  # JOIN-2 run

@@ -5,7 +5,8 @@ environment forces one: ``python``, or ``native``, which is then an error where 
 extension cannot be loaded.
 
 Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
-`parker`, `registry`, `signals`, `stages`, `worker`, `runtime._until`, or
+`parker`, `registry`, `signals`, `stages`, `worker`, `runtime._context`,
+`runtime._until`, or
 `runtime._native`.
 """
 
@@ -28,6 +29,7 @@ __all__ = (
     "Until",
     "WorkDeque",
     "Worker",
+    "call_each",
     "check_cancelled",
     "core",
     "current_worker",
@@ -36,6 +38,7 @@ __all__ = (
     "join",
     "mapped",
     "star_mapped",
+    "own_context",
     "why_not_native",
 )
 
@@ -78,6 +81,7 @@ why_not_native: str | None
 core, why_not_native = _choose()
 
 if TYPE_CHECKING or core == "python":
+    from .._context import call_each, own_context
     from .._until import Until
     from .cancel import check_cancelled
     from .deque import Stealer, WorkDeque
@@ -107,11 +111,13 @@ else:
         Until,
         WorkDeque,
         Worker,
+        call_each,
         check_cancelled,
         current_worker,
         filtered,
         flat_mapped,
         join,
         mapped,
+        own_context,
         star_mapped,
     )

@@ -15,6 +15,7 @@ import threading
 import time
 from _thread import daemon_threads_allowed
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 __all__ = (
@@ -102,8 +103,11 @@ def start_thread(target: Callable[[], None], name: str) -> Thread:
     A daemon, so that a job stuck in one C call cannot keep the process alive
     after its pool gave up on it; every other worker is joined by its registry.
     Only in a pool's interpreter it is none: there daemons are not allowed.
+
+    It begins without context variables: a thread may inherit those of whoever starts
+    it, and would keep their values alive for as long as it runs.
     """
     is_daemon = daemon_threads_allowed()
     thread = threading.Thread(target=target, name=name, daemon=is_daemon)
-    thread.start()
+    Context().run(thread.start)
     return thread

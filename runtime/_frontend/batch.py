@@ -8,7 +8,6 @@ Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, outcome.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextvars import copy_context
 from itertools import chain
 from types import CodeType
 from typing import TYPE_CHECKING, Protocol, cast, overload, override
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Protocol, cast, overload, override
 import outcome
 import trio
 
-from .._core import WITHDRAWN, Job
+from .._core import WITHDRAWN, Job, job_context
 from .._errors import CancelReason, TaskCancelled
-from .options import OnCancelMany, callable_name, check_items
+from .options import OnCancelMany, callable_name
 from .token import WorkToken
 from .waiting import Waiting
 from .work import Verdict
@@ -27,18 +26,12 @@ if TYPE_CHECKING:
     from .intake import Intake
 
 __all__ = (
-    "MAP",
     "BatchCall",
     "BatchState",
     "Chunks",
     "as_sequence",
     "flatten",
 )
-
-
-# The calls as they should be written, for errors.
-BATCH = "await pool.spawn_parallel_batch(items, fn)"
-MAP = "async with pool.map(fn, items) as results: ..."
 
 
 class BatchState(Protocol):
@@ -105,7 +98,7 @@ class BatchCall(Waiting):
         self.batch: BatchState = intake.make_batch(  # immutable
             call,
             items,
-            copy_context(),
+            job_context(),
             token=self.token,
             sink=self._left,
             finish=finish,
@@ -212,7 +205,6 @@ def as_sequence[T](items: Iterable[T]) -> Sequence[T]:
     """Return the items as something that can be sliced and has a length."""
     if isinstance(items, Sequence):
         return items
-    check_items(items, BATCH, MAP)
     return list(items)
 
 

@@ -17,14 +17,13 @@ Layer: frontend. Imports: `runtime._core`, `token`, trio.
 
 import logging
 from collections.abc import Callable
-from contextvars import copy_context
 from types import CodeType
 from typing import TYPE_CHECKING, override
 
 import outcome
 import trio
 
-from .._core import Job, sync
+from .._core import Job, job_context, sync
 from .._errors import CancelReason, TaskCancelled
 from .loan import Loan
 from .options import OnCancel, callable_name
@@ -115,7 +114,7 @@ class Call(Waiting, Job):
     ) -> None:
         token = WorkToken(intake, may_interrupt=on_cancel == "interrupt")
         super().__init__(
-            fn, args, copy_context(), token=token, sink=Call._left, lane=lane
+            fn, args, job_context(), token=token, sink=Call._left, lane=lane
         )
         self._init_waiting()
         self._intake = intake  # immutable

@@ -24,7 +24,7 @@ from .._backends.main_module import main_name
 from .._backends.questions import decode_question, encode_outcome
 from .._backends.transport import EncodedJob, HomeQueues, Question
 from .._backends.variables import set_variables
-from .._core import Job, Registry
+from .._core import Job, Registry, own_context
 from .._errors import JobCancelled
 from .._util import awaitable_of, called
 from .batch import BatchState
@@ -125,7 +125,9 @@ class _TrioRegistry(InterpreterRegistry):
     @override
     def start(self) -> None:
         super().start()
-        start_task(self._nursery, self._pump)  # Ctrl-C would lose news that it took
+        # Protected, for Ctrl-C would lose news that it took; and with no context
+        # variables, for it would keep their values alive.
+        Context().run(start_task, self._nursery, self._pump)
 
     @override
     def close(self) -> bool:
@@ -180,7 +182,7 @@ class _EncodedRequest(Request):
     def __init__(
         self, question: Question, token: WorkToken, context: Context | None
     ) -> None:
-        context = Context() if context is None else context.copy()
+        context = Context() if context is None else context.copy().run(own_context)
         super().__init__(_run_question, (question,), token, context)
         self._question = question  # immutable
 

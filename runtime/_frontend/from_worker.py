@@ -13,13 +13,13 @@ Layer: frontend. Imports: `runtime._core`, `token`, trio.
 """
 
 from collections.abc import Awaitable, Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import cast, override
 
 import outcome
 import trio
 
-from .._core import Latch, Worker, current_worker
+from .._core import Latch, Worker, current_worker, enter_trio, own_context
 from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
 from .._util import awaitable_of, called, check_sync_callable
 from .token import WorkToken, current_token
@@ -126,7 +126,8 @@ class Request:
         self._args = args  # immutable
         self._token = token  # immutable
         self._context = context  # immutable
-        self._context.run(current_token.set, token)
+        enter_trio(context)
+        context.run(current_token.set, token)
 
     def answer(self, result: outcome.Maybe[object]) -> None:
         """Let the job go on with what came of it."""
@@ -194,7 +195,7 @@ class _ThreadRequest(Request):
         args: tuple[object, ...],
         token: WorkToken,
     ) -> None:
-        super().__init__(async_fn, args, token, copy_context())
+        super().__init__(async_fn, args, token, own_context())
         self._done = Latch()  # immutable
         self._outcome: outcome.Maybe[object] | None = None  # owner: until BACK-3
 

@@ -3,29 +3,28 @@
 At most ``max_in_flight`` items are alive: pulled from the source and their result
 not yet handed out. Between the two ends items travel in *blocks*, one job each:
 
-* **MAP-1** pull: the feeder takes an item when there is room for one more.
-* **MAP-2** send: while the workers have fewer than `BLOCKS_PER_WORKER` blocks each,
-  open items are sent, however few: of a slow source each item starts at once. Else
-  they wait, and the next block is longer, up to a length that takes about
+* **MAP-1** pull: the feeder takes items while there is room. Where room ran out it goes
+  on when a block of items has been handed out, and not for each. Of a sync source it
+  takes what comes within `PULL_NS` before it looks up.
+* **MAP-2** send: a whole block, while the workers have fewer than `BLOCKS_PER_WORKER`
+  each; what is there, however little, where a worker may have none: of a slow source
+  each item starts at once. Of an async source that is when the feeder has to wait:
+  another task, the sender, runs then. A block is so long that it takes about
   `BLOCK_NS`: a fast source pays for one job per block and not per item.
 * **MAP-3** return: a block that is done frees its place with the workers (the next
   one is sent) and its results wait for the consumer, in order if asked.
-* **MAP-4** hand out: each result makes room for one more item.
+* **MAP-4** hand out: each result makes room for one more item. For the consumer that is
+  a checkpoint and little else; whoever waits is woken when there is enough to do.
 
-Layer: frontend. Imports: `runtime._backends`, `runtime._core`, `options`, `token`,
-trio.
+Layer: frontend. Imports: `runtime._backends`, `runtime._core`, `options`, `source`,
+`token`, trio.
 """
 
 from collections import deque
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-)
-from contextlib import aclosing, asynccontextmanager
-from contextvars import Context, copy_context
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from contextvars import Context
+from itertools import islice
 from threading import get_ident
 from types import CodeType
 from typing import TYPE_CHECKING, Self, cast, override
@@ -38,11 +37,12 @@ from .._backends.captured import capturing
 from .._backends.leaf import run_block
 from .._core import sync
 from .._errors import CancelReason, PoolClosedError, TaskCancelled
-from .batch import MAP
+from .items import MAP
 from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .patience import wait_to_the_end
-from .protected import protected
+from .protected import protected, start_task
+from .source import TURN_NS, close_source
 from .token import WorkToken, is_end
 from .waits import waiting_for
 from .work import Verdict, are_over, verdict_of
@@ -50,17 +50,19 @@ from .work import Verdict, are_over, verdict_of
 if TYPE_CHECKING:
     from .intake import Intake
 
-__all__ = ("MapStream", "open_map", "yielding")
+__all__ = ("MapStream", "open_map")
 
 # One running and one ready keeps a worker from waiting for the Trio thread.
 BLOCKS_PER_WORKER = 2
-# A block's run time, long against the cost of a job from Trio (bench round_trip).
-BLOCK_NS = 1_000_000
+# A block's run time, long against what a block costs the Trio thread: some 100 us.
+BLOCK_NS = 2_000_000
+# How long a worker that has nothing may wait until more items make the block longer.
+# Short against a block, long against what most sources take for one. Arbitrary.
+PULL_NS = 50_000
+# Sources whose iterators run nobody's code.
+QUICK_SOURCES = (list, tuple, range, dict, set, frozenset, str, bytes)
 # What a foreign thread is told to call; see `Owner.check`.
 ITERATE = "run(pool.spawn_parallel_batch, items, fn)"
-# How long a sync source may keep the Trio thread at a stretch. Arbitrary.
-TURN_NS = 500_000
-
 
 # What `run_block` returns: results, error, nanoseconds.
 type _Done = tuple[list[object], BaseException | None, int]
@@ -147,11 +149,16 @@ class MapStream[T, R](AsyncIterator[R]):
             intake, may_interrupt=on_cancel == "interrupt"
         )
         self._ordered = ordered  # immutable
-        self._context = copy_context()  # immutable: copied, never entered
-        self._max_sent = BLOCKS_PER_WORKER * intake.registry.worker_count  # immutable
+        self._context = _core.job_context()  # immutable: copied, never entered
+        self._worker_count = intake.registry.worker_count  # immutable
+        self._max_sent = BLOCKS_PER_WORKER * self._worker_count  # immutable
         self._max_block = max(1, max_in_flight // self._max_sent)  # immutable
         # All that follows belongs to the Trio thread.
+        self.items: object = None  # owner: the source's iterator, once there is one
+        # Whether to take an item from it takes no time worth a look at the clock.
+        self._is_quick = False  # owner
         self._room = max_in_flight  # owner: how many items may still be pulled
+        self._enough = 1  # owner: so much room wakes the feeder
         self._open: deque[T] = deque()  # owner: items pulled and not sent
         self._block_size = 1  # owner: adapts to BLOCK_NS
         self._sent: list[_Block] = []  # owner: blocks whose results are not taken
@@ -163,7 +170,9 @@ class MapStream[T, R](AsyncIterator[R]):
         self._final_error: BaseException | None = None  # owner: the source's, ours
         self._is_exhausted = False  # owner: no more items will come
         self._is_given_up = False  # owner: what still comes back is dropped
-        self._changed = trio.lowlevel.ParkingLot()  # owner: who waits for a change
+        self._changed = trio.lowlevel.ParkingLot()  # owner: who waits for a block
+        self._freed = trio.lowlevel.ParkingLot()  # owner: the feeder, for room
+        self._pulled = trio.lowlevel.ParkingLot()  # owner: the sender, for items
 
     # The consumer
 
@@ -179,15 +188,20 @@ class MapStream[T, R](AsyncIterator[R]):
         if get_ident() != owner.thread or owner.run.is_over or owner.is_forked:
             owner.check(ITERATE)
         await trio.lowlevel.checkpoint()
+        if not self._ready:
+            await self._wait_ready()
+        self._room += 1  # MAP-4 hand out
+        if self._room >= self._enough and self._freed:
+            self._freed.unpark_all()
+        return self._ready.popleft()
+
+    async def _wait_ready(self) -> None:
         while not self._ready:
             if self._sent_count == 0 and self._is_over():
                 await trio.lowlevel.checkpoint_if_cancelled()  # with what ended it
                 raise self._ending()
             with waiting_for(self.token):
                 await self._changed.park()
-        self._room += 1  # MAP-4 hand out
-        self._changed.unpark_all()
-        return self._ready.popleft()
 
     def _is_over(self) -> bool:
         return self.token.is_set or (self._is_exhausted and not self._open)
@@ -212,12 +226,15 @@ class MapStream[T, R](AsyncIterator[R]):
         """Pull items while there is room, until the source ends or the map stops."""
         try:
             if isinstance(source, AsyncIterable):
-                await self._pull(aiter(source))
+                self.items = items = aiter(source)
+                await self._pull_each(items)
             else:
-                async with aclosing(yielding(source)) as items:
-                    await self._pull(items)
+                self.items = iterator = iter(source)
+                self._is_quick = type(source) in QUICK_SOURCES
+                await self._pull(iterator)
         except Exception as error:  # the source's own error ends the results
             self._final_error = error
+            self._send_pulled()
         except BaseException:  # a cancellation, or a Ctrl-C in the source
             # Somebody may be shielded and take results: these are not all.
             self._final_error = TaskCancelled(self.name, CancelReason.CALLER)
@@ -226,31 +243,91 @@ class MapStream[T, R](AsyncIterator[R]):
             self._is_exhausted = True
             self._changed.unpark_all()
 
-    async def _pull(self, items: AsyncIterator[T]) -> None:
-        while await self._has_room():
+    async def _pull(self, items: Iterator[T]) -> None:
+        begin_ns = sync.clock_ns()
+        while not self._is_stopped():
+            if self._room == 0:
+                await self._freed.park()
+                begin_ns = sync.clock_ns()
+            elif sync.clock_ns() - begin_ns > TURN_NS:
+                await trio.lowlevel.checkpoint()
+                begin_ns = sync.clock_ns()
+            elif not self._pull_some(items):
+                return
+            else:
+                self._send_pulled()
+
+    def _pull_some(self, items: Iterator[T]) -> bool:
+        """Take a block of items, or what comes quickly; False at the source's end."""
+        missing = self._block_size - len(self._open)
+        count = min(self._room, missing if missing > 0 else self._block_size)
+        take = self._take_all if self._is_quick else self._take_quick
+        taken = take(islice(items, count))
+        self._room -= taken
+        return taken > 0
+
+    def _take_all(self, items: Iterator[T]) -> int:
+        before = len(self._open)
+        self._open.extend(items)  # MAP-1 pull
+        return len(self._open) - before
+
+    def _take_quick(self, items: Iterator[T]) -> int:
+        taken, until_ns = 0, sync.clock_ns() + PULL_NS
+        for item in items:
+            self._open.append(item)  # MAP-1 pull
+            taken += 1
+            if sync.clock_ns() > until_ns:
+                break
+        return taken
+
+    async def _pull_each(self, items: AsyncIterator[T]) -> None:
+        begin_ns = sync.clock_ns()
+        while not self._is_stopped():
+            if self._room == 0:
+                await self._freed.park()
+                begin_ns = sync.clock_ns()
+                continue
+            if sync.clock_ns() - begin_ns > TURN_NS:
+                await trio.lowlevel.checkpoint()
+                begin_ns = sync.clock_ns()
             try:
                 item = await anext(items)
             except StopAsyncIteration:
-                return
-            self.intake.check_open()  # its block may be over by now
+                return self._send_pulled()
             self._room -= 1
             self._open.append(item)  # MAP-1 pull
-            self._send()
+            if len(self._open) >= self._block_size:
+                self._send_pulled()
+            elif self._has_place():
+                self._pulled.unpark_all()
 
-    async def _has_room(self) -> bool:
-        """Wait until an item may be pulled; False if the map has stopped."""
-        while self._room == 0 and not self.token.is_set:
-            await self._changed.park()
-        return not self.token.is_set
+    async def send(self) -> None:
+        """Send what was pulled when the feeder has to wait for more."""
+        while True:
+            await self._pulled.park()
+            self._send_pulled()
+
+    def _is_stopped(self) -> bool:
+        return self.token.is_set or self._final_error is not None
+
+    def _send_pulled(self) -> None:
+        """Send items, unless the pool's block is over by now."""
+        try:
+            self.intake.check_open()
+        except Exception as error:
+            self._final_error = self._final_error or error
+            self._open.clear()
+            self._freed.unpark_all()
+            self._changed.unpark_all()
+        else:
+            self._send()
 
     # Blocks on their way
 
     @trio.lowlevel.enable_ki_protection  # what is counted as sent has to come back
     def _send(self) -> None:
         """Send open items, as long as the workers should have more."""
-        while (
-            self._open and self._sent_count < self._max_sent and not self.token.is_set
-        ):
+        while self._open and not self.token.is_set and self._has_place():
             size = min(self._block_size, len(self._open))
             items = [self._open.popleft() for _ in range(size)]
             stream = cast("MapStream[object, object]", self)
@@ -258,6 +335,13 @@ class MapStream[T, R](AsyncIterator[R]):
             self._sent.append(block)
             self._sent_count += 1
             self.intake.inject(block, block)  # MAP-2 send
+
+    def _has_place(self) -> bool:
+        """Return whether the workers should have what is there."""
+        if self._sent_count < self._worker_count:
+            return True
+        is_whole = len(self._open) >= self._block_size
+        return is_whole and self._sent_count < self._max_sent
 
     def take_back(self, block: _Block) -> None:
         """Take a block's results when it is their turn; send what is due."""
@@ -298,7 +382,9 @@ class MapStream[T, R](AsyncIterator[R]):
     def _adapt(self, size: int, elapsed_ns: int) -> None:
         """Choose the length of block that would have taken `BLOCK_NS`."""
         fitting = size * BLOCK_NS // max(elapsed_ns, 1)
-        self._block_size = max(1, min(fitting, 2 * size, self._max_block))
+        longest = min(2 * max(size, self._block_size), self._max_block)
+        self._block_size = max(1, min(fitting, longest))
+        self._enough = self._block_size
 
     # The end
 
@@ -308,6 +394,7 @@ class MapStream[T, R](AsyncIterator[R]):
         for block in self._sent:
             self.intake.registry.withdraw(block)
         self._changed.unpark_all()
+        self._freed.unpark_all()
 
     def interrupt(self) -> None:
         """Have the items that run interrupted, if the caller allowed that."""
@@ -329,16 +416,6 @@ class MapStream[T, R](AsyncIterator[R]):
             await self._changed.park()
 
 
-async def yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
-    """Iterate over a sync source, letting Trio run other tasks in between."""
-    begin_ns = sync.clock_ns()
-    for item in source:
-        yield item
-        if sync.clock_ns() - begin_ns > TURN_NS:
-            await trio.lowlevel.checkpoint()
-            begin_ns = sync.clock_ns()
-
-
 @protected(MAP)
 @asynccontextmanager
 async def open_map[T, R](
@@ -346,12 +423,17 @@ async def open_map[T, R](
 ) -> AsyncIterator[MapStream[T, R]]:
     """Feed the stream while the block runs; leave nothing behind it."""
     stream.intake.owner.check(ITERATE)
-    async with open_nursery() as nursery:
-        nursery.start_soon(stream.feed, source)
-        try:
-            yield stream
-        finally:
-            nursery.cancel_scope.cancel()
-            stream.stop(CancelReason.CALLER)
-            stream.interrupt()
-            await wait_to_the_end(stream.intake.patience, stream.wait_returned)
+    try:
+        async with open_nursery() as nursery:
+            nursery.start_soon(stream.feed, source)
+            if isinstance(source, AsyncIterable):
+                start_task(nursery, stream.send)
+            try:
+                yield stream
+            finally:
+                nursery.cancel_scope.cancel()
+                stream.stop(CancelReason.CALLER)
+                stream.interrupt()
+                await wait_to_the_end(stream.intake.patience, stream.wait_returned)
+    finally:
+        await close_source(stream.items)

@@ -21,10 +21,11 @@ import trio
 from .._backends.captured import capturing
 from .._backends.leaf import call_chunk
 from .._errors import DeadlockError
-from .batch import MAP, BatchCall, Chunks, as_sequence, flatten
+from .batch import BatchCall, Chunks, as_sequence, flatten
 from .call import Call, Poller
 from .handle import Job
 from .intake import Intake
+from .items import check_many
 from .loan import Loan
 from .mapping import MapStream, open_map
 from .options import (
@@ -36,7 +37,6 @@ from .options import (
     check_async_callable,
     check_choice,
     check_count,
-    check_items,
     check_keywords,
     check_least,
     check_priority,
@@ -358,7 +358,7 @@ class WorkerPool:
         Cancellation: a checkpoint. Items that have not begun are withdrawn, those
           that run have their token set, and the caller waits for them.
         """
-        check_sync_callable(fn, "spawn_parallel_batch")
+        check_many("spawn_parallel_batch", fn, items)
         check_priority(priority)
         check_choice(on_error, ("raise", "return"), "on_error")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
@@ -411,7 +411,7 @@ class WorkerPool:
 
         Cancellation: as for `spawn_parallel_batch`.
         """
-        check_sync_callable(fn, "spawn_chunked_parallel")
+        check_many("spawn_chunked_parallel", fn, items, chunk_size)
         check_priority(priority)
         check_count(chunk_size, 1, "chunk_size")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
@@ -478,9 +478,11 @@ class WorkerPool:
         Args:
           fn: A sync function of one argument.
           iterable: Sync or async. A sync one is iterated in the Trio thread, so
-            taking an item from it must not block.
+            taking an item from it must not block. A generator is closed when the block
+            is left; what else can be closed stays open.
           max_in_flight: Items that may be pulled and not yet handed out as results,
-            at least 1. A larger number makes cheap items cheaper to send.
+            at least 1. A larger number makes cheap items cheaper to send: with 1,024
+            of them an item of 10 us costs the Trio thread some 2 us and the checkpoint.
           ordered: Whether results come in input order, or as they are ready.
           on_error: ``"raise"``: a failure stops the rest, and the iteration raises an
             `ExceptionGroup` after the results before it. ``"return"``: an item's
@@ -500,11 +502,10 @@ class WorkerPool:
         An error raised by ``iterable`` itself is raised as it is, after the
         results of the items before it.
         """
-        check_sync_callable(fn, "map")
+        check_many("map", fn, iterable)
         check_count(max_in_flight, 1, "max_in_flight")
         check_choice(on_error, ("raise", "return"), "on_error")
         check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
-        check_items(iterable, MAP, None)
         self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
         stream = MapStream(
             self._intake,

@@ -7,14 +7,13 @@ Layer: frontend. Imports: `runtime._core`, `token`, trio.
 """
 
 from collections.abc import Callable
-from contextvars import copy_context
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING
 
 import outcome
 import trio
 
-from .._core import WITHDRAWN, Job
+from .._core import WITHDRAWN, Job, job_context
 from .._errors import CancelReason, JobCancelled, TaskCancelled
 from .._util import traceback_of
 from .options import OnCancelMany, callable_name
@@ -62,7 +61,7 @@ class Submission(Job):
         super().__init__(
             fn,
             args,
-            copy_context(),
+            job_context(),
             token=WorkToken(intake, may_interrupt=on_cancel == "interrupt"),
             sink=Submission._left,
             lane=lane,

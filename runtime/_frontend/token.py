@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._backends.leaf import current_token as token_inside
+from .._backends.leaf import token_of_job
 from .._core import CancelToken, interrupt
 from .._errors import CancelReason, JobCancelled, JobInterrupted
 
@@ -78,7 +78,7 @@ class WorkToken(CancelToken):
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
         """Become, inside another interpreter, the token of the job that runs there."""
-        return token_inside, ()
+        return token_of_job, ()
 
     def request_stop(self, reason: CancelReason | None) -> None:
         """Set the token and cancel what runs in Trio for the job."""

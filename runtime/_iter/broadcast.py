@@ -16,12 +16,11 @@ Layer: iter. Imports: `runtime._core`, `checks`, `place`.
 
 import os
 from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 from threading import Condition, Lock
 from typing import cast
 
-from .._core import Job, Registry, Worker, current_worker
+from .._core import Job, Registry, Worker, current_worker, own_context
 from .._errors import (
     BrokenWorkerError,
     DeadlockError,
@@ -100,7 +99,7 @@ def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]
         _rounds.changed.notify_all()
     try:
         for _ in range(worker.registry.worker_count - 1):
-            worker.registry.inject(Job(mine.attend, (), copy_context()))
+            worker.registry.inject(Job(mine.attend, (), own_context()))
         mine.attend()
     finally:
         with _rounds.changed:
@@ -186,7 +185,7 @@ class _Round:
         """Make the calling worker's call."""
         error = result = None
         try:
-            result = copy_context().run(self._call)
+            result = own_context().run(self._call)
         except BaseException as caught:  # an outcome, raised by whoever began
             error = caught
         self._check_process()

@@ -7,10 +7,9 @@ Layer: iter. Imports: `runtime._core`, `place`.
 """
 
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any, overload
 
-from .._core import current_worker
+from .._core import current_worker, own_context
 from .._core import join as core_join
 from .._core.join import split_halves
 from .._util import called
@@ -55,5 +54,5 @@ def join(*halves: Any) -> tuple[Any, Any]:
 def _join_in_place(halves: tuple[Any, ...]) -> tuple[Any, Any]:
     """Run one half after the other."""
     first, first_args, second, second_args = split_halves(halves)
-    context = copy_context()  # before the first half, as in a fork
+    context = own_context()  # before the first half, as in a fork
     return called(first, *first_args), context.run(called, second, *second_args)

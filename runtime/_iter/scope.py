@@ -14,11 +14,11 @@ Layer: iter. Imports: `runtime._core`, `place`.
 import os
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from types import TracebackType
 from typing import Self
 
-from .._core import CancelToken, Job, Parker, Registry, current_worker
+from .._core import CancelToken, Job, Parker, Registry, current_worker, job_context
 from .._errors import BrokenWorkerError, JobCancelled, JobInterrupted
 from .._util import called, check_sync_callable
 from .place import (
@@ -121,11 +121,11 @@ class Scope:
             raise RuntimeError("the block of this scope is over; spawn inside of it")
         self._check_process()
         self._unfinished.append(None)
-        self._calls.append((fn, args, copy_context()))
+        self._calls.append((fn, args, job_context()))
         self._parker.unpark()  # whoever waits for the end may run it
         if self._registry is None:
             return
-        ticket = Job(self._run_oldest, (), copy_context(), token=self._token)
+        ticket = Job(self._run_oldest, (), Context(), token=self._token)
         worker = current_worker()
         if worker is not None and worker.registry is self._registry:
             worker.push(ticket)

@@ -9,14 +9,13 @@ Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `place`, trio.
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ContextDecorator
-from contextvars import copy_context
 from itertools import count
 from types import TracebackType
 from typing import NoReturn, cast, override
 
 import trio
 
-from .._core import CancelToken, Job, Latch, Registry, current_worker
+from .._core import CancelToken, Job, Latch, Registry, current_worker, job_context
 from .._errors import (
     BrokenWorkerError,
     InternalError,
@@ -192,7 +191,7 @@ class SyncPool:
         self.check_open()
         worker = current_worker()
         if worker is not None and worker.registry is self.registry:
-            return cast("R", copy_context().run(called, fn, *args))
+            return cast("R", job_context().run(called, fn, *args))
         with waiting_outside() as outer:
             return cast("R", self._run(fn, args, outer))
 
@@ -232,7 +231,7 @@ class SyncPool:
         """Run the call on a worker; a job that waits for it has the outer token."""
         left = Latch()
         token = CancelToken()
-        job = Job(fn, args, copy_context(), token=token, sink=left.set)
+        job = Job(fn, args, job_context(), token=token, sink=left.set)
         self.registry.inject(job)
         try:
             while not left.wait(SIGNAL_STEP) and not self._is_forked:

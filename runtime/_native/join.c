@@ -324,7 +324,7 @@ native_join(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     }
     fork_t fork = {
         .half = second,
-        .context = PyContext_CopyCurrent(),
+        .context = context_apart(state),
         .job = worker_own_job(self),
     };
     PyObject *value = NULL, *pair = NULL;

@@ -158,7 +158,13 @@ native_exec(PyObject *module)
     state->name_unwrapped = PyUnicode_InternFromString("_unwrapped");
     state->name_module = PyUnicode_InternFromString("__module__");
     state->name_qualname = PyUnicode_InternFromString("__qualname__");
-    if (state->coroutine_type == NULL || state->yield_to_python == NULL
+    state->own_mark = PyContextVar_New("runtime.own_mark", NULL);
+    state->name_copy = PyUnicode_InternFromString("copy");
+    state->decimal_names[0] = PyUnicode_InternFromString("_decimal");
+    state->decimal_names[1] = PyUnicode_InternFromString("_pydecimal");
+    if (state->own_mark == NULL || state->decimal_names[0] == NULL
+        || state->decimal_names[1] == NULL || state->name_copy == NULL
+        || state->coroutine_type == NULL || state->yield_to_python == NULL
         || state->name_value == NULL || state->name_error == NULL
         || state->name_unwrapped == NULL || state->name_module == NULL
         || state->name_qualname == NULL || !add_types(module, state)
@@ -204,6 +210,10 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->yield_to_python);
     Py_VISIT(state->stop_raised);
     Py_VISIT(state->halted);
+    Py_VISIT(state->own_mark);
+    for (int i = 0; i < DECIMAL_MODULES; i++) {
+        Py_VISIT(atomic_load(&state->decimal_variables[i]));
+    }
     return 0;
 }
 
@@ -238,6 +248,12 @@ native_clear(PyObject *module)
     Py_CLEAR(state->yield_to_python);
     Py_CLEAR(state->stop_raised);
     Py_CLEAR(state->halted);
+    Py_CLEAR(state->own_mark);
+    Py_CLEAR(state->name_copy);
+    for (int i = 0; i < DECIMAL_MODULES; i++) {
+        Py_XDECREF(atomic_exchange(&state->decimal_variables[i], NULL));
+        Py_CLEAR(state->decimal_names[i]);
+    }
     Py_CLEAR(state->name_value);
     Py_CLEAR(state->name_error);
     Py_CLEAR(state->name_unwrapped);
@@ -262,6 +278,9 @@ current_worker(PyObject *module, PyObject *Py_UNUSED(ignored))
 static PyMethodDef native_functions[] = {
     {"current_worker", current_worker, METH_NOARGS,
      PyDoc_STR("Return the worker whose thread this is; None outside of one.")},
+    {"call_each", (PyCFunction)(void (*)(void))native_call_each, METH_FASTCALL,
+     PyDoc_STR("call_each(fn, items, results)\n--\n\n"
+               "Call fn(item) for each item, each in a context of its own; append to results.")},
     {"check_cancelled", native_check_cancelled, METH_NOARGS,
      PyDoc_STR("check_cancelled()\n--\n\n"
                "End the calling job here if its result is no longer wanted.\n"
@@ -290,6 +309,8 @@ static PyMethodDef native_functions[] = {
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL,
      PyDoc_STR("Return (f(), g()), both called on workers, maybe at the same time.\n\n"
                "join(f, g) for f() and g(), join(f, x, g, y) for f(x) and g(y).")},
+    {"own_context", native_own_context, METH_NOARGS,
+     PyDoc_STR("Return a copy of the calling context for a call that runs elsewhere.")},
     {"pack", native_pack, METH_O,
      PyDoc_STR("Return a plain value as bytes; NotImplemented leaves it to pickle.")},
     {"set_time_slice", native_set_time_slice, METH_O,

@@ -30,6 +30,8 @@ typedef enum {
     STAGE_KINDS,
 } stage_kind_t;
 
+enum { DECIMAL_MODULES = 2 }; /* the one in C, the one in Python */
+
 /* Everything that belongs to one interpreter's copy of the module. */
 typedef struct {
     /* Types made here. */
@@ -59,7 +61,12 @@ typedef struct {
     PyObject *outcome_error;   /* outcome.Error */
     PyObject *spare_error;     /* an outcome for a job whose own found no memory */
     PyObject *yield_to_python; /* a Python function: _core/gil.py, nothing before that */
+    /* What copies of contexts need; see context.c. */
+    PyObject *own_mark; /* a ContextVar that is never left set */
+    _Atomic(PyObject *) decimal_variables[DECIMAL_MODULES]; /* atomic: set once */
     /* Interned names. */
+    PyObject *decimal_names[DECIMAL_MODULES];
+    PyObject *name_copy;
     PyObject *name_value;
     PyObject *name_error;
     PyObject *name_unwrapped;
@@ -291,6 +298,31 @@ PyObject *worker_end_wait(PyObject *worker, PyObject *ignored);
 
 void raise_not_on_worker(const char *function, const char *instead);
 PyObject *native_check_cancelled(PyObject *module, PyObject *ignored);
+
+/* context.c */
+
+/* Copy what a context shares with the one that it was copied from; steals it. */
+PyObject *context_take_apart(native_state_t *state, PyObject *context);
+
+/* PyObject_Size() without the way to it, for each fork asks. */
+static inline bool
+is_empty_context(PyObject *context)
+{
+    return Py_TYPE(context)->tp_as_mapping->mp_length(context) == 0;
+}
+
+/* A copy of the calling context for a call that runs elsewhere. */
+static inline PyObject *
+context_apart(native_state_t *state)
+{
+    PyObject *context = PyContext_CopyCurrent();
+    return context == NULL || is_empty_context(context)
+               ? context
+               : context_take_apart(state, context);
+}
+
+PyObject *native_own_context(PyObject *module, PyObject *ignored);
+PyObject *native_call_each(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 /* join.c */
 

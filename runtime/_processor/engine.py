@@ -35,7 +35,7 @@ Layer: processor. Imports: `runtime._core`, `runtime._frontend`, trio.
 
 import math
 from collections.abc import Callable, Hashable
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING
 import outcome
 import trio
 
-from .._core import sync
+from .._core import job_context, own_context, sync
 from .._errors import (
     BackpressureExceeded,
     CancelReason,
@@ -117,7 +117,7 @@ class Engine:
         self._finish = finish
         self._crosses = crosses
         self._label = callable_name(handler.fn)
-        self._context = copy_context()
+        self._context = job_context()
         self._max_sent = min(
             config.max_concurrent_batches, BATCHES_PER_WORKER * worker_count
         )
@@ -331,7 +331,8 @@ class Engine:
             return first.copy(), None
         if self._handler.takes_batch:  # one call cannot be in several contexts
             return self._context.copy(), None
-        return self._context.copy(), [request.context.copy() for request in requests]
+        contexts = [request.context.run(own_context) for request in requests]
+        return self._context.copy(), contexts
 
     # And back
 

@@ -5,12 +5,12 @@ Layer: processor. Imports: `engine`, `request`.
 
 import math
 from collections.abc import Callable, Hashable
-from contextvars import copy_context
 from typing import Any
 
 import outcome
 import trio
 
+from .._core import job_context
 from .._frontend.options import Priority, check_priority, check_seconds
 from .engine import Engine
 from .request import Receiver, Request
@@ -66,7 +66,7 @@ class RequestMaker:
         if timeout is not None:
             check_seconds(timeout, "timeout")
         self._timeout = engine.config.timeout if timeout is None else timeout
-        self._context = copy_context()
+        self._context = job_context()
 
     @trio.lowlevel.disable_ki_protection  # nothing is counted before it returns
     def make(self, value: object) -> Request:

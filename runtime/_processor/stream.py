@@ -17,11 +17,11 @@ import outcome
 import trio
 
 from .._errors import BackpressureExceeded, CancelReason, TaskCancelled
-from .._frontend.mapping import yielding
 from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
 from .._frontend.patience import wait_to_the_end
 from .._frontend.protected import protected
+from .._frontend.source import close_source, yielding
 from .engine import Engine
 from .gather import PROCESS
 from .maker import DeadlineOption, PriorityOption, RequestMaker
@@ -61,6 +61,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
         self._out = 0  # requests brought and not answered
         self._is_exhausted = False
         self._is_left = False  # its block is being left
+        self.items: object = None  # the source's iterator, once there is one
         self._source_error: Exception | None = None
         self._changed = trio.lowlevel.ParkingLot()  # who waits for an answer
 
@@ -101,9 +102,11 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             if isinstance(source, trio.MemoryReceiveChannel):
                 await self._bring_from_channel(source)
             elif isinstance(source, AsyncIterable):
-                await self._bring_all(source)
+                self.items = requests = aiter(source)
+                await self._bring_all(requests)
             else:
-                async with aclosing(yielding(source)) as requests:
+                self.items = iterator = iter(source)
+                async with aclosing(yielding(iterator)) as requests:
                     await self._bring_all(requests)
         except Exception as error:  # the source's own error ends the outcomes
             self._source_error = error
@@ -115,8 +118,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
             self._is_exhausted = True
             self._changed.unpark_all()
 
-    async def _bring_all(self, source: AsyncIterable[object]) -> None:
-        requests = aiter(source)
+    async def _bring_all(self, requests: AsyncIterator[object]) -> None:
         while True:
             if not self._window.try_take():
                 await self._window.wait_free()
@@ -202,11 +204,14 @@ async def open_stream[R](
 ) -> AsyncIterator[ResponseStream[R]]:
     """Feed the stream while the block runs; leave nothing behind it."""
     engine.owner.check(ITERATE)
-    async with open_nursery() as nursery:
-        nursery.start_soon(stream.feed, source)
-        try:
-            yield stream
-        finally:
-            nursery.cancel_scope.cancel()
-            stream.stop()
-            await wait_to_the_end(engine.patience, stream.wait_returned)
+    try:
+        async with open_nursery() as nursery:
+            nursery.start_soon(stream.feed, source)
+            try:
+                yield stream
+            finally:
+                nursery.cancel_scope.cancel()
+                stream.stop()
+                await wait_to_the_end(engine.patience, stream.wait_returned)
+    finally:
+        await close_source(stream.items)

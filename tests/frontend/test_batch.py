@@ -72,6 +72,26 @@ async def test_batch_takes_one_place_however_long(open_pool):
         )
 
 
+async def test_misuse_batch_items(pool):
+    async def numbers():
+        yield 1
+
+    async def chunked(items, fn):
+        await pool.spawn_chunked_parallel(items, 2, fn)
+
+    for call in (pool.spawn_parallel_batch, chunked):
+        with pytest.raises(
+            TypeError, match=r"not where spawn_.* takes it; write .*pool\.spawn_"
+        ):
+            await call(jobs.double, [1, 2])
+        with pytest.raises(TypeError, match="not None; write instead: await pool.spa"):
+            await call(None, jobs.double)
+        with pytest.raises(TypeError, match="async iterable .* instead: async with"):
+            await call(numbers(), jobs.double)
+    with pytest.raises(TypeError, match=r"spawn_chunked_parallel\(items, size, fn"):
+        await pool.spawn_chunked_parallel([1, 2], jobs.double, 2)
+
+
 # Errors
 
 

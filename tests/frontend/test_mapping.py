@@ -139,6 +139,85 @@ async def test_map_item_of_a_slow_source_starts_at_once(pool):
             assert await anext(results) == 2 * number
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_map_sends_a_fast_source_in_blocks(pool, ordered, is_async):
+    async def numbers():
+        for number in range(20_000):
+            yield number
+
+    before = pool.statistics().jobs_completed
+    async with pool.map(
+        jobs.double,
+        numbers() if is_async else range(20_000),
+        max_in_flight=1024,
+        ordered=ordered,
+    ) as results:
+        assert len(await collect(results)) == 20_000
+    assert pool.statistics().jobs_completed - before < 20_000 / 8
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+async def test_map_pulls_no_more_than_there_is_room(pool, is_quick):
+    """Whatever the items cost, and however long the blocks have become."""
+    handed_out = pulled = 0
+
+    def count(items):
+        nonlocal pulled
+        for item in items:
+            pulled += 1
+            assert pulled - handed_out <= 100
+            yield item
+
+    numbers = list(range(5000))
+    source = numbers if is_quick else count(numbers)
+    async with pool.map(jobs.double, source, max_in_flight=100) as results:
+        async for result in results:
+            assert result == 2 * handed_out
+            handed_out += 1
+    assert handed_out == 5000
+
+
+async def test_map_item_starts_while_the_source_and_the_consumer_wait(pool, calls):
+    """After blocks have become long, too."""
+    send, receive = trio.open_memory_channel(5000)
+    async with send, pool.map(jobs.double, receive, max_in_flight=6000) as results:
+        for number in range(5000):
+            send.send_nowait(number)
+        for _ in range(5000):
+            await anext(results)
+        done = pool.statistics().jobs_completed
+        await send.send(1)
+        await wait_until(lambda: pool.statistics().jobs_completed > done)
+        assert await anext(results) == 2
+
+
+async def test_map_async_source_lets_other_tasks_run(pool):
+    ticks = []
+    seen_by_source = 0
+
+    async def source():
+        nonlocal seen_by_source
+        for number in range(200_000):
+            if len(ticks) > 10:
+                break
+            yield number
+        seen_by_source = len(ticks)
+
+    async def tick():
+        while True:
+            ticks.append(1)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tick)
+        async with pool.map(jobs.same, source(), max_in_flight=200_000) as results:
+            await wait_until(lambda: seen_by_source)
+            await anext(results)
+        nursery.cancel_scope.cancel()
+    assert seen_by_source > 10
+
+
 async def test_map_long_sync_source_lets_other_tasks_run(pool):
     await pool.spawn_cpu_work(jobs.same, "the workers are there")
     ticks = []
@@ -290,8 +369,11 @@ async def test_misuse_map_arguments(pool):
         pool.map(jobs.double, [], max_in_flight=0)
     with pytest.raises(ValueError, match="on_error must be"):
         pool.map(jobs.double, [], on_error="ignore")
-    with pytest.raises(TypeError, match="something to iterate over, not 3"):
-        pool.map(jobs.double, 3)
+    for items in (3, None):
+        with pytest.raises(TypeError, match=f"something to iterate over, not {items}"):
+            pool.map(jobs.double, items)
+    with pytest.raises(TypeError, match=r"not where map takes it; .* pool\.map\(fn, i"):
+        pool.map([1, 2], jobs.double)
 
 
 # Early ends
@@ -312,18 +394,99 @@ async def test_map_left_early_withdraws_and_waits(single, gate, calls):
     assert single.statistics().in_flight == 0
 
 
-async def test_map_left_early_closes_the_source(pool):
-    closed = []
+class Sources:
+    """Sources that note when their `finally` has run."""
 
-    def source():
+    def __init__(self):
+        self.closed = []
+
+    def sync(self):
         try:
             yield from itertools.count()
         finally:
-            closed.append(True)
+            self.closed.append("sync")
 
-    async with pool.map(jobs.double, source()) as results:
-        await anext(results)
-    assert closed == [True]
+    __iter__ = sync
+
+    async def asynchronous(self):
+        try:
+            for number in itertools.count():
+                yield number
+        finally:
+            await trio.lowlevel.checkpoint()
+            self.closed.append("async")
+
+    async def waiting(self):
+        try:
+            yield 0
+            await trio.sleep_forever()
+        finally:
+            self.closed.append("async")
+
+
+async def map_one(pool, source):
+    async with pool.map(jobs.double, source, max_in_flight=4) as results:
+        assert await anext(results) == 0
+        await trio.testing.wait_all_tasks_blocked()
+
+
+async def stream_one(pool, source):
+    config = runtime.ParallelConfig(max_pending_tasks=4)
+    async with (
+        runtime.ParallelProcessor(jobs.double, config, pool=pool) as processor,
+        processor.process(source) as responses,
+    ):
+        assert (await anext(responses)).unwrap() == 0
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("take_one", [map_one, stream_one])
+async def test_leaving_early_closes_the_generator(pool, take_one):
+    sources = Sources()
+    # Kept, so that nothing but the block's end can close them.
+    kept = sources.sync(), sources.asynchronous(), sources.waiting(), sources
+    await take_one(pool, kept[0])
+    assert sources.closed == ["sync"]
+    await take_one(pool, kept[1])
+    assert sources.closed == ["sync", "async"]
+    await take_one(pool, kept[2])
+    assert sources.closed == ["sync", "async", "async"]
+    await take_one(pool, sources)
+    assert sources.closed == ["sync", "async", "async", "sync"]
+
+
+@pytest.mark.parametrize("take_one", [map_one, stream_one])
+async def test_leaving_early_leaves_open_what_is_no_generator(pool, take_one, tmp_path):
+    path = tmp_path / "numbers"
+    path.write_text("0\n1\n")
+    send, receive = trio.open_memory_channel(10)
+    send.send_nowait(0)
+
+    class Numbers:
+        def __init__(self):
+            self.file = path.open()
+
+        def __iter__(self):
+            return map(int, self.file)
+
+    numbers = Numbers()
+    await take_one(pool, numbers)
+    assert not numbers.file.closed
+    numbers.file.close()
+    await take_one(pool, receive)
+    send.send_nowait(1)
+    receive.close()
+    send.close()
+
+
+async def test_map_body_error_leaves_with_the_source_closed(pool):
+    sources = Sources()
+    source = sources.asynchronous()
+    with pytest.raises(KeyError, match="the body's"):
+        async with pool.map(jobs.double, source) as results:
+            await anext(results)
+            raise KeyError("the body's")
+    assert sources.closed == ["async"]
 
 
 async def test_map_cancelled_tells_its_items(single, gate):

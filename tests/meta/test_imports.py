@@ -7,6 +7,7 @@ import sys
 import pytest
 
 RANKS = {
+    "_context": 0,
     "_environment": 0,
     "_errors": 0,
     "_until": 0,
@@ -31,6 +32,7 @@ RANKS = {
 FACADES = {name for name, rank in RANKS.items() if rank == 7} - {"_cli"}
 
 THIRD_PARTY = {
+    "_context": set(),
     "_environment": set(),
     "_errors": set(),
     "_until": set(),

@@ -1,0 +1,37 @@
+"""The misuse errors of the calls for many items.
+
+Layer: frontend. Imports: `runtime._util`, `options`.
+"""
+
+import inspect
+
+from .._util import check_sync_callable
+from .options import check_items
+
+__all__ = ("MAP", "check_many")
+
+MAP = "async with pool.map(fn, items) as results: ..."
+# How each is called; they differ, so they are mixed up.
+_CALLS = {
+    "map": MAP,
+    "spawn_parallel_batch": "await pool.spawn_parallel_batch(items, fn)",
+    "spawn_chunked_parallel": "await pool.spawn_chunked_parallel(items, size, fn)",
+}
+
+
+def check_many(call: str, fn: object, *others: object) -> None:
+    """Raise TypeError unless there is a function and items for it.
+
+    Args:
+      call: The public function the user called.
+      fn: What was given as the function.
+      others: What was given in the places of the items, and of a chunk's size.
+    """
+    if not callable(fn) and not inspect.iscoroutine(fn) and any(map(callable, others)):
+        _, *rest = sorted(_CALLS.values(), key=_CALLS[call].__ne__)
+        raise TypeError(
+            f"the function is not where {call} takes it; write instead: "
+            f"{_CALLS[call]} (the others are {' and '.join(rest)})"
+        )
+    check_sync_callable(fn, call)
+    check_items(others[0], _CALLS[call], None if call == "map" else MAP)

@@ -1,0 +1,38 @@
+"""Where a `map` or a stream takes its items from.
+
+A generator ends with the block that takes from it: nobody can go on with it, for items
+were pulled that never came out. What else can be closed (a file, a channel) stays
+open, for whoever made it may have more to do with it.
+
+Layer: frontend. Imports: `protected`, `runtime._core`, trio.
+"""
+
+from collections.abc import AsyncGenerator, Generator, Iterable
+
+import trio
+
+from .._core import sync
+from .protected import call_unprotected, run_unprotected
+
+__all__ = ("TURN_NS", "close_source", "yielding")
+
+# How long a sync source may keep the Trio thread at a stretch. Arbitrary.
+TURN_NS = 500_000
+
+
+async def yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
+    """Iterate over a sync source, letting Trio run other tasks in between."""
+    begin_ns = sync.clock_ns()
+    for item in source:
+        yield item
+        if sync.clock_ns() - begin_ns > TURN_NS:
+            await trio.lowlevel.checkpoint()
+            begin_ns = sync.clock_ns()
+
+
+async def close_source(items: object) -> None:
+    """Close the iterator of a source, if it is a generator."""
+    if isinstance(items, AsyncGenerator):
+        await run_unprotected(items.aclose)
+    elif isinstance(items, Generator):
+        call_unprotected(items.close)
