@@ -84,9 +84,11 @@ async def test_misuse_batch_items(pool):
             TypeError, match=r"not where spawn_.* takes it; write .*pool\.spawn_"
         ):
             await call(jobs.double, [1, 2])
-        with pytest.raises(TypeError, match="not None; write instead: await pool.spa"):
+        with pytest.raises(
+            TypeError, match=r"not None; write instead: await pool\.spa"
+        ):
             await call(None, jobs.double)
-        with pytest.raises(TypeError, match="async iterable .* instead: async with"):
+        with pytest.raises(TypeError, match=r"async iterable .* instead: async with"):
             await call(numbers(), jobs.double)
     with pytest.raises(TypeError, match=r"spawn_chunked_parallel\(items, size, fn"):
         await pool.spawn_chunked_parallel([1, 2], jobs.double, 2)
