@@ -21,7 +21,7 @@
 /* As in _core/leaf.py. */
 #define CHECK_NS 25000
 
-/* How often a token that is not ours is asked. Long against what that takes, less than a
+/* How often a token that is not ours is asked while items are cheap. Long against what that takes, less than a
  * microsecond; short against what a canceller should wait. Arbitrary. */
 #define ASK_NS 500000
 
@@ -136,7 +136,7 @@ leaf_is_told_by(LeafObject *self, PyObject *token, int64_t now_ns)
     if (PyObject_TypeCheck(token, state_of(Py_TYPE(self))->cancel_token_type)) {
         return token_is_set((CancelTokenObject *)token);
     }
-    if (self->asked_ns != 0 && now_ns - self->asked_ns < ASK_NS) {
+    if (self->interval > 1 && now_ns - self->asked_ns < ASK_NS) {
         return false;
     }
     self->asked_ns = now_ns;

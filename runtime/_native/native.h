@@ -371,7 +371,7 @@ struct leaf {
     long long value, step;           /* of a range: at `position` */
     ssizeargfunc getter;             /* of another sequence: its own */
     int64_t begin_ns, last_ns, budget_ns;
-    int64_t asked_ns;                /* when a token that is not ours was; 0: never */
+    int64_t asked_ns;                /* when a token that is not ours was */
 };
 
 extern PyType_Spec leaf_spec;
