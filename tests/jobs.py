@@ -1149,3 +1149,10 @@ def get_environment(name):
     import os
 
     return os.environ.get(name)
+
+
+def fail_in_a_cycle():
+    """Fail with an error that only a collection frees."""
+    error = ValueError("round")
+    error.itself = error
+    raise error

@@ -20,6 +20,7 @@ Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
 `replies`, `stacks`, `variables`.
 """
 
+import gc
 import sys
 import time
 from _thread import _count as thread_count
@@ -87,6 +88,8 @@ POLL = 0.01
 _index = -1  # the worker's
 # What is set where the first job begins, by the initializer and by imports.
 _first_context = Context()  # owner: the worker; set before its first job, never entered
+# Whether a job has raised since the last look.
+_has_raised = False  # atomic: a single store
 
 
 def set_up(setup: bytes) -> None:
@@ -169,6 +172,11 @@ def check_clean() -> None:
     That is mostly threads that jobs have started and that still run. The message is
     ASCII, as `crossinterp.ask` needs it.
     """
+    global _has_raised
+    if _has_raised:
+        _has_raised = False
+        # A traceback in a cycle keeps frames of ours, and these memory of the pool.
+        gc.collect()
     names = _threads_left()
     nameless = thread_count() - len(names)
     if names or nameless > 0:
@@ -270,9 +278,10 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
         results, *rest = value
         return answers.VALUE, _encode_results(block_call, results, *rest)
     except (JobCancelled, JobInterrupted):
+        _note_raised()
         return answers.CANCELLED, ()
     except BaseException as error:
-        return _error_answer(without_frames_of(error, *_OUR_FILES))
+        return _error_answer(_without_our_frames(error))
 
 
 def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
@@ -306,15 +315,26 @@ def _run_batch(runner: "Runner", job: "EncodedJob") -> "Answer":
                     worker.share(position)
                 break
     except (JobCancelled, JobInterrupted):
+        _note_raised()
         job.request_stop()
     except BaseException as raised:
-        error = without_frames_of(raised, *_OUR_FILES)
+        error = _without_our_frames(raised)
         job.request_stop()
     try:
         return answers.VALUE, _encode_results(call, results, error)
     except BaseException as raised:
         job.request_stop()
         return _error_answer(raised)
+
+
+def _note_raised() -> None:
+    global _has_raised
+    _has_raised = True
+
+
+def _without_our_frames(error: BaseException) -> BaseException:
+    _note_raised()
+    return without_frames_of(error, *_OUR_FILES)
 
 
 def _encode_results(

@@ -105,6 +105,8 @@ class Host:
         self._on_broken = on_broken  # immutable
         # Set before the loop ends: the interpreter must not be destroyed.
         self.keeps_interpreter = False  # atomic: a single store; never cleared
+        # Whether an interpreter is being created, or runs the pool's `initializer`.
+        self.is_in_setup = False  # atomic: a single store
         # Threads of its interpreters, but for those that were kept.
         self.threads: list[threading.Thread] = []  # atomic: append, remove
         # What jobs have left running inside, as text, by the thread that waits for it.
@@ -216,10 +218,14 @@ class Host:
             # Others may have been created while this one waited for its turn.
             if self._is_stopping():
                 return None
-            if resident.number is None:
-                resident.create()  # HOST-1 create, set up
-            assert resident.number is not None
-            return crossinterp.execute(resident.number, SET_UP, names)
+            self.is_in_setup = True
+            try:
+                if resident.number is None:
+                    resident.create()  # HOST-1 create, set up
+                assert resident.number is not None
+                return crossinterp.execute(resident.number, SET_UP, names)
+            finally:
+                self.is_in_setup = False
 
     def _is_clean(self, resident: Resident) -> bool:
         if resident.number is None:

@@ -340,6 +340,15 @@ class InterpreterRegistry:
         """Return what jobs have left running inside that the end waits for."""
         return [text for host in self._hosts for text in host.leftovers()]
 
+    def unfinished(self) -> list[str]:
+        """Return what the end waits for, as far as there is something to say."""
+        found = [
+            f"worker {index}, which is being set up"
+            for index, host in enumerate(self._hosts)
+            if host.is_in_setup
+        ]
+        return self.leftovers() + found
+
     def join_until(self, deadline: float, busy_deadline: float) -> None:
         """Wait for the end of the workers, at most until a time of `time.monotonic`.
 

@@ -66,14 +66,20 @@ def put(resident: Resident, most: int) -> bool:
         if _is_closed:
             return False
         _kept.append(resident)  # HOST-6 kept
-        surplus = _kept[: max(0, len(_kept) - most)]
-        if surplus and must_not_destroy(resident.thread):
-            surplus = []
-        del _kept[: len(surplus)]
+        surplus = [] if must_not_destroy(resident.thread) else _take_surplus(most)
         _ending[:] = [r for r in _ending if r.thread.is_alive()] + surplus
     for oldest in surplus:
         oldest.end()
     return True
+
+
+def _take_surplus(most: int) -> list[Resident]:
+    """Take what is to end off the lists; under the lock."""
+    count = max(0, len(_kept) - most)
+    surplus = _kept[:count] + _withheld
+    del _kept[:count]
+    _withheld.clear()
+    return surplus
 
 
 def withhold(resident: Resident) -> bool:

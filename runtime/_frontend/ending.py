@@ -90,7 +90,7 @@ class Ending:
             # Trio's clock may be a test's, and have jumped.
             is_late = time.monotonic() >= due and not self._round.ended.is_set()
             if is_late:
-                self._log("leaves behind" if self.is_bounded else "waits for")
+                self._log()
             if is_late and self.is_bounded:
                 break
             if not self.is_bounded:
@@ -109,9 +109,19 @@ class Ending:
             self._left_out = stuck
             self._round = _Round(self._registry, stuck, self._name)
 
-    def _log(self, verb: str) -> None:
-        left = ", ".join(self._leftovers()) or "threads of its workers"
-        _logger.warning("pool %r %s %s", self._name, verb, left)
+    def _log(self) -> None:
+        unfinished: Callable[[], list[str]] | None = getattr(
+            self._registry, "unfinished", None
+        )
+        names = [] if unfinished is None else unfinished()
+        if self.is_bounded and unfinished is not None and not names:
+            return  # it ends by itself, and harms nobody
+        _logger.warning(
+            "pool %r %s %s",
+            self._name,
+            "leaves behind" if self.is_bounded else "waits for",
+            ", ".join(names) or "threads of its workers",
+        )
 
     def _leftovers(self) -> list[str]:
         leftovers: Callable[[], list[str]] = getattr(self._registry, "leftovers", list)

@@ -11,6 +11,7 @@ from helpers import wait_until
 
 import runtime
 from runtime._backends import crossinterp
+from runtime._frontend import intake
 
 pytestmark = pytest.mark.usefixtures("interpreters", "fresh_interpreters")
 
@@ -101,3 +102,17 @@ async def test_a_shutdown_has_nothing_to_name(gate):
         await pool.spawn_cpu_work(jobs.leave_thread, gate)
         report = await pool.shutdown(TIMEOUT)
     assert report.threads_left == ()
+
+
+async def test_the_log_names_a_worker_that_is_being_set_up(monkeypatch, caplog, gate):
+    monkeypatch.setattr(intake, "LOG_AFTER", 0.0)
+
+    async def open_gate():
+        await wait_until(lambda: "waits for worker 0, which" in caplog.text)
+        gate.open()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(open_gate)
+        async with open_pool(1, initializer=gate.hold):
+            await gate.wait_entered()
+        assert gate.is_open

@@ -169,3 +169,11 @@ async def test_a_kept_interpreter_lets_go_of_its_last_pool():
     gc.collect()
     assert crossinterp.count() == 1
     assert registry() is None
+
+
+async def test_errors_that_only_a_collection_frees_harm_nothing():
+    """Their tracebacks reach the worker's own frames, and what is in them."""
+    async with open_pool() as pool:
+        with pytest.raises(ValueError, match="round"):
+            await pool.spawn_cpu_work(jobs.fail_in_a_cycle)
+    assert crossinterp.count() == 1
