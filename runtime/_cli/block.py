@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import runtime
 
+from .._backends.native_parts import own_context
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
 from .codec import CODECS, LINES
@@ -83,7 +84,8 @@ def run_block(block: Block) -> BlockResult:
         runtime.check_cancelled()
         tried += 1
         try:
-            output.append(encode(fn(codec.decode(raw))))
+            result = own_context().run(fn, codec.decode(raw))
+            output.append(encode(result))
         except (JobCancelled, JobInterrupted):
             raise
         except BaseException as error:  # the item's outcome, be it even SystemExit
