@@ -23,6 +23,7 @@ import runtime
 
 from .. import _backends
 from .._backends import refused
+from .._backends.native_parts import own_context
 from .._errors import JobCancelled, JobInterrupted
 from .callables import load_callable
 from .codec import CODECS, LINES, Codec
@@ -96,9 +97,10 @@ def run_block(block: Block) -> BlockResult:
         runtime.check_cancelled()
         tried += 1
         try:
-            result = fn(codec.decode(raw))
+            context = own_context()
+            result = context.run(fn, codec.decode(raw))
             if type(result) in _MISTAKABLE:
-                output.append(_encode_items(result, output_codec))
+                output.append(context.run(_encode_items, result, output_codec))
             else:
                 output.append(output_codec.encode(result))
         except (JobCancelled, JobInterrupted):

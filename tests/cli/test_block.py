@@ -1,5 +1,6 @@
 """`run_block` on its own and on a worker."""
 
+import contextvars
 import sys
 import threading
 import types
@@ -40,6 +41,18 @@ def test_output_is_all_results(user):
     assert (result.output, result.failures) == (b"A\nB\n", ())
     assert (result.item_count, result.input_bytes) == (2, 4)
     assert result.elapsed_ns > 0
+
+
+def test_items_see_nothing_that_others_have_set(user):
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    def swap(line):
+        seen = variable.get()
+        variable.set(line)
+        return seen
+
+    user.fn = swap
+    assert ran(block_of(b"a\nb\nc\n")).output == b"unset\nunset\nunset\n"
 
 
 def test_failure_knows_number_and_place(user):

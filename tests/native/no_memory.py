@@ -6,6 +6,7 @@ happens on one thread: a worker's step is a call of its ``run_one``.
 
 import contextvars
 import ctypes
+import decimal
 import gc
 import sys
 import weakref
@@ -222,14 +223,21 @@ def look():
     assert registry.statistics()[0].jobs_executed == 1
 
 
-def batch():
+def decimal_context():
+    """A context with something in it that each item copies."""
+    context = contextvars.Context()
+    context.run(decimal.getcontext)
+    return context
+
+
+def batch(context):
     """A batch either completes, or tells of the error; no item is used twice."""
     registry, used, closed = Registry(1), [], []
     (worker,) = registry._workers
     one = Batch(
         used.append,
         range(8),
-        contextvars.copy_context(),
+        context.copy(),
         token=scheduler.CancelToken(),
         sink=closed.append,
         lane=1,
@@ -258,7 +266,8 @@ CASES = {
     "join_growing": partial(fork, FIRST_CAPACITY + 1),
     "withdraw": withdraw,
     "look": look,
-    "batch": batch,
+    "batch": partial(batch, contextvars.Context()),
+    "batch_decimal": partial(batch, decimal_context()),
 }
 
 

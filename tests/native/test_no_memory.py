@@ -52,6 +52,7 @@ cpython_list = pytest.mark.skipif(
         ("withdraw", 1),
         ("look", 10),
         pytest.param("batch", 20, marks=cpython_list),
+        pytest.param("batch_decimal", 40, marks=cpython_list),
     ],
 )
 def test_no_memory_loses_no_job_and_runs_none_twice(shim, case, fewest):
