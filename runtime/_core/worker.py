@@ -33,6 +33,10 @@ __all__ = ("Worker", "current_worker")
 # most this many pieces of a batch. Arbitrary.
 INJECTOR_INTERVAL = 16
 
+# How many deques a look visits while a worker spins: what it costs does not grow with
+# the number of workers. Arbitrary.
+DEQUES_PER_LOOK = 8
+
 # Parking in short steps (SLEEP.md): 20 steps of 50 ms free what was handed back
 # within a second of the last job. Arbitrary.
 PARK_STEP = 0.05
@@ -213,13 +217,14 @@ class Worker:
         """Do what `_next_job` does, from idle on."""
         sleep = self.registry.sleep
         while True:
-            for _ in range(self.registry.spin_rounds):
+            for look in range(self.registry.spin_rounds):
                 # ORDER: the flag before the search; a job may be posted, and the
                 # order given, after a search that found nothing.
                 is_stopping = self.registry.is_stopping
                 if sleep.excess and not is_stopping:  # SPARE-5 read excess
                     break
-                job = self._find()
+                is_worth_while = look == 0 or is_stopping or self._glances()
+                job = self._find() if is_worth_while else None
                 if job is not None:
                     sleep.become_active(self.sees_work)  # SLEEP-2 active
                     return job
@@ -257,6 +262,14 @@ class Worker:
                 self.counters.jobs_stolen += 1
                 return job
         return None
+
+    def _glances(self) -> bool:
+        """Look whether there is work, but only at a few deques."""
+        victims = self.registry.stealers
+        start = self._prng.below(len(victims))
+        few = victims[start : start + DEQUES_PER_LOOK]
+        few += victims[: DEQUES_PER_LOOK - len(few)]
+        return bool(self.registry.injector) or any(map(len, few))
 
     def sees_work(self) -> bool:
         """Look at every arrival path of SLEEP.md, in its order, taking nothing."""
