@@ -3,16 +3,21 @@
 An item or a result that cannot cross has that as its error, and harms no other. Only
 an exception that is no `Exception`, raised as one is pickled, fails all.
 
-Layer: backends, both sides. Imports: `blame`, outcome.
+Layer: backends, both sides. Imports: `blame`, `encoding`,
+`native_parts`, outcome.
 """
 
 from functools import partial
 
 import outcome
 
+from .encoding import send_as
+from .native_parts import value_outcome
+
 TYPE_CHECKING = False  # as in all files that a worker's interpreter imports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from .._errors import CrossingError
 
@@ -36,6 +41,21 @@ class Unsent:
 
     def __init__(self, error: "CrossingError") -> None:
         self.error = error  # immutable
+
+
+def _made_value(content: object) -> "outcome.Maybe[object]":
+    made: outcome.Maybe[object] = value_outcome(content)
+    return made
+
+
+def _reduce_value(value: "outcome.Value[object]") -> "tuple[Any, ...]":
+    if value._unwrapped:  # noqa: SLF001  # of the user's; it has to stay so
+        return value.__reduce_ex__(5)  # type: ignore[return-value]
+    return _made_value, (value.value,)
+
+
+# A fraction of what the object's own way takes, at both ends.
+send_as(outcome.Value, _reduce_value)
 
 
 def capturing[T, R](

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-__all__ = ("LARGE", "Reduced", "dumps", "dumps_whole", "lend_large", "loads")
+__all__ = ("LARGE", "Reduced", "dumps", "dumps_whole", "lend_large", "loads", "send_as")
 
 # Bytes from this length on are copied once, by the receiver, and not three times by
 # pickle. A page or so; arbitrary.
@@ -93,6 +93,11 @@ def _rebuild_array(typecode: str, buffer: bytes) -> "array[int]":
 
 
 _table = _Table({memoryview: _reduce_view, array: _reduce_array, _Large: _reduce_large})
+
+
+def send_as[T](kind: type[T], reduce: "Callable[[T], Reduced]") -> None:
+    """Have objects of a type sent as what they are reduced to, and made again there."""
+    _table[kind] = reduce
 
 
 class _Pickler(Pickler):

@@ -17,7 +17,15 @@ TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("Until", "call_each", "own_context", "pack", "set_time_slice", "unpack")
+__all__ = (
+    "Until",
+    "call_each",
+    "own_context",
+    "pack",
+    "set_time_slice",
+    "unpack",
+    "value_outcome",
+)
 
 
 def _leave_to_pickle(_value: object) -> "Any":
@@ -26,6 +34,13 @@ def _leave_to_pickle(_value: object) -> "Any":
 
 def _ask_nobody(_slice_ns: int) -> bool:
     return False
+
+
+def value_outcome(value: "Any") -> "Any":
+    """Return ``outcome.Value(value)``."""
+    import outcome  # late: not every worker needs it
+
+    return outcome.Value(value)
 
 
 pack = unpack = _leave_to_pickle
@@ -39,4 +54,5 @@ if os.environ.get("RUNTIME_CORE") != "python":
         pack, unpack = scheduler.pack, scheduler.unpack
         set_time_slice = scheduler.set_time_slice
         Until = scheduler.Until  # type: ignore[misc]
+        value_outcome = scheduler.value_outcome
         call_each, own_context = scheduler.call_each, scheduler.own_context

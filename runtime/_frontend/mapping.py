@@ -382,7 +382,8 @@ class MapStream[T, R](AsyncIterator[R]):
     def _adapt(self, size: int, elapsed_ns: int) -> None:
         """Choose the length of block that would have taken `BLOCK_NS`."""
         fitting = size * BLOCK_NS // max(elapsed_ns, 1)
-        longest = min(2 * max(size, self._block_size), self._max_block)
+        # One that was sent short, for a worker had nothing, makes the next no shorter.
+        longest = min(max(2 * size, self._block_size), self._max_block)
         self._block_size = max(1, min(fitting, longest))
         self._enough = self._block_size
 

@@ -10,6 +10,7 @@ Layer: frontend. Imports: `runtime._core`, `intake`, `port`, `reports`, trio.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from traceback import FrameSummary, StackSummary
 
 import trio
@@ -42,7 +43,8 @@ def watch_for_stuck_jobs(
     intake.is_watched = True
     # Shielded: a pool whose block is cancelled waits for its jobs, too.
     scope = trio.CancelScope(shield=True)
-    start_task(nursery, _watch, intake, limit, scope)
+    # With no context variables: it would keep their values alive.
+    Context().run(start_task, nursery, _watch, intake, limit, scope)
     try:
         yield
     finally:

@@ -288,6 +288,18 @@ async def test_a_result_that_cannot_cross_harms_no_other(pool, outcomes_of):
     check_odd_failed(outcomes, r"^result cannot cross .*<lambda>")
 
 
+def test_an_outcome_crosses_as_it_is():
+    made = [outcome.Value([1]), outcome.Value(None), outcome.Error(ValueError("no"))]
+    value, nothing, error = loads(*dumps(made))
+    assert value == made[0]
+    assert nothing == made[1]
+    assert repr(error) == repr(made[2])
+    assert value.unwrap() == [1]
+    (unwrapped,) = loads(*dumps([value]))
+    with pytest.raises(outcome.AlreadyUsedError):
+        unwrapped.unwrap()
+
+
 async def test_an_object_that_answers_nothing_harms_no_other(single, outcomes_of):
     hostile = {jobs.Hostile(): jobs.Hostile()}
     for fn, items in ((jobs.same, [0, hostile, 0]), (jobs.hostile, range(2))):

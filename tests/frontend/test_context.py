@@ -290,7 +290,7 @@ async def test_threads_keep_no_value_of_whoever_opened_the_pool(open_pool):
     value = Value()
     is_gone = value.is_gone
     token = jobs.OBJECT.set(value)
-    async with open_pool(2) as pool:
+    async with open_pool(2, stuck_after=600) as pool:
         jobs.OBJECT.reset(token)
         await pool.spawn_cpu_work(jobs.same, 1)
         del token, value
