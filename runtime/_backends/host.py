@@ -131,6 +131,7 @@ class Host:
             self._begin()
         else:
             self.threads.append(resident.thread)
+            resident.thread.name = self._name  # as that of a new one: at once
             resident.serve(self)
 
     def join(self) -> None:
