@@ -16,7 +16,7 @@ Layer: iter. Imports: `runtime._core`, `constants`, `private`, `stages`, `termin
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial, reduce
+from functools import partial
 from itertools import batched, chain, islice, pairwise, repeat
 from threading import get_ident
 from typing import Any, override
@@ -25,7 +25,7 @@ from .._core import LEAF_NS, CancelToken, Leaf, flat_mapped, mapped
 from .constants import settle_constants
 from .private import private
 from .stages import with_scratch
-from .terminals import Position, checked
+from .terminals import Position, folded
 
 __all__ = (
     "Blocked",
@@ -526,5 +526,5 @@ class Blocked(_Stage):
 
     def _reduced(self, items: Iterator[Any]) -> list[Any]:
         for first in items:
-            return [checked(self._fn, reduce(self._fn, items, first))]
+            return [folded(self._fn, items, first)]
         return []

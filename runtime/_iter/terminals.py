@@ -42,7 +42,7 @@ __all__ = (
     "ToDict",
     "ToSet",
     "as_raised",
-    "checked",
+    "folded",
 )
 
 
@@ -116,11 +116,11 @@ class Terminal:
         return False
 
 
-def checked(fn: Any, value: Any) -> Any:
-    """Return what a function returned; raise if it was async and has done nothing."""
-    if type(value) is CoroutineType:
-        refuse_coroutine(fn, value)
-    return value
+def folded(fn: Callable[[Any, Any], Any], items: Iterator[Any], total: Any) -> Any:
+    """Return what `reduce` does, after a look at whether the function is async."""
+    for item in items:
+        return reduce(fn, items, called(fn, total, item))
+    return total
 
 
 def as_raised(error: BaseException) -> BaseException:
@@ -295,7 +295,7 @@ class Reduce(Terminal):
         if total is NOTHING:
             total = next(items, NOTHING)
         if total is not NOTHING:
-            total = checked(self._fn, reduce(self._fn, items, total))
+            total = folded(self._fn, items, total)
         return total
 
     @override
@@ -357,7 +357,7 @@ class Fold(Terminal):
     def step(self, total: Any, items: Iterator[Any], position: Position) -> Any:
         if total is NOTHING:
             total = called(self._make)
-        return checked(self._step, reduce(self._step, items, total))
+        return folded(self._step, items, total)
 
     @override
     def combine(self, left: Any, right: Any) -> Any:

@@ -179,6 +179,12 @@ leaf_look(LeafObject *self)
     if (self->position == self->stop || now_ns - self->begin_ns >= self->budget_ns) {
         return false;
     }
+    if (self->halts) {
+        /* It may go on for ever without a step of Python: let other threads have the GIL,
+         * or stop the world. */
+        Py_BEGIN_ALLOW_THREADS
+        Py_END_ALLOW_THREADS
+    }
     if (leaf_was_told_to_stop(self, now_ns)) {
         if (self->halts && !PyErr_Occurred()) {
             PyErr_SetNone(state_of(Py_TYPE(self))->halted);

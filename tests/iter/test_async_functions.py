@@ -95,6 +95,13 @@ def run(fn):
         pool.run(fn, 1)
 
 
+@pytest.fixture
+def alone():
+    """A sync pool of one worker: one item fails, and no other begins."""
+    with runtime.open_sync_pool(1) as pool:
+        yield pool
+
+
 @pytest.mark.parametrize("kind", KNOWN)
 def test_misuse_async_function_is_refused_at_the_call(pair, kind):
     fn, name = KNOWN[kind]
@@ -111,7 +118,7 @@ def test_misuse_async_function_is_refused_at_the_call(pair, kind):
 
 
 @pytest.mark.parametrize("name", ADAPTORS)
-def test_misuse_function_that_returns_a_coroutine_to_a_chain(pair, name):
+def test_misuse_function_that_returns_a_coroutine_to_a_chain(alone, name):
     chain = ADAPTORS[name](runtime.par_iter([1]), plain(is_good))
     with pytest.RaisesGroup(
         pytest.RaisesExc(TypeError, match="is_good returned a cor")
@@ -120,7 +127,7 @@ def test_misuse_function_that_returns_a_coroutine_to_a_chain(pair, name):
 
 
 @pytest.mark.parametrize("name", TERMINALS)
-def test_misuse_function_that_returns_a_coroutine_to_a_terminal(pair, name):
+def test_misuse_function_that_returns_a_coroutine_to_a_terminal(alone, name):
     chain = runtime.par_iter([1, 2])
     with pytest.RaisesGroup(
         pytest.RaisesExc(TypeError, match="is_good returned a cor")

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from array import array
 from itertools import count
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from runtime._core import leaf as python_leaf
+from runtime._core import signals
 
 NO_LIMIT = 1 << 62
 
@@ -28,6 +30,7 @@ def make(core):
             tokens.get("run_token"),
             tokens.get("job_token"),
             tokens.get("watches_demand", False),
+            tokens.get("halts", False),
         )
 
     return make_one
@@ -101,13 +104,54 @@ def test_leaf_that_is_told_to_stop_ends_at_its_next_look(core, make, name):
     assert list(items) == [1, 2, 3]
 
 
+def until_asked_again():
+    """Wait as long as a leaf leaves a token of a job elsewhere alone."""
+    stop_ns = time.perf_counter_ns() + 1_000_000
+    while time.perf_counter_ns() < stop_ns:
+        pass
+
+
 def test_leaf_asks_a_token_of_a_job_elsewhere(make):
     token = SimpleNamespace(is_set=False)
     leaf = make(range(1000), 0, 1000, interval=4, job_token=token)
     items = iter(leaf)
     next(items)
     token.is_set = True
+    until_asked_again()
     assert list(items) == [1, 2, 3]
+
+
+def test_leaf_asks_such_a_token_seldom_while_items_are_cheap(core):
+    """Each answer takes Python; a token of this core is looked at each time."""
+
+    class Token:
+        asked = 0
+
+        @property
+        def is_set(self):
+            Token.asked += 1
+            return False
+
+    if core.__name__ == "python":
+        pytest.skip("there each token takes Python")
+    leaf = core.Leaf(range(100_000), 0, 100_000, 1 << 62, 4, None, Token(), False)
+    begin_ns = time.perf_counter_ns()
+    assert len(list(leaf)) == 100_000
+    elapsed_ns = time.perf_counter_ns() - begin_ns
+    assert 1 <= Token.asked <= 2 + elapsed_ns // 500_000
+
+
+def test_leaf_that_is_less_than_a_position_halts(core, make):
+    token = core.CancelToken()
+    leaf = make(range(1000), 0, 1000, interval=4, run_token=token, halts=True)
+    items = iter(leaf)
+    next(items)
+    token.is_set = True
+    halted = signals.Halted if core.__name__ == "python" else core.Halted
+    with pytest.raises(halted):
+        list(items)
+    whole = make(range(3), 0, 3, interval=4, run_token=core.CancelToken(), halts=True)
+    assert list(whole) == [0, 1, 2]
 
 
 def test_leaf_raises_what_such_a_token_raises(make):
@@ -116,6 +160,7 @@ def test_leaf_raises_what_such_a_token_raises(make):
     items = iter(leaf)
     next(items)
     del token.is_set
+    until_asked_again()
     with pytest.raises(AttributeError, match="is_set"):
         list(items)
 
