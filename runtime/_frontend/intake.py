@@ -135,7 +135,7 @@ class Intake:
             intake=self,
             on_end=self.note_progress,
         )
-        self.patience: Patience = Patience(self)  # immutable
+        self.patience: Patience = Patience(self, nursery)  # immutable
         # A place for each queued job and one for each that runs.
         self.places: Bound = Bound(
             queue_capacity + worker_count,
@@ -248,7 +248,6 @@ class Intake:
     async def open(self) -> AsyncIterator[None]:
         """Run the workers for the length of the block; leave nothing behind."""
         self.registry.start()
-        self.patience.start(self._nursery)
         forking.track(self)
         try:
             yield

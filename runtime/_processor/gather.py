@@ -11,7 +11,7 @@ import outcome
 import trio
 
 from .._core import sync
-from .._errors import CancelReason
+from .._errors import CancelReason, PoolClosedError
 from .._frontend.patience import wait_to_the_end
 from .engine import Engine
 from .maker import DeadlineOption, PriorityOption, RequestMaker
@@ -61,9 +61,11 @@ class Gathering[R]:
             if self._out == 0:  # none could even be made
                 await trio.lowlevel.checkpoint()
             await self._wait_returned()
-        except BaseException:
+        except BaseException as error:
             self._engine.stop(self, CancelReason.CALLER)
             await wait_to_the_end(self._engine.patience, self._wait_returned)
+            if isinstance(error, PoolClosedError):  # maybe because of a failed hook,
+                await trio.lowlevel.checkpoint_if_cancelled()  # which cancelled us
             raise
         return cast("list[outcome.Maybe[R]]", self._answers)
 
