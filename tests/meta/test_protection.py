@@ -10,9 +10,8 @@ UNPROTECTED = {"feed"}
 def started_functions(tree):
     """Yield what is started in a Trio task without `start_task`."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "start_soon":
-                yield ast.unparse(node.args[0]).rsplit(".")[-1]
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("start_soon"):
+            yield ast.unparse(node.args[0]).rsplit(".")[-1]
 
 
 def test_tasks_of_ours_are_started_protected(sources):
