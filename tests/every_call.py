@@ -102,7 +102,10 @@ def cases_of(backend):
 
 
 def open_small_pool(backend, **options):
-    return runtime.open_worker_pool(2, backend=backend, queue_capacity=1, **options)
+    worker_count = 1 if backend == "interpreters" else 2  # each takes long to make
+    return runtime.open_worker_pool(
+        worker_count, backend=backend, queue_capacity=1, **options
+    )
 
 
 def make_processor(handler=jobs.double_and_look, pool=None, hooks=(), **config):

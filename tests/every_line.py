@@ -183,13 +183,18 @@ def is_usable(env):
 
 
 def check_is_ctrl_c(error, tracer):
-    """Raise unless an error is a Ctrl-C, or a group of nothing else."""
-    rest = error
+    """Raise unless an error is a Ctrl-C, or a group of one and what it has caused.
+
+    A Ctrl-C in a hook ends the other requests, whose outcomes the caller has then.
+    """
+    ctrl_c, rest = error, None
     if isinstance(error, BaseExceptionGroup):
-        rest = error.split(KeyboardInterrupt)[1]
-    elif isinstance(error, KeyboardInterrupt):
-        rest = None
-    if rest is not None or tracer is None or tracer.pressed_at is None:
+        ctrl_c, rest = error.split(KeyboardInterrupt)
+        if rest is not None:
+            rest = rest.split(runtime.TaskCancelled)[1]
+    elif not isinstance(error, KeyboardInterrupt):
+        ctrl_c = None
+    if ctrl_c is None or rest is not None or not (tracer and tracer.pressed_at):
         raise error
 
 

@@ -145,7 +145,7 @@ class Intake:
             intake=self,
             on_end=self.note_progress,
         )
-        self.patience: Patience = Patience(self)  # immutable
+        self.patience: Patience = Patience(self, nursery)  # immutable
         # A place for each queued job and one for each that runs.
         self.places: Bound = Bound(
             queue_capacity + worker_count,
@@ -266,7 +266,6 @@ class Intake:
         """Run the workers for the length of the block; leave nothing behind."""
         try:
             self.registry.start()
-            self.patience.start(self._nursery)
             forking.track(self)
             yield
             self.is_closing = True  # STOP-1 stop intake

@@ -39,15 +39,30 @@ class Patience:
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_begun", "_count", "_intake", "_look", "_said", "_scope")
+    __slots__ = (
+        "_begun",
+        "_count",
+        "_intake",
+        "_is_stopped",
+        "_is_watched",
+        "_nursery",
+        "_over",
+        "_said",
+        "_scope",
+        "_trio_token",
+    )
 
-    def __init__(self, intake: "Intake") -> None:
+    def __init__(self, intake: "Intake", nursery: trio.Nursery) -> None:
         self._intake = intake  # immutable
-        self._scope = trio.CancelScope(shield=True)  # immutable: of the task
+        self._nursery = nursery  # immutable
+        self._trio_token = trio.lowlevel.current_trio_token()  # immutable
         # All that follows belongs to the Trio thread.
         self._count = 0  # owner: how many waits there are
-        self._begun = trio.Event()  # owner: set by a wait since the last look
-        self._look = trio.CancelScope()  # owner: of the look that is to come
+        self._over = trio.Event()  # owner: set when there are none any more
+        self._begun = trio.Event()  # owner: set by a wait that begins, or the last end
+        self._is_watched = False  # owner: whether a task looks
+        self._is_stopped = False  # owner: the block is over
+        self._scope = trio.CancelScope(shield=True)  # owner: of the task that looks
         self._said: set[int] = set()  # owner: identities of what was named by itself
 
     def begin(self) -> None:
@@ -57,15 +72,19 @@ class Patience:
         task can be started: Trio is on its way through those of the cancelled scope.
         """
         self._count += 1
-        self._begun.set()
         if self._count == 1:
+            self._over = trio.Event()
+            self._trio_token.run_sync_soon(self._start, idempotent=True)
             listen(self._say_all)
+        self._begun.set()
 
     def end(self) -> None:
         """Count the end of a wait."""
         self._count -= 1
         if self._count == 0:
-            self._look.cancel()
+            # Not by a cancellation: that would keep the frames of who calls alive.
+            self._over.set()
+            self._begun.set()
             unlisten(self._say_all)
             self._said.clear()
 
@@ -78,25 +97,29 @@ class Patience:
         finally:
             self.end()
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Look now and then, until `stop`, whatever is cancelled."""
-        start_task(nursery, self._watch)
-
     def stop(self) -> None:
         """Say nothing more: the block is over."""
+        self._is_stopped = True
         self._scope.cancel()
         unlisten(self._say_all)
 
+    def _start(self) -> None:
+        """Start the task that looks, if there is something to look for."""
+        if self._count and not self._is_watched and not self._is_stopped:
+            self._is_watched = True
+            self._scope = trio.CancelScope(shield=True)
+            start_task(self._nursery, self._watch)
+
     async def _watch(self) -> None:
         with self._scope:
-            while True:
-                await self._begun.wait()
+            while self._count:
+                with trio.move_on_after(LOG_AFTER):
+                    await self._over.wait()
+                    continue
+                self._say_new()
                 self._begun = trio.Event()
-                if self._count == 0:
-                    continue  # it is over already
-                with trio.CancelScope() as self._look:
-                    await trio.sleep(LOG_AFTER)
-                    self._say_new()
+                await self._begun.wait()
+        self._is_watched = False
 
     def _say_new(self) -> None:
         waited_for = self._waited_for()

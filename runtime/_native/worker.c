@@ -27,8 +27,7 @@
  * they all be builtins. Arbitrary. */
 #define VISIT_INTERVAL 64
 
-/* Process-global, one per thread: which worker's loop runs on it. A thread works for
- * one interpreter at a time; `worker_current` checks that it is ours. */
+/* One per thread: whose loop runs on it; of which interpreter, `worker_current` checks. */
 static _Thread_local WorkerObject *current;
 
 static uintptr_t

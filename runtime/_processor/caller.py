@@ -42,8 +42,11 @@ class Caller:
                     self._engine.patience.end()
         answer, request.answer = request.answer, None
         assert answer is not None
-        if self._raise_cancel is not None and _is_cancelled(answer):
-            self._raise_cancel()
+        if _is_cancelled(answer):
+            if self._raise_cancel is not None:
+                self._raise_cancel()
+            # Maybe by what ended the request: a hook that failed.
+            await trio.lowlevel.checkpoint_if_cancelled()
         return answer.unwrap()
 
     def receive(self, _request: Request, /) -> None:

@@ -9,7 +9,7 @@ import sys
 import textwrap
 
 import pytest
-from helpers import TIMEOUT, environ_with_coverage
+from helpers import TIMEOUT, check_permitted, environ_with_coverage
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +139,6 @@ def test_exit_by_ctrl_c_twice_still_waits_for_the_job():
 @pytest.mark.parametrize("in_a_child_task", [False, True])
 def test_exit_by_ctrl_c_twice_says_what_is_waited_for(pool, in_a_child_task):
     """With no logging configured, on standard error."""
-    error = "BaseExceptionGroup" if in_a_child_task else "KeyboardInterrupt"
     call = f"{pool}.spawn_cpu_work"
     said, _, _ = run_main(f"""
         def stubborn():
@@ -175,7 +174,9 @@ def test_exit_by_ctrl_c_twice_says_what_is_waited_for(pool, in_a_child_task):
     name = "default" if pool == "runtime" else "pool-1"
     assert said[0].startswith(f"pool '{name}' waits for ")
     assert said[0].endswith("stubborn")
-    assert said[1:] == [error, NOTHING_LEFT]
+    # The first one in the nursery's group, or the second by itself.
+    check_permitted(said[1], {"KeyboardInterrupt", "BaseExceptionGroup"})
+    assert said[2:] == [NOTHING_LEFT]
 
 
 def test_exit_by_ctrl_c_in_a_call_cancels_its_job():
