@@ -113,6 +113,7 @@ class _TrioRegistry(InterpreterRegistry):
         # Says whether somebody looks again and again, so that the pump may sleep.
         self.hush: Callable[[bool], None] = queues.hush  # immutable
         self._port: CompletionPort | None = None  # immutable once bound
+        self._is_closed = False  # owner: the Trio thread; never cleared
         self._pump_scope = trio.CancelScope(shield=True)  # owner: the Trio thread
         self.make_batch: Callable[..., BatchState] = partial(
             EncodedBatch, worker_count=worker_count
@@ -131,6 +132,7 @@ class _TrioRegistry(InterpreterRegistry):
 
     @override
     def close(self) -> bool:
+        self._is_closed = True
         self._pump_scope.cancel()  # ORDER: first, for it waits for a descriptor
         return super().close()
 
@@ -166,9 +168,11 @@ class _TrioRegistry(InterpreterRegistry):
 
     async def _pump(self) -> None:
         with self._pump_scope:
-            while True:
+            # It may be woken and closed at once, or closed before this begins.
+            while not self._is_closed:
                 await trio.lowlevel.wait_readable(self.fileno())
-                self.look()
+                if not self._is_closed:
+                    self.look()
 
 
 class _EncodedRequest(Request):

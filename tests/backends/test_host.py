@@ -116,3 +116,17 @@ async def test_the_log_names_a_worker_that_is_being_set_up(monkeypatch, caplog, 
         async with open_pool(1, initializer=gate.hold):
             await gate.wait_entered()
         assert gate.is_open
+
+
+async def test_the_pump_may_have_been_woken_when_the_pool_closes(monkeypatch):
+    wait_readable = trio.lowlevel.wait_readable
+
+    async def wake_up(descriptor):
+        try:
+            await wait_readable(descriptor)
+        except trio.Cancelled:
+            pass  # as if the bell had rung just before
+
+    monkeypatch.setattr(trio.lowlevel, "wait_readable", wake_up)
+    async with open_pool(1) as pool:
+        assert await pool.spawn_cpu_work(jobs.add, 1, 2) == 3
