@@ -176,6 +176,8 @@ class Sweep:
 
 def is_usable(env):
     """Tell whether what is open was not closed by the Ctrl-C."""
+    if env.processor is not None and env.processor._engine.is_closing:
+        return False
     if env.pool is None:
         return True
     intake = env.pool._intake

@@ -31,16 +31,24 @@ async def open_nursery() -> AsyncIterator[trio.Nursery]:
     except BaseExceptionGroup as group:
         if body_error is None and _is_ctrl_c(group):
             body_error = group.exceptions[0]
-        elif body_error is None or isinstance(body_error, trio.Cancelled):
+        elif (own_error := _without_cancelled(body_error)) is None:
             raise  # cancelled because of these errors, or less important than they
         else:
-            raise group.derive([body_error, *group.exceptions]) from None
+            raise group.derive([own_error, *group.exceptions]) from None
     if body_error is not None:
         # Outside of the handler, so that the group does not become its context.
         try:
             raise body_error
         finally:
             del body_error  # else it and this frame keep each other alive
+
+
+def _without_cancelled(error: BaseException | None) -> BaseException | None:
+    """Return what of an error does not say that the body was cancelled."""
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, rest = error.split(trio.Cancelled)
+        return error if cancelled is None else rest
+    return None if isinstance(error, trio.Cancelled) else error
 
 
 def _is_ctrl_c(group: BaseExceptionGroup[BaseException]) -> bool:

@@ -99,3 +99,24 @@ async def test_nursery_ctrl_c_and_another_error_leave_in_a_group():
         KeyboardInterrupt,
         KeyError,
     }
+
+
+async def test_nursery_lets_no_cancelled_of_its_body_out_in_a_group():
+    """The body's own nursery has an error, and a child that was cancelled."""
+
+    async def fail_when_cancelled():
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise KeyError
+
+    with pytest.raises(BaseExceptionGroup) as info:
+        async with open_nursery() as outer, trio.open_nursery() as inner:
+            inner.start_soon(fail_when_cancelled)
+            inner.start_soon(trio.sleep_forever)
+            await trio.testing.wait_all_tasks_blocked()
+            outer.start_soon(fail, ValueError())
+            await trio.sleep_forever()
+    assert info.group_contains(KeyError)
+    assert info.group_contains(ValueError)
+    assert info.value.split(trio.Cancelled)[0] is None

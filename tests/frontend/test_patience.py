@@ -130,6 +130,7 @@ async def test_handler_is_put_back_after_the_wait(pool, gate):
     async def wait_and_look():
         await gate.wait_entered()
         scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()  # it may poll before it parks
         during.append(signal.getsignal(signal.SIGINT))
         gate.open()
 
