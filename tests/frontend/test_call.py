@@ -362,7 +362,7 @@ async def test_poll_of_a_call_that_is_stopped_meanwhile_ends_in_task_cancelled(m
     async def stop():
         await trio.lowlevel.checkpoint()
         for work in list(manual.pool._intake.work):
-            work.stop("the test")
+            work.stop(runtime.CancelReason.SHUTDOWN)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)

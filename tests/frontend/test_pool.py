@@ -160,14 +160,14 @@ async def test_pool_cancel_stops_the_newest_work_first(manual):
     class FakeWork:
         token = None
 
-        def stop(self, cause):
+        def stop(self, reason):
             order.append(self)
 
     intake = manual.pool._intake
     works = [FakeWork() for _ in range(5)]
     for work in works:
         intake.track(work)
-    intake.cancel("the test")
+    intake.cancel(runtime.CancelReason.SHUTDOWN)
     intake.work.clear()
     assert order == works[::-1]
 
