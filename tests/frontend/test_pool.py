@@ -161,7 +161,7 @@ async def test_pool_cancel_stops_the_newest_work_first(manual):
     class FakeWork:
         token = None
 
-        def stop(self, cause):
+        def stop(self, reason):
             order.append(self)
 
     intake = manual.pool._intake
