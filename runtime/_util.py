@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import CoroutineType, FunctionType, MethodType, TracebackType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeIs, cast
 
 __all__ = (
     "IS_ASYNC",
@@ -19,6 +19,7 @@ __all__ = (
     "callable_name",
     "called",
     "check_sync_callable",
+    "is_a",
     "is_gil_enabled",
     "refuse_coroutine",
     "traceback_of",
@@ -117,11 +118,12 @@ def refuse_coroutine(fn: object, coroutine: Any) -> NoReturn:
     coroutine.close()  # else Python warns that nobody awaited it
     while isinstance(fn, partial):
         fn = fn.func
-    name = callable_name(fn)
+    name, inner = callable_name(fn), coroutine.__qualname__
+    whose = "" if inner == name else f" of the async function {inner}"
     raise TypeError(
-        f"{name} returned a coroutine and has done nothing: workers call sync "
-        f"functions only; write def {name}(...) without async, or in Trio: "
-        f"await pool.spawn({name}, ...)"
+        f"{name} returned a coroutine{whose} and has done nothing: workers call sync "
+        f"functions only; write def {inner}(...) without async, or in Trio: "
+        f"await pool.spawn({inner}, ...)"
     )
 
 
@@ -148,6 +150,14 @@ def awaitable_of(async_fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
 def callable_name(fn: object) -> str:
     """Return what to call a job that was given no name."""
     return getattr(fn, "__qualname__", None) or type(fn).__qualname__
+
+
+def is_a[E](error: object, kind: type[E]) -> TypeIs[E]:
+    """Return whether an error is of a kind, whatever it says of its own class.
+
+    `isinstance` would ask the error's ``__class__``, which is the user's.
+    """
+    return issubclass(type(error), kind)
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:

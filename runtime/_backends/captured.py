@@ -8,10 +8,12 @@ Layer: backends, both sides. Imports: `blame`, `encoding`,
 """
 
 from functools import partial
+from types import CoroutineType
 
 import outcome
 
 from .encoding import send_as
+from .leaf import refuse_coroutine
 from .native_parts import value_outcome
 
 TYPE_CHECKING = False  # as in all files that a worker's interpreter imports
@@ -74,7 +76,10 @@ def _captured[T, R](fn: "Callable[[T], R]", item: "T | Unsent") -> outcome.Maybe
     if type(item) is Unsent:
         return outcome.Error(item.error)
     try:
-        return outcome.Value(fn(item))  # type: ignore[arg-type]
+        value = fn(item)  # type: ignore[arg-type]
+        if type(value) is CoroutineType:
+            refuse_coroutine(fn, value)
+        return outcome.Value(value)
     except Exception as error:  # control flow passes through
         return outcome.Error(error)
 

@@ -103,10 +103,12 @@ def send_as[T](kind: type[T], reduce: "Callable[[T], Reduced]") -> None:
 class _Pickler(Pickler):
     dispatch_table = _table
 
-    def reducer_override(self, obj: object) -> "Any":
-        if isinstance(obj, BaseExceptionGroup) and not crosses_as_it_says(obj):
+    def reducer_override(self, obj: "Any") -> "Any":
+        # Not isinstance: it would ask the object's __class__, which is the user's.
+        kind = type(obj)
+        if issubclass(kind, BaseExceptionGroup) and not crosses_as_it_says(obj):
             return rebuild_group, describe_group(obj)
-        if isinstance(obj, BaseException):
+        if issubclass(kind, BaseException):
             return rebuild, describe(obj)
         return NotImplemented
 

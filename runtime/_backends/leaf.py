@@ -12,11 +12,17 @@ from .native_parts import Until, call_each
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .transport import Token
 
-__all__ = ("call_chunk", "current_token", "run_block", "token_of_job")
+__all__ = (
+    "call_chunk",
+    "current_token",
+    "refuse_coroutine",
+    "run_block",
+    "token_of_job",
+)
 
 
 def current_token() -> "Token":
@@ -63,9 +69,14 @@ def _refuse(call: "Callable[..., object]", results: "list[Any]") -> None:
         if isinstance(coroutine, CoroutineType):
             coroutine.close()
     results.clear()
+    refuse_coroutine(call, first)
+
+
+def refuse_coroutine(call: "Callable[..., object]", coroutine: "Any") -> "NoReturn":
+    """Raise for an async function; see `_util.refuse_coroutine`."""
     from .._util import refuse_coroutine  # late, for each worker would pay for it
 
-    refuse_coroutine(call, first)
+    refuse_coroutine(call, coroutine)
 
 
 def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> list[R]:

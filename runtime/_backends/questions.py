@@ -42,7 +42,7 @@ def decode_question(frames: tuple[object, ...]) -> "Asked":
 
 def encode_outcome(value: object, error: BaseException | None) -> "Reply":
     """Return the reply for a value or an error; never raises."""
-    if isinstance(error, (JobCancelled, JobInterrupted)):
+    if issubclass(type(error), (JobCancelled, JobInterrupted)):
         return answers.CANCELLED, ()
     if error is not None:
         return replies.encode_error(error)

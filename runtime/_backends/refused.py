@@ -143,7 +143,7 @@ def module_refused_in(error: BaseException | None) -> str | None:
 def tell(error: BaseException) -> str | None:
     """Return what `module_refused_in` does, to somebody who tells it."""
     name = module_refused_in(error)
-    if name is None and isinstance(error, ImportError) and _unsent:
+    if name is None and issubclass(type(error), ImportError) and _unsent:
         name = next(reversed(_unsent))  # raised from None, say
     if name in _unsent:
         _unsent[name] = False
@@ -158,7 +158,9 @@ def add_way_out(error: BaseException) -> None:
 
 
 def _name_in(error: BaseException) -> str | None:
-    name = error.name if isinstance(error, ImportError) else None
+    name: str | None = None
+    if issubclass(type(error), ImportError):
+        name = getattr(error, "name", None)
     if name is None or way_out_of_module(name) not in getattr(error, "__notes__", ()):
         return None
     return name

@@ -26,7 +26,7 @@ from .._backends.transport import EncodedJob, HomeQueues, Question
 from .._backends.variables import set_variables
 from .._core import Job, Registry, own_context
 from .._errors import JobCancelled
-from .._util import awaitable_of, called
+from .._util import awaitable_of, called, is_a
 from .batch import BatchState
 from .from_worker import Request
 from .intake import MakeRegistry
@@ -213,9 +213,9 @@ async def _run_question(question: Question) -> object:
 
 def _without_cancelled(error: BaseException) -> BaseException:
     """Return what is left of an error for who is not in the cancelled scope."""
-    if isinstance(error, trio.Cancelled):
+    if is_a(error, trio.Cancelled):
         return JobCancelled()
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
         cancelled, rest = error.split(trio.Cancelled)
         if cancelled is not None:
             return JobCancelled() if rest is None else rest

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from .._util import is_a
+
 __all__ = ("open_nursery",)
 
 
@@ -45,10 +47,10 @@ async def open_nursery() -> AsyncIterator[trio.Nursery]:
 
 def _without_cancelled(error: BaseException | None) -> BaseException | None:
     """Return what of an error does not say that the body was cancelled."""
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
         cancelled, rest = error.split(trio.Cancelled)
         return error if cancelled is None else rest
-    return None if isinstance(error, trio.Cancelled) else error
+    return None if is_a(error, trio.Cancelled) else error
 
 
 def _is_ctrl_c(group: BaseExceptionGroup[BaseException]) -> bool:

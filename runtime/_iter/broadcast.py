@@ -208,7 +208,7 @@ class _Round:
         """Return the results, or raise the failures; when it is over."""
         if not self._errors:
             return self._results
-        errors = [error for error in self._errors if not isinstance(error, _ENDS)]
+        errors = [error for error in self._errors if not issubclass(type(error), _ENDS)]
         if errors:
             raise BaseExceptionGroup("a broadcast failed", errors)
         raise JobCancelled  # the call was told to stop, and so is whoever made it

@@ -35,6 +35,7 @@ from .._errors import CancelReason, CrossingError, JobCancelled
 from .._frontend.options import callable_name
 from .._frontend.token import WorkToken
 from .._frontend.work import Verdict, are_over, verdict_of
+from .._util import is_a
 from .request import Request
 from .tally import WorkerTally
 
@@ -138,10 +139,10 @@ class RequestBatch(_core.Job):
         result, self.outcome = self.outcome, None
         error: BaseException | None = None
         if isinstance(result, outcome.Error):
-            error = None if isinstance(result.error, JobCancelled) else result.error
+            error = None if is_a(result.error, JobCancelled) else result.error
         elif result is not None and result.value is not None:
             error = self._take_in(cast("Crossed", result.value))
-        if isinstance(error, CrossingError) and len(self.requests) == 1:
+        if is_a(error, CrossingError) and len(self.requests) == 1:
             error = self._to_blame(error)
         self._take_back(self, error)
 

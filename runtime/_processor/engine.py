@@ -54,6 +54,7 @@ from .._errors import (
 from .._frontend.options import callable_name
 from .._frontend.protected import start_task
 from .._frontend.token import is_end
+from .._util import is_a
 from .admission import Admission
 from .batch import Handler, RequestBatch
 from .batch_size import BatchSize
@@ -346,7 +347,7 @@ class Engine:
         self.observer.note_batch(batch, outcomes)
         if batch.is_abandoned:
             self._note_emptied()
-        elif isinstance(error, CrossingError) and len(batch.requests) > 1:
+        elif is_a(error, CrossingError) and len(batch.requests) > 1:
             self._send_alone(batch)
         else:
             for index, request in enumerate(batch.requests):

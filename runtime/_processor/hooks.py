@@ -21,6 +21,7 @@ import trio
 
 from .._frontend.options import callable_name
 from .._frontend.protected import run_unprotected, start_task
+from .._util import is_a
 from .request import Request
 
 __all__ = ("Hook", "Hooks")
@@ -107,6 +108,6 @@ async def _call(hook: Hook, value: object) -> object:
 
 def _is_cancelled(error: BaseException) -> bool:
     """Return whether an error is `trio.Cancelled`, or a group of nothing else."""
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
         return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
+    return is_a(error, trio.Cancelled)

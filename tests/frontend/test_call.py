@@ -110,8 +110,8 @@ async def test_misuse_coroutine_object_is_closed_and_refused(pool):
         coroutine.send(None)
 
 
-async def test_misuse_partial_of_async_function_fails_in_the_job(pool):
-    with pytest.raises(TypeError, match=r"returned a coroutine.*pool\.spawn"):
+async def test_misuse_partial_of_async_function_is_refused(pool):
+    with pytest.raises(TypeError, match=r"async_double is async; .*pool\.spawn"):
         await pool.spawn_cpu_work(partial(jobs.async_double, 1))
 
 

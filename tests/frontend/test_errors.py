@@ -22,6 +22,7 @@ ERRORS = [
     runtime.BackendUnavailableError("interpreters", "no"),
     runtime.DeadlockError("text"),
     runtime.NotOnWorkerError("f()", "g()", place="there"),
+    runtime.WrongThreadError("pool", "g()"),
     runtime.InternalError("text"),
     runtime.JobCancelled(),
     runtime.JobInterrupted(),

@@ -80,7 +80,7 @@ async def test_misuse_of_a_processor_twice_says_to_make_another(pool):
         async with processor:
             pass
     assert ends_in(
-        caught.value, "async with runtime.ParallelProcessor(...) as processor"
+        caught.value, "async with runtime.ParallelProcessor(...) as processor:"
     )
 
 
@@ -124,10 +124,11 @@ async def test_misuse_keywords_for_the_function_says_partial(pool, monkeypatch):
 
 async def test_misuse_no_items_says_what_is_missing(pool, processor):
     batch = "await pool.spawn_parallel_batch(items, fn)"
+    chunked = "await pool.spawn_chunked_parallel(items, size, fn)"
     gather = "await processor.execute_parallel_batch(requests)"
     for call, written in (
         (lambda: pool.spawn_parallel_batch(None, jobs.double), batch),
-        (lambda: pool.spawn_chunked_parallel(None, 1, jobs.double), batch),
+        (lambda: pool.spawn_chunked_parallel(None, 1, jobs.double), chunked),
         (lambda: pool.map(jobs.double, None), MAP),
         (lambda: processor.execute_parallel_batch(None), gather),
         (lambda: processor.execute_chunked_parallel(7), gather),
@@ -209,9 +210,10 @@ async def test_misuse_hidden_async_function_is_found_among_returned_errors(pool)
         lambda: pool.spawn_parallel_batch([1, 2], fetch, "return"),
         lambda: results_of(pool, fetch, 1, 2, on_error="return"),
     ):
-        with pytest.raises(TypeError) as caught:
-            await call()
-        assert ends_in(caught.value, "await pool.spawn(fetch, ...)")
+        for result in await call():
+            with pytest.raises(TypeError) as caught:
+                result.unwrap()
+            assert ends_in(caught.value, "await pool.spawn(fetch, ...)")
 
 
 @pytest.mark.parametrize(("given", "member"), [("high", "HIGH"), (7, "NORMAL")])

@@ -1,14 +1,11 @@
 """`TaskCancelled.reason` tells what ended a job; errors survive pickling."""
 
-import copy
-import pickle
-
 import jobs
 import pytest
 import trio
 
 import runtime
-from runtime import CancelReason, _errors
+from runtime import CancelReason
 
 
 async def reason_of(async_fn, *args):
@@ -105,35 +102,6 @@ async def test_a_reason_crosses(single):
     assert await single.spawn_cpu_work(jobs.identity, CancelReason.ITEM) is (
         CancelReason.ITEM
     )
-
-
-ERRORS = [
-    runtime.TaskCancelled("job", CancelReason.DEADLINE),
-    runtime.BackpressureExceeded("processor", 1.5),
-    runtime.PoolClosedError("pool"),
-    runtime.BackendUnavailableError("interpreters", "why"),
-    runtime.NotOnWorkerError("f()", "await f()", place="there"),
-    runtime.TaskFailed("text"),
-    runtime.BrokenWorkerError("text"),
-    runtime.CrossingError("text"),
-    runtime.DeadlockError("text"),
-]
-
-
-def test_every_error_is_among_those_that_follow():
-    named = {getattr(_errors, name) for name in _errors.__all__}
-    kinds = {kind for kind in named if issubclass(kind, runtime.ParallelError)}
-    assert kinds - {runtime.ParallelError} == {type(error) for error in ERRORS}
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_errors_can_be_pickled_and_copied(error, protocol):
-    error.add_note("a note")
-    for made in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
-        assert type(made) is type(error)
-        assert str(made) == str(error)
-        assert made.__dict__ == error.__dict__
 
 
 def test_every_reason_has_its_words():

@@ -156,7 +156,7 @@ STORIES = {
             with runtime.scope() as scope:
                 scope.spawn(held.wait)
                 scope.spawn(int)
-                while not scope._unfinished == 1:
+                while len(scope._unfinished) != 1:
                     os.sched_yield()
                 is_child = fork()
                 held.set()
