@@ -172,11 +172,8 @@ def check_clean() -> None:
     That is mostly threads that jobs have started and that still run. The message is
     ASCII, as `crossinterp.ask` needs it.
     """
-    global _has_raised
-    if _has_raised:
-        _has_raised = False
-        # A traceback in a cycle keeps frames of ours, and these memory of the pool.
-        gc.collect()
+    # A cycle, such as a traceback's, may keep frames of ours or memory of the pool.
+    gc.collect()
     names = _threads_left()
     nameless = thread_count() - len(names)
     if names or nameless > 0:
