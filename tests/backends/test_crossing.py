@@ -535,7 +535,7 @@ async def test_a_worker_has_the_limits_of_the_program(restored_limits):
 async def test_a_limit_that_is_too_low_for_a_worker_harms_nothing(restored_limits):
     setup = setup_of((), None, ())
     recursion_limit, *_ = jobs.limits()
-    limits = loads(setup)[0]
+    limits = loads(setup)[1]
     assert limits[0] == recursion_limit
     set_limits((1, 5000))
     assert jobs.limits() == (recursion_limit, 5000)
