@@ -56,6 +56,7 @@ async def test_jobs_run_in_interpreters_of_their_own(pool):
     assert await pool.spawn_cpu_work(jobs.interpreter_id) != jobs.interpreter_id()
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 async def test_workers_have_globals_of_their_own(single):
     before = jobs.counter
     assert [await single.spawn_cpu_work(jobs.bump) for _ in range(3)] == [1, 2, 3]
@@ -343,6 +344,7 @@ async def test_a_result_that_cannot_cross_beside_errors_harms_no_other(
     assert errors == [runtime.CrossingError, ZeroDivisionError, KeyError] * 100
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 async def test_an_item_that_cannot_cross_is_not_called_for(single, outcomes_of):
     items = [lambda: 0, 1] * 20
     outcomes = await outcomes_of(single, functools.partial(jobs.fail_on, 1), items)
@@ -389,6 +391,7 @@ async def test_a_worker_local_stays_where_it_is(single):
         await single.spawn_cpu_work(jobs.same, runtime.worker_local(list))
 
 
+@pytest.mark.usefixtures("fresh_interpreters")
 async def test_variables_of_trio_and_of_its_tests_stay_at_home(single):
     """pytest-trio sets one around every test."""
     assert not await single.spawn_cpu_work(jobs.is_imported, "pytest_trio.plugin")
