@@ -8,6 +8,7 @@ Layer: backends, both sides. Imports: `blame`, `encoding`,
 """
 
 from functools import partial
+from types import CoroutineType
 
 import outcome
 
@@ -74,7 +75,12 @@ def _captured[T, R](fn: "Callable[[T], R]", item: "T | Unsent") -> outcome.Maybe
     if type(item) is Unsent:
         return outcome.Error(item.error)
     try:
-        return outcome.Value(fn(item))  # type: ignore[arg-type]
+        value = fn(item)  # type: ignore[arg-type]
+        if type(value) is CoroutineType:
+            from .._util import refuse_coroutine  # late, as in `leaf`
+
+            refuse_coroutine(fn, value)
+        return outcome.Value(value)
     except Exception as error:  # control flow passes through
         return outcome.Error(error)
 

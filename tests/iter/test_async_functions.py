@@ -164,6 +164,17 @@ async def test_misuse_function_that_returns_a_coroutine_to_a_pool(inline):
                 pass
 
 
+async def test_misuse_coroutine_is_no_result_where_errors_are(inline):
+    """With ``on_error="return"`` it is the item's error."""
+    (answer,) = await inline.spawn_parallel_batch([1], plain(is_good), "return")
+    with pytest.raises(TypeError, match="is_good returned a coroutine"):
+        answer.unwrap()
+    async with inline.map(plain(is_good), [1], on_error="return") as results:
+        async for result in results:
+            with pytest.raises(TypeError, match="is_good returned a coroutine"):
+                result.unwrap()
+
+
 async def test_misuse_async_function_in_a_job(pool):
     """What asks Trio names the function, on both backends."""
     with pytest.raises(TypeError, match="double_later"):
