@@ -126,6 +126,15 @@ def test_misuse_function_that_returns_a_coroutine_to_a_chain(alone, name):
         chain.count()
 
 
+def test_misuse_coroutine_is_no_scratch_object(alone):
+    async def make():
+        return []
+
+    chain = runtime.par_iter([1]).map_init(plain(make), max)
+    with pytest.RaisesGroup(pytest.RaisesExc(TypeError, match="returned a coroutine")):
+        chain.count()
+
+
 @pytest.mark.parametrize("name", TERMINALS)
 def test_misuse_function_that_returns_a_coroutine_to_a_terminal(alone, name):
     chain = runtime.par_iter([1, 2])
