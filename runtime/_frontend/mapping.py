@@ -42,7 +42,7 @@ from .nursery import open_nursery
 from .options import OnCancelMany, callable_name
 from .patience import wait_to_the_end
 from .protected import protected, start_task
-from .source import TURN_NS, close_source
+from .source import TURN_NS, close_source, source_error
 from .token import WorkToken, is_end
 from .waits import waiting_for
 from .work import Verdict, are_over, verdict_of
@@ -233,7 +233,7 @@ class MapStream[T, R](AsyncIterator[R]):
                 self._is_quick = type(source) in QUICK_SOURCES
                 await self._pull(iterator)
         except Exception as error:  # the source's own error ends the results
-            self._final_error = error
+            self._final_error = source_error(error)
             self._send_pulled()
         except BaseException:  # a cancellation, or a Ctrl-C in the source
             # Somebody may be shielded and take results: these are not all.

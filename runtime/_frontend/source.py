@@ -14,7 +14,7 @@ import trio
 from .._core import sync
 from .protected import call_unprotected, run_unprotected
 
-__all__ = ("TURN_NS", "close_source", "yielding")
+__all__ = ("TURN_NS", "close_source", "source_error", "yielding")
 
 # How long a sync source may keep the Trio thread at a stretch. Arbitrary.
 TURN_NS = 500_000
@@ -28,6 +28,19 @@ async def yielding[T](source: Iterable[T]) -> AsyncGenerator[T]:
         if sync.clock_ns() - begin_ns > TURN_NS:
             await trio.lowlevel.checkpoint()
             begin_ns = sync.clock_ns()
+
+
+def source_error(error: Exception) -> Exception:
+    """Return what to raise in a consumer's ``__anext__`` for a source that failed.
+
+    There a `StopAsyncIteration` would be taken for the end; as in an async generator,
+    it becomes a `RuntimeError`.
+    """
+    if not isinstance(error, StopAsyncIteration):
+        return error
+    told = RuntimeError(f"the source of the items raised {error!r}")
+    told.__cause__ = error
+    return told
 
 
 async def close_source(items: object) -> None:

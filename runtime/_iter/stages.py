@@ -9,7 +9,7 @@ from types import CoroutineType
 from typing import Any
 
 from .._core import StopRaised, mapped
-from .._util import refuse_coroutine
+from .._util import called, refuse_coroutine
 
 __all__ = ("filter_mapped", "inspected", "with_scratch")
 
@@ -43,7 +43,7 @@ def with_scratch(
 ) -> Iterator[Any]:
     """Yield ``fn(scratch, item)``, with a scratch object that is lent meanwhile."""
     try:
-        scratch = free.pop() if free else make()
+        scratch = free.pop() if free else called(make)
     except StopIteration as error:
         raise StopRaised(error) from None
     try:

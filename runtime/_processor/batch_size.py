@@ -7,6 +7,9 @@ from .config import ParallelConfig
 
 __all__ = ("BatchSize",)
 
+# Seconds that stand for all that is longer.
+LONGEST = 1e9
+
 
 class BatchSize:
     """The length of the next batch.
@@ -21,7 +24,7 @@ class BatchSize:
 
     def __init__(self, config: ParallelConfig, limit: int) -> None:
         target = config.target_batch_time
-        self._target_ns = None if target is None else round(target * 1e9)
+        self._target_ns = None if target is None else round(min(target, LONGEST) * 1e9)
         self._limit = limit
         self.current = config.batch_size
 

@@ -32,7 +32,8 @@ class RetryPolicy:
 
     Attributes:
       attempts: How often a request is tried in all, at least 1.
-      retry_on: Which errors are worth another attempt.
+      retry_on: Which errors are worth another attempt: a class or several in a tuple,
+        as after ``except``.
       delay: Seconds before the second attempt, on Trio's clock.
       backoff: What the delay is multiplied by from attempt to attempt, at least 1.
       max_delay: Longest delay in seconds.
@@ -41,7 +42,7 @@ class RetryPolicy:
     """
 
     attempts: int = 3
-    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] = (Exception,)
     delay: float = 0.1
     backoff: float = 2.0
     max_delay: float = 30.0
@@ -56,16 +57,33 @@ class RetryPolicy:
         check_least(self.jitter, 0, "jitter")
         if self.jitter > 1:
             raise ValueError(f"jitter must be between 0 and 1, not {self.jitter!r}")
+        for retried in self._retried():
+            if not (isinstance(retried, type) and issubclass(retried, BaseException)):
+                raise TypeError(
+                    "retry_on must be a class of exceptions or a tuple of them, such "
+                    f"as (OSError, ValueError), not {self.retry_on!r}"
+                )
 
     def delay_before(self, attempt: int, random: Random) -> float:
         """Return the seconds to wait before the given attempt, which is 2 or more."""
-        full = min(self.delay * self.backoff ** (attempt - 2), self.max_delay)
+        if not self.delay:
+            return 0.0  # whatever it is multiplied by
+        try:
+            full = min(self.delay * self.backoff ** (attempt - 2), self.max_delay)
+        except OverflowError:
+            full = self.max_delay
         return full * (1 - self.jitter * random.random())
 
     def covers(self, error: BaseException, attempts: int) -> bool:
         """Return whether a request that failed so often is tried again."""
-        # Not isinstance: it would ask the error's __class__, which is the user's.
-        return attempts < self.attempts and issubclass(type(error), self.retry_on)
+        if attempts >= self.attempts:
+            return False
+        # Not isinstance or issubclass: they may ask code of the user's, which raises.
+        ancestors = type(error).__mro__
+        return any(retried in ancestors for retried in self._retried())
+
+    def _retried(self) -> tuple[Any, ...]:
+        return self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
 
 
 @dataclass(frozen=True, slots=True)

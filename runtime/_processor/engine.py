@@ -51,7 +51,7 @@ from .._errors import (
     PoolClosedError,
     TaskCancelled,
 )
-from .._frontend.options import callable_name
+from .._frontend.options import callable_name, check_least
 from .._frontend.protected import start_task
 from .._frontend.token import is_end
 from .._util import is_a
@@ -76,7 +76,8 @@ __all__ = ("Engine",)
 BATCHES_PER_WORKER = 2
 # The weight of the newest batch in the mean time of a request. Arbitrary.
 NEWEST_WEIGHT = 0.1
-# A deadline further away, in seconds, is none to a worker: it counts in 64 bits.
+# Seconds that stand for all that is longer. A deadline so far away is none to a
+# worker: it counts in 64 bits.
 LONGEST = 1e9
 
 
@@ -127,7 +128,7 @@ class Engine:
             config, limit=max(1, config.max_pending_tasks // self._max_sent)
         )
         self.admission = Admission(config.max_pending_tasks)
-        self.lanes = Lanes(round(config.ageing * 1e9))
+        self.lanes = Lanes(round(min(config.ageing, LONGEST) * 1e9))
         self._hooks = Hooks(nursery, partial(self.cancel, CancelReason.CLOSED))
         self._timers = Timers()
         self._sent: dict[RequestBatch, None] = {}  # used as an ordered set
@@ -149,11 +150,15 @@ class Engine:
     def measure(self, request: Request) -> None:
         """Ask the user's functions what a request costs; they may raise."""
         config = self.config
+        # Whole numbers: sums of fractions do not go back to what they were.
         if config.cost_of is not None:
-            cost = max(1, config.cost_of(request.value))
-            request.cost = min(cost, config.max_pending_tasks)
+            cost = config.cost_of(request.value)
+            check_least(cost, 0, "what cost_of returns")
+            request.cost = math.ceil(min(max(1, cost), config.max_pending_tasks))
         if config.max_batch_bytes is not None:
-            request.size = config.size_of(request.value)
+            size = config.size_of(request.value)
+            check_least(size, 0, "what size_of returns")
+            request.size = math.ceil(min(size, config.max_batch_bytes + 1))
 
     def offer(self, request: Request) -> bool:
         """Accept a request, if that needs no wait and no choice."""

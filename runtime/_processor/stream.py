@@ -21,7 +21,7 @@ from .._frontend.nursery import open_nursery
 from .._frontend.options import OnError
 from .._frontend.patience import wait_to_the_end
 from .._frontend.protected import protected
-from .._frontend.source import close_source, yielding
+from .._frontend.source import close_source, source_error, yielding
 from .engine import Engine
 from .gather import PROCESS
 from .maker import DeadlineOption, PriorityOption, RequestMaker
@@ -109,7 +109,7 @@ class ResponseStream[R](AsyncIterator[outcome.Maybe[R]]):
                 async with aclosing(yielding(iterator)) as requests:
                     await self._bring_all(requests)
         except Exception as error:  # the source's own error ends the outcomes
-            self._source_error = error
+            self._source_error = source_error(error)
         except BaseException:  # a cancellation, or a Ctrl-C in the source
             # Somebody may be shielded and take outcomes: these are not all.
             self._source_error = TaskCancelled(self._engine.name, CancelReason.CALLER)

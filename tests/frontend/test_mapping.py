@@ -344,6 +344,35 @@ async def test_map_source_error_is_raised_as_it_is_after_the_results(pool, is_as
     assert seen == [0, 2, 4]
 
 
+class Broken:
+    """An iterable whose end is no end, or that has no beginning."""
+
+    def __init__(self, *, begins):
+        self.begins = begins
+        self.numbers = iter(range(3))
+
+    def __iter__(self):
+        if not self.begins:
+            raise StopAsyncIteration
+        return self
+
+    def __next__(self):
+        for number in self.numbers:
+            return number
+        raise StopAsyncIteration
+
+
+@pytest.mark.parametrize(("begins", "expected"), [(True, [0, 2, 4]), (False, [])])
+async def test_map_sources_stop_async_iteration_is_not_its_end(pool, begins, expected):
+    seen = []
+    with pytest.raises(RuntimeError, match="source") as info:
+        async with pool.map(jobs.double, Broken(begins=begins)) as results:
+            async for result in results:
+                seen.append(result)  # noqa: PERF401  # needed when it raises
+    assert isinstance(info.value.__cause__, StopAsyncIteration)
+    assert seen == expected
+
+
 async def test_map_body_error_leaves_the_block_as_it_is(pool):
     with pytest.raises(KeyError, match="the body's"):
         async with pool.map(jobs.double, itertools.count()) as results:

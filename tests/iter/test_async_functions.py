@@ -126,6 +126,15 @@ def test_misuse_function_that_returns_a_coroutine_to_a_chain(alone, name):
         chain.count()
 
 
+def test_misuse_coroutine_is_no_scratch_object(alone):
+    async def make():
+        return []
+
+    chain = runtime.par_iter([1]).map_init(plain(make), max)
+    with pytest.RaisesGroup(pytest.RaisesExc(TypeError, match="returned a coroutine")):
+        chain.count()
+
+
 @pytest.mark.parametrize("name", TERMINALS)
 def test_misuse_function_that_returns_a_coroutine_to_a_terminal(alone, name):
     chain = runtime.par_iter([1, 2])
@@ -162,6 +171,17 @@ async def test_misuse_function_that_returns_a_coroutine_to_a_pool(inline):
         async with inline.map(plain(is_good), [1]) as results:
             async for _ in results:
                 pass
+
+
+async def test_misuse_coroutine_is_no_result_where_errors_are(inline):
+    """With ``on_error="return"`` it is the item's error."""
+    (answer,) = await inline.spawn_parallel_batch([1], plain(is_good), "return")
+    with pytest.raises(TypeError, match="is_good returned a coroutine"):
+        answer.unwrap()
+    async with inline.map(plain(is_good), [1], on_error="return") as results:
+        async for result in results:
+            with pytest.raises(TypeError, match="is_good returned a coroutine"):
+                result.unwrap()
 
 
 async def test_misuse_async_function_in_a_job(pool):

@@ -1,5 +1,6 @@
 """What a configuration refuses, and the delays of a retry policy."""
 
+import math
 import random
 
 import pytest
@@ -43,6 +44,11 @@ def test_misuse_option_is_named(wrong):
         {"jitter": 2},
         {"jitter": "little"},
         {"max_delay": -1},
+        {"retry_on": [OSError]},
+        {"retry_on": "OSError"},
+        {"retry_on": (OSError, (KeyError,))},
+        {"retry_on": OSError()},
+        {"retry_on": int},
     ],
 )
 def test_misuse_retry_option_is_named(wrong):
@@ -55,6 +61,14 @@ def test_retry_delay_grows_up_to_its_limit():
     policy = runtime.RetryPolicy(delay=1, backoff=3, max_delay=5, jitter=0)
     delays = [policy.delay_before(n, random.Random(1)) for n in (2, 3, 4)]
     assert delays == [1, 3, 5]
+
+
+@pytest.mark.parametrize("backoff", [2, 2.0, math.inf])
+def test_retry_delay_of_a_late_attempt(backoff):
+    late = {"backoff": backoff, "jitter": 0}
+    assert runtime.RetryPolicy(**late).delay_before(9999, random.Random(1)) == 30
+    none = runtime.RetryPolicy(delay=0, **late)
+    assert none.delay_before(9999, random.Random(1)) == 0
 
 
 def test_retry_jitter_shortens_by_its_share_at_most():

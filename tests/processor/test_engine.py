@@ -192,6 +192,41 @@ async def test_request_that_cannot_be_measured_fails_alone(pool, make):
     assert found == [outcome.Error, outcome.Value]
 
 
+@pytest.mark.parametrize("wrong", [None, "7", float("nan")])
+@pytest.mark.parametrize("option", ["cost_of", "size_of"])
+async def test_request_measured_by_no_number_fails_alone(pool, make, option, wrong):
+    def measure(request):
+        return wrong if request == 0 else 1
+
+    options = {"max_batch_bytes": 9, "size_of": lambda _: 1, option: measure}
+    async with make(pool, **options) as processor:
+        first, second = await processor.execute_parallel_batch([0, 1])
+    assert isinstance(first.error, TypeError | ValueError)
+    assert option in str(first.error)
+    assert second.unwrap() == 1
+
+
+async def test_endless_sizes_and_fractions_leave_the_books_balanced(inline, make):
+    costs = [1.6, 2.3, 1.1, math.inf]
+    async with make(
+        inline,
+        cost_of=lambda request: request,
+        size_of=lambda request: request,
+        max_batch_bytes=4,
+        batch_delay=0.01,
+        max_pending_tasks=10,
+    ) as processor:
+        for _ in range(10):
+            answers = await processor.execute_parallel_batch(costs)
+            assert [answer.unwrap() for answer in answers] == costs
+
+
+async def test_endless_times_are_accepted(inline, make):
+    endless = {"ageing": math.inf, "target_batch_time": math.inf, "timeout": math.inf}
+    async with make(inline, **endless) as processor:
+        assert await processor.execute(1) == 1
+
+
 # Priorities
 
 
@@ -506,6 +541,31 @@ async def test_retries_end(inline, make, autojump_clock):
         with pytest.raises(OSError):  # noqa: PT011  # it has no message
             await processor.execute(failing(3))
         assert processor.statistics().failed == 1
+
+
+async def test_retries_without_a_delay_may_be_many(inline, make):
+    policy = runtime.RetryPolicy(attempts=1200, delay=0)
+    async with make(inline, retry=policy) as processor:
+        assert await processor.execute(failing(1150)) == "done"
+
+
+async def test_retry_on_a_single_class(inline, make, autojump_clock):
+    policy = runtime.RetryPolicy(retry_on=OSError)
+    async with make(inline, retry=policy) as processor:
+        assert await processor.execute(failing(1, FileNotFoundError)) == "done"
+
+
+async def test_retry_asks_no_code_of_the_classes(inline, make, autojump_clock):
+    class Meta(type):
+        def __subclasscheck__(cls, _other):
+            raise ValueError
+
+    class Asks(Exception, metaclass=Meta):
+        pass
+
+    policy = runtime.RetryPolicy(retry_on=(Asks, OSError))
+    async with make(inline, retry=policy) as processor:
+        assert await processor.execute(failing(1)) == "done"
 
 
 async def test_other_errors_are_not_retried(inline, make, autojump_clock):

@@ -104,6 +104,18 @@ async def test_sources_own_error_comes_after_the_answers_before_it(pool, make):
     assert found == [1, 2]
 
 
+async def test_sources_stop_async_iteration_is_not_its_end(pool, make):
+    class Broken:
+        def __iter__(self):
+            raise StopAsyncIteration
+
+    async with make(pool) as processor:
+        with pytest.raises(RuntimeError, match="source"):
+            async with processor.process(Broken()) as responses:
+                async for _ in responses:
+                    pass
+
+
 async def test_endless_source_is_pulled_within_the_bound(pool, make):
     pulled = itertools.count()
 
