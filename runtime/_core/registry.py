@@ -132,7 +132,9 @@ class Registry:
                 for thread in threads:
                     thread.join()
                 raise
-        self._crew.change(lambda crew: (crew._replace(threads=tuple(threads)), None))
+        self._crew.change(
+            lambda crew: (sync.replace(crew, threads=tuple(threads)), None)
+        )
         self._has_started = True
 
     def inject(self, job: Job) -> None:
@@ -192,7 +194,7 @@ class Registry:
         """
         self.is_forked = self.is_stopping = True
         self.sleep = Sleep(self.worker_count)
-        self._crew = sync.Cell(self._crew.read()._replace(threads=()))
+        self._crew = sync.Cell(sync.replace(self._crew.read(), threads=()))
         forget_workers()
 
     def is_anyone_idle(self) -> bool:
@@ -262,7 +264,7 @@ class Registry:
                 other for other in crew.stealers if other is not spare.stealer
             )
             vacant = (*crew.vacant, spare)
-            return crew._replace(vacant=vacant, stealers=others), None
+            return sync.replace(crew, vacant=vacant, stealers=others), None
 
         self._crew.change(note)
         return True
@@ -285,10 +287,10 @@ class Registry:
             threads = list(crew.threads)
             threads[spare.index] = thread
             stealers = (*crew.stealers, spare.stealer)
-            return crew._replace(threads=tuple(threads), stealers=stealers), None
+            return sync.replace(crew, threads=tuple(threads), stealers=stealers), None
 
         def give_up(crew: _Crew) -> tuple[_Crew, None]:
-            return crew._replace(vacant=(*crew.vacant, spare)), None
+            return sync.replace(crew, vacant=(*crew.vacant, spare)), None
 
         try:
             retired = self._crew.read().threads[spare.index]
@@ -304,13 +306,13 @@ class Registry:
     def _take_vacant(self, crew: _Crew) -> tuple[_Crew, Worker | None]:
         """Take a spare without a thread, or one more, if there may be one more."""
         if crew.vacant:
-            return crew._replace(vacant=crew.vacant[:-1]), crew.vacant[-1]
+            return sync.replace(crew, vacant=crew.vacant[:-1]), crew.vacant[-1]
         index = len(crew.workers)
         if index - self.worker_count >= self.spare_limit:
             return crew, None
         spare = Worker(self, index, index + 1, is_spare=True)
         workers, threads = (*crew.workers, spare), (*crew.threads, None)
-        return crew._replace(workers=workers, threads=threads), spare
+        return sync.replace(crew, workers=workers, threads=threads), spare
 
     def _start_thread(self, worker: Worker) -> sync.Thread:
         name = f"runtime-{self.name}-{worker.index}"

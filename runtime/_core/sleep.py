@@ -115,11 +115,11 @@ class Sleep:
             if state.excess:  # SPARE-5 step down
                 reserve = _enlisted(state.reserve, parker)
                 present = state.num_present - 1
-                return state._replace(
-                    num_idle=num_idle, num_present=present, reserve=reserve
+                return sync.replace(
+                    state, num_idle=num_idle, num_present=present, reserve=reserve
                 ), None
             sleepers = _enlisted(state.sleepers, parker)  # SLEEP-3 sleepy
-            return state._replace(num_idle=num_idle, sleepers=sleepers), None
+            return sync.replace(state, num_idle=num_idle, sleepers=sleepers), None
 
         self._state.change(step)
 
@@ -138,14 +138,15 @@ class Sleep:
             if parker in state.sleepers:  # SLEEP-4 found something
                 sleepers = _without(state.sleepers, parker)
                 num_idle = state.num_idle + 1
-                return state._replace(num_idle=num_idle, sleepers=sleepers), (
+                return sync.replace(state, num_idle=num_idle, sleepers=sleepers), (
                     True,
                     False,
                 )
             is_in_reserve = parker in state.reserve
             if not is_in_reserve or not is_stopping:
                 return state, (False, is_in_reserve)
-            return state._replace(
+            return sync.replace(
+                state,
                 num_idle=state.num_idle + 1,
                 num_present=state.num_present + 1,
                 reserve=_without(state.reserve, parker),
@@ -172,13 +173,13 @@ class Sleep:
             reserve = state.reserve if fresh is None else (fresh, *state.reserve)
             if state.excess:  # SPARE-1 leave
                 present = state.num_present - 1
-                state = state._replace(num_present=present, reserve=reserve)
+                state = sync.replace(state, num_present=present, reserve=reserve)
             elif reserve:
                 sleepers = (reserve[-1], *state.sleepers)
-                state = state._replace(sleepers=sleepers, reserve=reserve[:-1])
+                state = sync.replace(state, sleepers=sleepers, reserve=reserve[:-1])
             else:
                 return state, False
-            return state._replace(num_away=state.num_away + 1), True
+            return sync.replace(state, num_away=state.num_away + 1), True
 
         return self._state.change(step)
 
@@ -204,11 +205,11 @@ class Sleep:
         def step(state: _State) -> tuple[_State, bool]:
             sleepers, reserve = state.sleepers, state.reserve
             if parker in reserve:  # SPARE-7 retire
-                return state._replace(reserve=_without(reserve, parker)), True
+                return sync.replace(state, reserve=_without(reserve, parker)), True
             if parker not in sleepers or not reserve or reserve[-1].is_spare:
                 return state, False
             sleepers = (*_without(sleepers, parker), reserve[-1])
-            return state._replace(sleepers=sleepers, reserve=reserve[:-1]), True
+            return sync.replace(state, sleepers=sleepers, reserve=reserve[:-1]), True
 
         return self._state.change(step)
 
@@ -221,13 +222,14 @@ def _take_sleeper(state: _State) -> tuple[_State, Parker | None]:
     if state.num_idle > 0 or not state.sleepers:
         return state, None
     *sleepers, parker = state.sleepers
-    return state._replace(num_idle=1, sleepers=tuple(sleepers)), parker
+    return sync.replace(state, num_idle=1, sleepers=tuple(sleepers)), parker
 
 
 def _take_all(state: _State) -> tuple[_State, tuple[Parker, ...]]:
     """Remove all that sleep or are in reserve, and count them idle."""
     parkers = (*state.reserve, *state.sleepers)
-    return state._replace(
+    return sync.replace(
+        state,
         num_idle=state.num_idle + len(parkers),
         num_present=state.num_present + len(state.reserve),
         sleepers=(),
@@ -236,31 +238,31 @@ def _take_all(state: _State) -> tuple[_State, tuple[Parker, ...]]:
 
 
 def _become_idle(state: _State) -> tuple[_State, None]:
-    return state._replace(num_idle=state.num_idle + 1), None  # SLEEP-1 idle
+    return sync.replace(state, num_idle=state.num_idle + 1), None  # SLEEP-1 idle
 
 
 def _become_active(state: _State) -> tuple[_State, _State]:
-    state = state._replace(num_idle=_one_less(state.num_idle))  # SLEEP-2 active
+    state = sync.replace(state, num_idle=_one_less(state.num_idle))  # SLEEP-2 active
     return state, state
 
 
 def _come_back(state: _State) -> tuple[_State, None]:
-    state = state._replace(num_away=state.num_away - 1)
+    state = sync.replace(state, num_away=state.num_away - 1)
     if not state.sleepers:
-        return state._replace(num_present=state.num_present + 1), None
+        return sync.replace(state, num_present=state.num_present + 1), None
     lowest, *sleepers = state.sleepers  # SPARE-4 come back
     reserve = _enlisted(state.reserve, lowest)
-    return state._replace(sleepers=tuple(sleepers), reserve=reserve), None
+    return sync.replace(state, sleepers=tuple(sleepers), reserve=reserve), None
 
 
 def _begin_join(state: _State) -> tuple[_State, bool]:
     if state.num_present - state.num_joining <= 1:
         return state, False
-    return state._replace(num_joining=state.num_joining + 1), True  # SPARE-8 park
+    return sync.replace(state, num_joining=state.num_joining + 1), True  # SPARE-8 park
 
 
 def _end_join(state: _State) -> tuple[_State, None]:
-    return state._replace(num_joining=state.num_joining - 1), None
+    return sync.replace(state, num_joining=state.num_joining - 1), None
 
 
 def _one_less(num_idle: int) -> int:

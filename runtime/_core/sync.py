@@ -16,7 +16,7 @@ import time
 from _thread import daemon_threads_allowed
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = (
     "Cell",
@@ -28,6 +28,7 @@ __all__ = (
     "get_ident",
     "pause",
     "start_thread",
+    "replace",
     "yield_core",
 )
 
@@ -91,6 +92,17 @@ class Cell[S]:
             return False
         self._newest = successor
         return True
+
+
+def replace[S: NamedTuple](state: S, **changes: object) -> S:
+    """Return a named tuple with some fields changed.
+
+    Its own `_replace` is code of the standard library, in which a job may be
+    interrupted; here it may not (SAFE-3).
+    """
+    values = zip(state._fields, state, strict=True)
+    kind = type(state)
+    return tuple.__new__(kind, [changes.get(name, value) for name, value in values])
 
 
 # What the stack of a thread begins with, apart from the standard library's own frames.
