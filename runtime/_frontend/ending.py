@@ -42,7 +42,7 @@ class Ending:
         self._registry = registry  # immutable
         self._name = name  # immutable
         # Whether the grace period of a `shutdown` is over: then nobody waits for long.
-        self.is_bounded = False  # owner
+        self.is_bounded: bool = False  # owner
         self._round: _Round | None = None  # owner: the joining that goes on, or is over
         self._left_out: set[int] = set()  # owner: who is not waited for in it
 

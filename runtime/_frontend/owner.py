@@ -28,7 +28,7 @@ class _Run(trio.abc.Instrument):
     __slots__ = ("is_over", "owners")
 
     def __init__(self) -> None:
-        self.is_over = False  # atomic: a single store; never cleared
+        self.is_over: bool = False  # atomic: a single store; never cleared
         self.owners: set[Owner] = set()  # owner: the Trio thread; of open pools
 
     @override
@@ -66,10 +66,10 @@ class Owner:
     def __init__(self, pool_name: str, on_end: Callable[[], None]) -> None:
         self._pool_name = pool_name  # immutable
         self._on_end = on_end  # immutable
-        self.run = _current_run()  # immutable
+        self.run: _Run = _current_run()  # immutable
         self.thread: int = get_ident()  # immutable
         # This process was forked from the run's.
-        self.is_forked = False  # atomic: a single store; never cleared
+        self.is_forked: bool = False  # atomic: a single store; never cleared
 
     @property
     def is_gone(self) -> bool:

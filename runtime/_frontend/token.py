@@ -70,7 +70,7 @@ class WorkToken(CancelToken):
         self.host_scope: trio.CancelScope | None = None  # owner: the Trio thread
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
         # Whether what runs in Trio for its jobs is cancelled, now and from now on.
-        self.cancels_requests = False  # owner: the Trio thread
+        self.cancels_requests: bool = False  # owner: the Trio thread
         # Where its jobs are, if that is in other interpreters.
         self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
         # Tasks that wait for the work and are not its host (`waits`).

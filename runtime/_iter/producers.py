@@ -121,7 +121,7 @@ class _Within(Gauge):
     @override
     def over(self, source: Any, start: int, stop: int) -> Iterator[Any]:
         before = self.leaf
-        self.leaf = leaf = Leaf(
+        self.leaf: Leaf[Any] | None = Leaf(
             source,
             start,
             stop,
@@ -132,7 +132,7 @@ class _Within(Gauge):
             False,
             True,
         )
-        return leaf
+        return self.leaf
 
     def pace(self) -> "Leaf[None]":
         """Return a leaf that looks once in a while, to be told of each item."""
