@@ -339,6 +339,10 @@ def test_file_instead_of_a_module_is_told_its_name(run_cli, spec, module):
     )
 
 
+# A coverage tool's own extension is refused in a worker as well, and it says so.
+WITHOUT_COVERAGE = dict(os.environ)
+
+
 @pytest.fixture
 def refused(user_directory):
     """Modules that need one which no interpreter but the main one takes."""
@@ -352,7 +356,10 @@ def refused(user_directory):
 
 
 def test_module_that_interpreters_refuse_is_one_line_and_2(run_cli, refused):
-    done = run_cli("map", "--backend", "interpreters", "at_top:fn", text="a\nb\n")
+    done = run_cli(
+        "map", "--backend", "interpreters", "at_top:fn", text="a\nb\n",
+        env=WITHOUT_COVERAGE,
+    )  # fmt: skip
 
     assert (done.stdout, done.returncode) == ("", 2)
     assert done.stderr == (
@@ -370,7 +377,7 @@ def test_module_refused_inside_the_function_tells_the_way_out(
 ):
     done = run_cli(
         "map", "--backend", "interpreters", "--on-error", on_error, "inside:fn",
-        text="a\n",
+        text="a\n", env=WITHOUT_COVERAGE,
     )  # fmt: skip
 
     assert done.returncode == 1
