@@ -60,7 +60,7 @@ def run(story):
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.split()

@@ -57,13 +57,15 @@ def run(story, *folders, before="", **environment):
     """Run a story in a process of its own; return the lines it printed."""
     code = "\n".join([before, textwrap.dedent(PRELUDE), textwrap.dedent(story)])
     inherited = {k: v for k, v in os.environ.items() if k != "RUNTIME_BACKEND"}
-    path = os.pathsep.join([*map(str, folders), inherited.get("PYTHONPATH", "")])
+    path = [*map(str, folders), inherited.get("PYTHONPATH", "")]
     result = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         capture_output=True,
         text=True,
         timeout=60,
-        env=inherited | {"PYTHONPATH": path} | environment,
+        env=inherited
+        | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+        | environment,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()

@@ -244,7 +244,7 @@ def test_pool_whose_run_ended_inside_its_block_is_closed(backend, generators, tm
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
     )
     assert done.stdout == "2 workers\n[]\n", done.stderr
 
