@@ -31,7 +31,7 @@ WARM_UP = 10 * CHUNK
 # What the interpreter does on its own, whatever the number of jobs.
 SLACK_OBJECTS = 200
 SLACK_BLOCKS = 2_000
-SLACK_BYTES = 8 * 2**20
+SLACK_BYTES = 4 << 20
 # Free-threaded 3.13 keeps pages with nothing in them: some 30 bytes for each job, while
 # the blocks in use do not grow. It is the interpreter's: two threads that hand objects
 # over a SimpleQueue grow by 40 bytes each. Not seen on 3.14t, nor with a GIL.
