@@ -81,7 +81,8 @@ class Cell[S]:
 
     def _follow(self) -> Version[S]:
         version = self._newest
-        while version[1]:
+        # ATOMIC(dict-contains): not the length, which is raised before the key shows.
+        while 0 in version[1]:
             version = version[1][0]
         return version
 

@@ -51,3 +51,16 @@ def test_stampede_of_changes_loses_none():
     seen = sorted(number for part in parts for number in part)
     assert seen == list(range(each * threads))
     assert cell.read() == each * threads
+
+
+class HalfStored(dict):
+    """A dict in the midst of an insertion: it counts the item, but does not show it."""
+
+    def __len__(self):
+        return 1
+
+
+def test_version_is_followed_only_once_its_key_shows():
+    cell = sync.Cell(5)
+    cell._newest = (5, HalfStored())
+    assert cell.read() == 5
