@@ -11,7 +11,7 @@ inside of it.
 Where a worker is away and a spare works in its place, the spare makes its call, and has
 its place in the answer.
 
-Layer: iter. Imports: `runtime._core`, `checks`, `place`.
+Layer: iter. Imports: `runtime._core`, `checks`, `place`, `scope`.
 """
 
 import os
@@ -30,6 +30,7 @@ from .._errors import (
 from .._util import called
 from .checks import check_callable
 from .place import run_on_worker
+from .scope import Ticket
 
 __all__ = ("broadcast", "broadcast_here")
 
@@ -113,7 +114,10 @@ def _check_not_forked(worker: Worker) -> None:
     if job is None:
         return
     for index, other in worker.registry.running_jobs().items():
-        if index != worker.index and other.token is job.token:
+        if index == worker.index or other.token is not job.token:
+            continue
+        # Not one that leaves a scope, maybe after the scope's end.
+        if not isinstance(other, Ticket) or other.has_call:
             raise DeadlockError(
                 "broadcast() inside a fork: another worker runs the same job and may "
                 "wait for this call, so it could not take part; call broadcast() "

@@ -73,6 +73,14 @@ def scope() -> "Scope":
     return Scope(pool.registry, CancelToken())
 
 
+class Ticket(Job):
+    """A worker's way into a scope: to run its oldest call, if there is one left."""
+
+    __slots__ = ("has_call",)
+
+    has_call: bool  # owner: the worker that runs it
+
+
 class Scope:
     """Many calls with one end; made by `scope`.
 
@@ -125,7 +133,8 @@ class Scope:
         self._parker.unpark()  # whoever waits for the end may run it
         if self._registry is None:
             return
-        ticket = Job(self._run_oldest, (), Context(), token=self._token)
+        ticket = Ticket(self._run_oldest, (), Context(), token=self._token)
+        ticket.has_call = False
         worker = current_worker()
         if worker is not None and worker.registry is self._registry:
             worker.push(ticket)
@@ -186,15 +195,19 @@ class Scope:
 
     def _run_oldest(self) -> None:
         """Run one call; the body of a ticket."""
-        self._run(newest=False)
+        worker = current_worker()
+        assert worker is not None and isinstance(worker.job, Ticket)
+        self._run(newest=False, ticket=worker.job)
 
-    def _run(self, *, newest: bool) -> bool:
+    def _run(self, *, newest: bool, ticket: Ticket | None = None) -> bool:
         """Take a call and run it; False if there was none."""
         # ATOMIC(deque-pop): of two that want the last call one gets it.
         try:
             fn, args, context = self._calls.pop() if newest else self._calls.popleft()
         except IndexError:
             return False
+        if ticket is not None:
+            ticket.has_call = True
         if not self._has_failed and not self._token.is_set:
             try:
                 context.run(called, fn, *args)
@@ -204,6 +217,9 @@ class Scope:
                 self._has_failed = True
                 self._errors.append(error)
         del fn, args, context  # else they live until this frame's next call
+        if ticket is not None:
+            # ORDER: before the count; who finds the scope over may look.
+            ticket.has_call = False
         self._unfinished.pop()
         # RACE: of two that are over both may find it empty; the token is one.
         if not self._unfinished:

@@ -82,6 +82,52 @@ def test_broadcast_in_a_stolen_half_is_a_deadlock_that_is_said(pair):
         runtime.join(first, second)
 
 
+def test_broadcast_in_a_scope_is_a_deadlock_that_is_said(pair):
+    begun = threading.Event()
+    refused = threading.Event()
+
+    def other():
+        begun.set()
+        assert refused.wait(TIMEOUT)
+
+    def block():
+        with runtime.scope() as scope:
+            scope.spawn(other)
+            assert begun.wait(TIMEOUT)
+            try:
+                with pytest.raises(runtime.DeadlockError, match="fork"):
+                    runtime.broadcast(index)
+            finally:
+                refused.set()
+
+    pair.run(block)
+
+
+def by_join():
+    runtime.join(int, int)
+
+
+def by_scope():
+    with runtime.scope() as scope:
+        scope.spawn(int)
+        scope.spawn(int)
+
+
+def by_chain():
+    runtime.par_iter(range(8)).map(abs).collect(list)
+
+
+@pytest.mark.parametrize("fork", [by_join, by_scope, by_chain])
+def test_broadcast_after_a_fork_is_none_inside_of_it(fork):
+    def run():
+        for _ in range(100):
+            fork()
+            assert runtime.broadcast(int) == [0] * 3
+
+    with runtime.open_sync_pool(3) as pool:
+        pool.run(run)
+
+
 async def test_pool_broadcast_is_the_async_twin():
     async with runtime.open_worker_pool(3) as pool:
         assert await pool.broadcast(index) == [0, 1, 2]
