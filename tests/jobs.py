@@ -538,8 +538,17 @@ def fail_to_start():
     raise RuntimeError("not today")
 
 
+def hold_out(gate):
+    """Go on until the gate opens, whatever is asked."""
+    gate.hold()
+
+
 def cancel_chunk(chunk):
     raise runtime.JobCancelled
+
+
+def raise_timeout():
+    raise runtime.TaskCancelled("x", runtime.CancelReason.TIMEOUT)
 
 
 COMMON = [

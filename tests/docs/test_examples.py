@@ -21,6 +21,8 @@ PROGRAMS = sorted(path.stem for path in EXAMPLES.glob("*.out"))
 MEASURING = {"tutorial_statistics", "scaling_experiments"}
 # They open a sync pool, which has threads on every build.
 THREADS_ONLY = {"scaling_experiments"}
+# What a sync pool says on a build with a GIL.
+NOTICE = "open_sync_pool() runs threads, and this Python has a GIL"
 
 
 def run_python(*args: str | Path, backend: str = "threads") -> str:
@@ -37,7 +39,10 @@ def run_python(*args: str | Path, backend: str = "threads") -> str:
         env={**environ, "RUNTIME_BACKEND": backend},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
+    said = done.stderr.splitlines()
+    if sys._is_gil_enabled():
+        said = [line for line in said if not line.startswith(NOTICE)]
+    assert said == []
     return done.stdout
 
 

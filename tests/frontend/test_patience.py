@@ -2,17 +2,13 @@
 
 import signal
 
+import jobs
 import pytest
 import trio
 import trio.testing
 from helpers import cancelled_after, threads_only, wait_until
 
 import runtime
-
-
-def hold_out(gate):
-    """Go on until the gate opens, whatever is asked."""
-    gate.hold()
 
 
 @pytest.fixture
@@ -33,22 +29,22 @@ def autojump_clock():
 
 
 async def call(pool, gate):
-    await pool.spawn_cpu_work(hold_out, gate)
+    await pool.spawn_cpu_work(jobs.hold_out, gate)
 
 
 async def batch(pool, gate):
-    await pool.spawn_parallel_batch([gate], hold_out)
+    await pool.spawn_parallel_batch([gate], jobs.hold_out)
 
 
 async def mapped(pool, gate):
-    async with pool.map(hold_out, [gate]) as results:
+    async with pool.map(jobs.hold_out, [gate]) as results:
         async for _ in results:
             pass
 
 
 async def stream(pool, gate):
     async with (
-        runtime.ParallelProcessor(hold_out, pool=pool) as processor,
+        runtime.ParallelProcessor(jobs.hold_out, pool=pool) as processor,
         processor.process([gate]) as outcomes,
     ):
         async for _ in outcomes:
@@ -56,12 +52,12 @@ async def stream(pool, gate):
 
 
 async def execute(pool, gate):
-    async with runtime.ParallelProcessor(hold_out, pool=pool) as processor:
+    async with runtime.ParallelProcessor(jobs.hold_out, pool=pool) as processor:
         await processor.execute(gate)
 
 
 async def gathered(pool, gate):
-    async with runtime.ParallelProcessor(hold_out, pool=pool) as processor:
+    async with runtime.ParallelProcessor(jobs.hold_out, pool=pool) as processor:
         await processor.execute_parallel_batch([gate])
 
 
@@ -97,7 +93,7 @@ async def test_wait_that_was_not_cancelled_says_nothing(
 
     async with open_pool(1) as pool, trio.open_nursery() as nursery:
         nursery.start_soon(open_later)
-        await pool.submit(hold_out, gate)
+        await pool.submit(jobs.hold_out, gate)
         await call(pool, gate)
     assert said() == []
 
@@ -115,7 +111,7 @@ async def test_wait_names_a_few_jobs_and_counts_the_rest(
         with trio.CancelScope() as scope:
             async with open_pool(8) as pool:
                 for number in range(8):
-                    await pool.submit(hold_out, gate, name=f"job {number}")
+                    await pool.submit(jobs.hold_out, gate, name=f"job {number}")
                 await wait_until(lambda: pool.statistics().running == 8)
                 scope.cancel()
     (message,) = said()

@@ -91,13 +91,9 @@ async def test_an_item_that_ends_itself(single):
         assert await reason_of(anext, results) is CancelReason.ITEM
 
 
-def raise_cancelled():
-    raise runtime.TaskCancelled("x", CancelReason.TIMEOUT)
-
-
 async def test_a_reason_crosses(single):
     with pytest.raises(runtime.TaskCancelled) as caught:
-        await single.spawn_cpu_work(raise_cancelled)
+        await single.spawn_cpu_work(jobs.raise_timeout)
     assert caught.value.reason is CancelReason.TIMEOUT
     assert await single.spawn_cpu_work(jobs.identity, CancelReason.ITEM) is (
         CancelReason.ITEM
