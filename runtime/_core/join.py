@@ -19,13 +19,14 @@ Layer: core. Imports: `job`, `latch`, `worker`.
 """
 
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, overload
 
 import outcome
 
 from .._context import own_context
 from .._errors import BrokenWorkerError, NotOnWorkerError
-from .._util import called
+from .._util import refuse_coroutine
 from .job import Job
 from .latch import Latch
 from .worker import Worker, current_worker
@@ -62,11 +63,11 @@ def join(*halves: Any) -> tuple[Any, Any]:
         )
     done = Latch()
     token = None if worker.job is None else worker.job.token
-    fork = Job(
-        called, (second, *second_args), own_context(), token=token, sink=done.set
-    )
+    fork = Job(second, second_args, own_context(), token=token, sink=done.set)
     worker.push(fork)  # JOIN-1 push
-    result = outcome.capture(called, first, *first_args)  # JOIN-2 run
+    result = outcome.capture(first, *first_args)  # JOIN-2 run
+    if type(result) is outcome.Value and type(result.value) is CoroutineType:
+        result = outcome.capture(refuse_coroutine, first, result.value)
     is_back = _take_back(worker, fork)  # JOIN-3 take back
     if not is_back:
         _check_not_forked(worker)

@@ -69,30 +69,24 @@ class Cell[S]:
 
     def read(self) -> S:
         """Return what the value was a moment ago (a hint)."""
-        return self._follow()[0]
-
-    def change[R](self, step: Callable[[S], tuple[S, R]]) -> R:
-        """Let a step take place: ``value, result = step(value)``; return its result."""
-        while True:
-            version = self._follow()
-            value, result = step(version[0])
-            if self._swap(version, value):
-                return result
-
-    def _follow(self) -> Version[S]:
         version = self._newest
         # ATOMIC(dict-contains): not the length, which is raised before the key shows.
         while 0 in version[1]:
             version = version[1][0]
-        return version
+        return version[0]
 
-    def _swap(self, version: Version[S], value: S) -> bool:
-        successor: Version[S] = (value, {})
-        # ATOMIC(dict-setdefault): of two steps from one version one takes its place.
-        if version[1].setdefault(0, successor) is not successor:
-            return False
-        self._newest = successor
-        return True
+    def change[R](self, step: Callable[[S], tuple[S, R]]) -> R:
+        """Let a step take place: ``value, result = step(value)``; return its result."""
+        version = self._newest
+        while True:
+            while 0 in version[1]:  # ATOMIC(dict-contains)
+                version = version[1][0]
+            value, result = step(version[0])
+            successor: Version[S] = (value, {})
+            # ATOMIC(dict-setdefault): of two steps from one version one takes place.
+            if version[1].setdefault(0, successor) is successor:
+                self._newest = successor
+                return result
 
 
 def replace[S: NamedTuple](state: S, **changes: object) -> S:
