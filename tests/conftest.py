@@ -170,15 +170,27 @@ def fresh_interpreters():
 # Pools, and what says how far a job has come
 
 
+def skip_if_unavailable(backend):
+    """Skip the test where a backend is not there, and say why."""
+    from runtime import _backends  # not every test is of the package
+
+    reason = _backends.why_unavailable(backend)
+    if reason is not None:
+        pytest.skip(reason)
+
+
 @pytest.fixture(params=["threads", "interpreters"])
 def backend(request):
     """Each backend in turn; with `threads_only` the one."""
-    from runtime import _backends  # not every test is of the package
-
-    reason = _backends.why_unavailable(request.param)
-    if reason is not None:
-        pytest.skip(reason)
+    skip_if_unavailable(request.param)
     return request.param
+
+
+@pytest.fixture
+def interpreters():
+    """The name of that backend; skips where it is not there."""
+    skip_if_unavailable("interpreters")
+    return "interpreters"
 
 
 @pytest.fixture

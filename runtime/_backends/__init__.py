@@ -9,15 +9,22 @@ interpreter does.
 """
 
 import sys
+from _thread import allocate_lock
 
 from .._environment import variable
 from .._errors import BackendUnavailableError
 
-__all__ = ("BACKENDS", "choose_backend", "refuse_inside", "why_unavailable")
+__all__ = (
+    "BACKENDS",
+    "backend_for",
+    "choose_backend",
+    "refuse_inside",
+    "why_unavailable",
+)
 
 BACKENDS = ("threads", "interpreters")
 
-_has_warned = False  # atomic: a single store
+_warned = allocate_lock()  # atomic: acquire; locked means it was said
 
 # Whether this interpreter belongs to a worker of a pool.
 is_inside = False  # owner: the worker; set before its first job
@@ -38,17 +45,24 @@ def why_unavailable(name: str) -> str | None:
     """Return why a backend cannot be used here and what to do; None if it can."""
     if name != "interpreters":
         return None
+    try:
+        import _interpreters  # noqa: F401
+    except ImportError:
+        return "this Python has no subinterpreters; use backend='threads'"
+    # Late: a worker's interpreter imports this package, and does without the core.
+    from .._core.selected import why_not_native
+
+    if why_not_native is not None:
+        return (
+            f"interpreters need the native core, which {why_not_native}, or use "
+            "backend='threads'"
+        )
     if is_traced():
         return (
             "tracemalloc traces memory, which crashes CPython beside interpreters with "
             "a GIL; stop it (tracemalloc.stop(), no -X tracemalloc, no "
             "PYTHONTRACEMALLOC), or use backend='threads'"
         )
-    try:
-        import _interpqueues  # noqa: F401
-        import _interpreters  # noqa: F401
-    except ImportError:
-        return "this Python has no subinterpreters; use backend='threads'"
     return None
 
 
@@ -64,21 +78,38 @@ def is_traced() -> bool:
 
 
 def choose_backend(name: str) -> str:
+    """Return the backend of a pool for a name or for ``"auto"``.
+
+    Logs once if it is threads because interpreters, which ``"auto"`` prefers, are
+    not available.
+
+    Raises:
+      ValueError, BackendUnavailableError: as `backend_for`.
+      RuntimeError: this is a worker's interpreter.
+    """
+    if is_inside:
+        refuse_inside()
+    chosen = backend_for(name)
+    is_best = name == "auto" and _from_environment() is None
+    if is_best and chosen == "threads" and _has_gil():
+        _warn_of_threads()
+    return chosen
+
+
+def backend_for(name: str) -> str:
     """Return the backend for a name or for ``"auto"``.
 
     For ``"auto"`` it is what ``RUNTIME_BACKEND`` in the environment says, or the
-    best: threads where they run at the same time, else interpreters.
+    best: threads where they run at the same time, else interpreters where there are
+    some.
 
     Raises:
       ValueError: there is no backend of that name; if the environment named it,
         the error names the variable.
       BackendUnavailableError: there is, but not here; says why.
-      RuntimeError: this is a worker's interpreter.
     """
-    if is_inside:
-        refuse_inside()
     if name == "auto":
-        name = variable("RUNTIME_BACKEND", BACKENDS) or _best()
+        name = _from_environment() or _best()
     if name not in BACKENDS:
         names = ", ".join(map(repr, ("auto", *BACKENDS)))
         raise ValueError(f"backend must be one of {names}, not {name!r}")
@@ -88,27 +119,26 @@ def choose_backend(name: str) -> str:
     return name
 
 
+def _from_environment() -> str | None:
+    return variable("RUNTIME_BACKEND", BACKENDS)
+
+
 def _best() -> str:
-    if not _has_gil():
-        return "threads"
-    if why_unavailable("interpreters") is None:
+    if _has_gil() and why_unavailable("interpreters") is None:
         return "interpreters"
-    if is_traced():
-        _warn_of_threads()
     return "threads"
 
 
 def _warn_of_threads() -> None:
-    """Say once that threads are taken because of `tracemalloc`."""
-    global _has_warned
-    if _has_warned:
+    """Say once that threads are taken, which gain nothing where there is a GIL."""
+    # ATOMIC(lock-acquire): of several threads that open a pool one says so.
+    if not _warned.acquire(False):
         return
-    _has_warned = True
     import logging  # which no worker's interpreter should have to import
 
     logging.getLogger("runtime").warning(
-        "pools use threads, which take turns in Python code: tracemalloc traces "
-        "memory, which crashes CPython beside interpreters"
+        "pools use threads, which take turns in Python code: %s",
+        why_unavailable("interpreters"),
     )
 
 

@@ -17,7 +17,7 @@ for it.
 
 Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
 `encoding`, `errors`, `leaf`, `limits`, `main_module`, `native_parts`, `refused`,
-`replies`, `stacks`, `variables`.
+`replies`, `stacks`, `variables`, `runtime._native`.
 """
 
 import gc
@@ -32,6 +32,7 @@ from types import CoroutineType
 
 from .. import _backends
 from .._errors import CrossingError, JobCancelled, JobInterrupted
+from .._native.scheduler import SharedWorker, set_time_slice
 from . import answers, asking, interrupting, refused
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
@@ -41,7 +42,7 @@ from .interrupting import uninterruptible
 from .leaf import run_block
 from .limits import set_limits
 from .main_module import has_failed, install, note_refusal
-from .native_parts import Until, call_each, own_context, set_time_slice
+from .native_parts import Until, call_each, own_context
 from .replies import decode as _decode
 from .replies import encode as _encode
 from .replies import encode_error as _error_answer
@@ -53,9 +54,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .._native.scheduler import EncodedJob
     from .crew import Runner
     from .replies import Reply as Answer
-    from .transport import EncodedJob, QueueEnd
     from .variables import Variables
 
 __all__ = (
@@ -133,18 +134,12 @@ def _restore_streams() -> None:
 
 
 def serve(
-    kind: str,
-    handle: "Any",
-    index: int,
-    max_jobs: int,
-    pool_name: str,
-    spare_limit: int,
+    handle: int, index: int, max_jobs: int, pool_name: str, spare_limit: int
 ) -> None:
     """Serve the pool until it stops, or for some jobs; the body of the worker's thread.
 
     Args:
-      kind: Which queues: "native" or "credit".
-      handle: What they are found by.
+      handle: What the pool's queues are found by.
       index: The worker's index.
       max_jobs: How many jobs at most; 0 for any number.
       pool_name: The pool's name, for messages.
@@ -156,7 +151,7 @@ def serve(
     refused.note_again()
     try:
         Crew(
-            _attach(kind, handle, index),
+            SharedWorker(handle, index),
             max_jobs,
             pool_name=pool_name,
             spare_limit=spare_limit,
@@ -201,20 +196,6 @@ def wait_for_threads() -> None:
         time.sleep(POLL)
 
 
-def _attach(kind: str, handle: "Any", index: int) -> "QueueEnd":
-    """Take the worker's seat at the pool's queues."""
-    worker: QueueEnd
-    if kind == "native":
-        from .._native.scheduler import SharedWorker
-
-        worker = SharedWorker(handle, index)
-    else:
-        from .credit_worker import CreditWorker
-
-        worker = CreditWorker(handle, index)
-    return worker
-
-
 def _work(runner: "Runner") -> None:
     """Run one job after the other."""
     crew = runner.crew
@@ -238,7 +219,7 @@ def _work(runner: "Runner") -> None:
         del frames  # else it lives until the next job
 
 
-def _tell_refused(worker: "QueueEnd", job: "EncodedJob") -> None:
+def _tell_refused(worker: SharedWorker, job: "EncodedJob") -> None:
     """Tell home which modules were refused; the job is not yet answered."""
     try:
         if news := refused.take_unsent():
@@ -350,7 +331,7 @@ def _encode_results(
         return _encode((sendable_results(results), *rest), "results")
 
 
-def _share(worker: "QueueEnd", job: "EncodedJob", least: int, start: int) -> None:
+def _share(worker: SharedWorker, job: "EncodedJob", least: int, start: int) -> None:
     """Offer all but the next leaf to the others, the largest piece first."""
     while job.stop > least:
         worker.share(max(least, (start + job.stop) // 2))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from .transport import EncodedJob, QueueEnd
+    from .._native.scheduler import EncodedJob, SharedWorker
 
 __all__ = ("Crew", "Runner", "current_crew", "current_job", "runner_of_job")
 
@@ -127,7 +127,7 @@ class Crew:
 
     def __init__(
         self,
-        worker: "QueueEnd",
+        worker: "SharedWorker",
         max_jobs: int,
         *,
         pool_name: str,

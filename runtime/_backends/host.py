@@ -30,8 +30,6 @@ MAX_FAILURES = 3
 # The names are odd because they stay in a ``__main__`` that gets the script's, too.
 SET_UP = (
     "import sys as _runtime_sys; _runtime_sys.path[:] = _runtime_path; "
-    # Else the interpreter cannot be given a memoryview.
-    "import _interpreters as _runtime_interpreters; "
     "from runtime._backends.child import set_up as _runtime_set_up; "
     "_runtime_set_up(_runtime_setup)"
 )
@@ -47,8 +45,7 @@ class Plan:
 
     Attributes:
       path: The home interpreter's ``sys.path``.
-      kind: Which queues, for `child.serve`.
-      handle: What a worker finds them by.
+      handle: What a worker finds the queues by.
       setup: Encoded: what a worker does before it serves.
       max_jobs: After so many an interpreter gives way to a fresh one; 0 for never.
       pool_name: The pool's name, for messages.
@@ -59,8 +56,7 @@ class Plan:
     """
 
     path: tuple[str, ...]
-    kind: str
-    handle: object
+    handle: int
     setup: bytes
     max_jobs: int
     pool_name: str
@@ -194,7 +190,6 @@ class Host:
             return None
         names: dict[str, object] = {
             "_runtime_args": (
-                plan.kind,
                 plan.handle,
                 self._index,
                 plan.max_jobs,

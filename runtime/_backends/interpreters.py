@@ -12,20 +12,21 @@ is in CROSSING.md.
     WATCH-5  take its stack
 
 Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`, `errors`,
-`host`, `leaf`, `limits`, `refusals`, `stacks`.
+`host`, `leaf`, `limits`, `refusals`, `stacks`, `runtime._native`.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import outcome
 
-from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, core, sync
+from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, sync
 from .._core.sighting import Stack
 from .._errors import BrokenWorkerError, JobCancelled
+from .._native.scheduler import EncodedJob, Question, SharedQueues
 from .._util import is_gil_enabled
 from . import answers, blame, farewell, stragglers, tracing
 from .captured import sendable_block
@@ -35,21 +36,18 @@ from .host import Host, Plan
 from .leaf import run_block
 from .limits import limits
 from .main_module import main_name
+from .native_parts import value_outcome
 from .refusals import Refusals
 from .stacks import REFUSED, decode_told
-from .transport import Counters, EncodedJob, HomeQueues, News, Question
 from .variables import encode_variables
+
+if TYPE_CHECKING:
+    from .._native.scheduler import Counters, News
 
 __all__ = ("EncodableJob", "InterpreterRegistry", "setup_of")
 
 # What `run_block` is called with.
 type _Block = tuple[Callable[[object], object], list[object], object]
-
-value_outcome: Callable[[object], outcome.Maybe[object]] = outcome.Value
-if core == "native":
-    from .._native import scheduler
-
-    value_outcome = scheduler.value_outcome
 
 
 class EncodableJob(Job):
@@ -106,7 +104,7 @@ class InterpreterRegistry:
     def __init__(
         self,
         worker_count: int,
-        queues: HomeQueues,
+        queues: SharedQueues,
         plan: Plan,
         *,
         name: str,
@@ -140,7 +138,7 @@ class InterpreterRegistry:
         ]  # immutable
 
     @property
-    def injector(self) -> HomeQueues:
+    def injector(self) -> SharedQueues:
         """What has the number of queued entries as its length."""
         return self._queues
 
@@ -241,7 +239,7 @@ class InterpreterRegistry:
             for item in news:
                 self._take(item)  # CROSS-8 take the news
 
-    def _take(self, news: News) -> None:
+    def _take(self, news: "News") -> None:
         work_id, answer, frames, start, _, is_last, worker_index, _ = news
         if answer == answers.ASKED:
             self._take_question(work_id, cast("Question", frames[0]))
@@ -446,10 +444,11 @@ def _decoded(answer: int, frames: tuple[object, ...]) -> outcome.Maybe[object]:
         return outcome.Error(error)
     if answer == answers.ERROR:
         return outcome.Error(cast("BaseException", value))
-    return value_outcome(value)
+    made: outcome.Maybe[object] = value_outcome(value)
+    return made
 
 
-def _statistics(index: int, counters: Counters) -> WorkerStatistics:
+def _statistics(index: int, counters: "Counters") -> WorkerStatistics:
     executed, stolen, attempts, parks, wake_ups, busy, idle, latencies, times = counters
     return WorkerStatistics(
         worker_index=index,

@@ -17,15 +17,15 @@ needs.
     WATCH-3  worker: between two instructions, write down the stack, ring the alarm
     WATCH-4  watch: send it home
 
-Layer: backends, worker side. Imports: `native_parts`, `stacks`; `runtime._core`, once
-needed.
+Layer: backends, worker side. Imports: `stacks`, `runtime._native`; `runtime._core`,
+once needed.
 """
 
 import sys
 from _thread import RLock, get_ident
 
 from .._errors import JobCancelled
-from .native_parts import set_time_slice
+from .._native.scheduler import set_time_slice
 from .stacks import encode_stack
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .._core.sighting import Stack
-    from .transport import EncodedJob, QueueEnd
+    from .._native.scheduler import EncodedJob, SharedWorker
 
 __all__ = ("end_watch", "raise_cancelled", "run", "uninterruptible")
 
@@ -89,7 +89,7 @@ class _Thread:
 class _Watch:
     """The thread that waits for the alarm, and what it sees of those that run jobs."""
 
-    def __init__(self, worker: "QueueEnd") -> None:
+    def __init__(self, worker: "SharedWorker") -> None:
         # Here, and not when there is an interrupt: beside a job that keeps the GIL an
         # import takes seconds.
         from .._core import interrupt, probe, safe_points, sighting, sync  # noqa: F401
@@ -168,7 +168,7 @@ class _Watch:
 
 
 def run(
-    worker: "QueueEnd",
+    worker: "SharedWorker",
     handle: "EncodedJob",
     context: "Context",
     call: "Callable[..., object]",

@@ -12,9 +12,16 @@ from .native_parts import Until, call_each
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Protocol
 
-    from .transport import Token
+    class Token(Protocol):
+        """A request to stop, as a job sees it."""
+
+        @property
+        def is_set(self) -> bool:
+            """Whether the job was asked to stop."""
+            raise NotImplementedError
+
 
 __all__ = (
     "call_chunk",

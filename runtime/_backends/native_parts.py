@@ -1,8 +1,9 @@
-"""What the native core has for pools of interpreters only; without it, stand-ins.
+"""Parts of the native core for files that both backends use.
 
-`pack` and `unpack` are for plain values and return NotImplemented for the rest;
-`set_time_slice` tells whether the system could be asked. The stand-ins say no.
-`Until`, `call_each` and `own_context` have twins in Python.
+Pools of threads work without that core, and their files import this one. There `Until`,
+`call_each`, `own_context` and `value_outcome` are those in Python. `pack` and `unpack`
+are for plain values and return NotImplemented for the rest; without the native core
+nothing crosses, and they are stand-ins.
 
 Layer: backends, both sides. Imports: `runtime._context`, `runtime._until`,
 `runtime._native`, where that is in use.
@@ -22,7 +23,6 @@ __all__ = (
     "call_each",
     "own_context",
     "pack",
-    "set_time_slice",
     "unpack",
     "value_outcome",
 )
@@ -30,10 +30,6 @@ __all__ = (
 
 def _leave_to_pickle(_value: object) -> "Any":
     return NotImplemented
-
-
-def _ask_nobody(_slice_ns: int) -> bool:
-    return False
 
 
 def value_outcome(value: "Any") -> "Any":
@@ -44,7 +40,6 @@ def value_outcome(value: "Any") -> "Any":
 
 
 pack = unpack = _leave_to_pickle
-set_time_slice = _ask_nobody
 if os.environ.get("RUNTIME_CORE") != "python":
     try:
         from .._native import scheduler
@@ -52,7 +47,6 @@ if os.environ.get("RUNTIME_CORE") != "python":
         pass
     else:
         pack, unpack = scheduler.pack, scheduler.unpack
-        set_time_slice = scheduler.set_time_slice
         Until = scheduler.Until  # type: ignore[misc]
         value_outcome = scheduler.value_outcome
         call_each, own_context = scheduler.call_each, scheduler.own_context

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextvars import Context
 
-    from .transport import Token
+    from .leaf import Token
 
 __all__ = (
     "Answers",

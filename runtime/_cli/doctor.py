@@ -76,7 +76,8 @@ def _cores() -> str:
 def _core() -> str:
     if why_not_native is None:
         return f"{lowlevel.core}: the scheduler in C"
-    return f"{lowlevel.core}: the scheduler in plain Python; {why_not_native}"
+    reason = f"the native core {why_not_native}"
+    return f"{lowlevel.core}: the scheduler in plain Python; {reason}"
 
 
 def _backend(name: str) -> tuple[str, str]:
@@ -86,7 +87,7 @@ def _backend(name: str) -> tuple[str, str]:
 
 def _auto() -> str:
     try:
-        chosen = _backends.choose_backend("auto")
+        chosen = _backends.backend_for("auto")
     except (ValueError, BackendUnavailableError) as error:
         return f"no: {error}"
     if os.environ.get("RUNTIME_BACKEND"):

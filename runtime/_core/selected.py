@@ -46,7 +46,9 @@ _CHOICES = ("python", "native")
 
 
 def _choose() -> tuple[str, str | None]:
-    """Return the name of the core to use, and why that is not the native one.
+    """Return the name of the core to use, and why it is not the native one.
+
+    The reason and the remedy are what follows "the native core".
 
     Raises:
       EnvironmentVariableError: ``RUNTIME_CORE`` names no core, or the native one,
@@ -54,7 +56,7 @@ def _choose() -> tuple[str, str | None]:
     """
     choice = variable("RUNTIME_CORE", _CHOICES)
     if choice == "python":
-        return "python", "RUNTIME_CORE=python asks for this one"
+        return "python", "is turned off by RUNTIME_CORE=python: unset it"
     try:
         from .._native.scheduler import Registry  # noqa: F401
     except ImportError as error:
@@ -64,13 +66,13 @@ def _choose() -> tuple[str, str | None]:
                 f"RUNTIME_CORE=native, but the native core {reason}; or unset "
                 "RUNTIME_CORE"
             ) from error
-        return "python", f"the native core {reason}"
+        return "python", reason
     return "native", None
 
 
 def _explain(error: ImportError) -> str:
     """Say why the extension is not there, and what helps."""
-    remedy = "reinstall trio-runtime where there is a C compiler"
+    remedy = "reinstall trio-runtime from a wheel, or where there is a C compiler"
     if isinstance(error, ModuleNotFoundError):
         return f"was not built: {remedy}"
     return f"cannot be loaded ({error}): {remedy}"

@@ -3,7 +3,7 @@
 The workers ring a bell, a descriptor, when there is news; a task of the pool, the
 *pump*, waits for it and lets the jobs leave, all in one step of the Trio loop.
 
-Layer: frontend. Imports: `runtime._backends`, `port`, trio.
+Layer: frontend. Imports: `runtime._backends`, `runtime._native`, `port`, trio.
 """
 
 import sys
@@ -15,17 +15,16 @@ from typing import cast, override
 import outcome
 import trio
 
-from .. import _core
 from .._backends import kept
 from .._backends.batch import EncodedBatch
 from .._backends.host import Plan
 from .._backends.interpreters import InterpreterRegistry, setup_of
 from .._backends.main_module import main_name
 from .._backends.questions import decode_question, encode_outcome
-from .._backends.transport import EncodedJob, HomeQueues, Question
 from .._backends.variables import set_variables
 from .._core import Job, Registry, own_context
 from .._errors import JobCancelled
+from .._native.scheduler import EncodedJob, Question, SharedQueues
 from .._util import awaitable_of, called, is_a
 from .batch import BatchState
 from .from_worker import Request
@@ -59,12 +58,13 @@ def interpreters(
     def make_registry(
         nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
     ) -> Registry:
-        queues, kind, handle = _queues(worker_count, spare_limit)
+        queues = SharedQueues(
+            worker_count, spin_rounds=SPIN_ROUNDS, spare_limit=spare_limit
+        )
         path = tuple(sys.path)
         plan = Plan(
             path,
-            kind,
-            handle,
+            queues.handle,
             setup,
             max_jobs or 0,
             name,
@@ -80,21 +80,6 @@ def interpreters(
     return make_registry
 
 
-def _queues(worker_count: int, spare_limit: int) -> tuple[HomeQueues, str, object]:
-    """Return the queues that the core in use has, their kind and their handle."""
-    if _core.core == "native":
-        from .._native.scheduler import SharedQueues
-
-        shared = SharedQueues(
-            worker_count, spin_rounds=SPIN_ROUNDS, spare_limit=spare_limit
-        )
-        return shared, "native", shared.handle
-    from .._backends.credit import CreditQueues
-
-    queues = CreditQueues(worker_count, spare_limit=spare_limit)
-    return queues, "credit", queues.handle
-
-
 class _TrioRegistry(InterpreterRegistry):
     """An `InterpreterRegistry` whose news is taken by a Trio task."""
 
@@ -102,7 +87,7 @@ class _TrioRegistry(InterpreterRegistry):
         self,
         nursery: trio.Nursery,
         worker_count: int,
-        queues: HomeQueues,
+        queues: SharedQueues,
         plan: Plan,
         *,
         name: str,

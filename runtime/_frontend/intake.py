@@ -48,7 +48,7 @@ from .work import Verdict, Work
 
 if TYPE_CHECKING:
     from .._backends.interpreters import RemoteInterrupt
-    from .._backends.transport import EncodedJob
+    from .._native.scheduler import EncodedJob
     from .batch import BatchState
     from .from_worker import Request
 

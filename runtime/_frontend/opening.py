@@ -55,7 +55,8 @@ async def open_worker_pool(
       worker_count: How many jobs run at the same time, at least 1; by default the
         cores this process may use (CPU affinity and control group respected).
       backend: How jobs are executed: by ``"threads"``, by ``"interpreters"``, one for
-        each worker, or ``"auto"`` for the one that suits this build.
+        each worker, or ``"auto"`` for the one that suits this build. Interpreters
+        need the native core; without it ``"auto"`` is threads everywhere.
       queue_capacity: How many jobs may wait for a worker, at least 1. Who submits
         more waits.
       name: Shown in thread names, statistics and errors.
@@ -79,8 +80,8 @@ async def open_worker_pool(
         reports.
 
     Raises:
-      BackendUnavailableError: this interpreter cannot provide the backend, or not while
-        `tracemalloc` traces.
+      BackendUnavailableError: this interpreter cannot provide the backend, not without
+        the native core, or not while `tracemalloc` traces. The error says what to do.
       BrokenWorkerError: a worker's thread could not be started. Leaves the block, if
         a worker broke again and again, for example in its ``initializer``.
       CrossingError: ``initializer`` or ``initargs`` cannot cross.

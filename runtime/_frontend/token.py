@@ -18,7 +18,7 @@ from .._errors import CancelReason, JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
     from .._backends.interpreters import RemoteInterrupt
-    from .._backends.transport import EncodedJob
+    from .._native.scheduler import EncodedJob
     from .call import Call
     from .intake import Intake
 

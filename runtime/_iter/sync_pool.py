@@ -3,7 +3,8 @@
 Scripts, notebooks and libraries that know nothing of Trio get the same workers; the
 thread that asks blocks until the answer is there.
 
-Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `place`, trio.
+Layer: iter. Imports: `runtime._backends`, `runtime._core`, `runtime._frontend`,
+`place`, trio.
 """
 
 import logging
@@ -15,6 +16,7 @@ from typing import NoReturn, cast, override
 
 import trio
 
+from .._backends import why_unavailable
 from .._core import CancelToken, Job, Latch, Registry, current_worker, job_context
 from .._errors import (
     BrokenWorkerError,
@@ -134,10 +136,14 @@ class _Block(ContextDecorator, AbstractContextManager["SyncPool"]):
 def _hint_at_gil() -> None:
     """Say once that threads gain nothing for most work where there is a GIL."""
     if is_gil_enabled() and next(_hints) == 0:
+        if why_unavailable("interpreters") is None:
+            elsewhere = "in Trio, open_worker_pool() runs interpreters here, and a "
+        else:
+            elsewhere = "a "
         _logger.warning(
             "open_sync_pool() runs threads, and this Python has a GIL: work in Python "
-            "gains nothing; in Trio, open_worker_pool() runs interpreters here, and a "
-            "free-threaded build runs both on every core"
+            "gains nothing; %sfree-threaded build runs it on every core",
+            elsewhere,
         )
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from _thread import allocate_lock
 
 import pytest
 
@@ -25,10 +26,32 @@ def test_auto_is_interpreters_with_a_gil(unset, monkeypatch, interpreters):
     assert _backends.choose_backend("auto") == "interpreters"
 
 
-def test_auto_is_threads_where_there_are_no_interpreters(unset, monkeypatch):
+@pytest.fixture
+def without_interpreters(monkeypatch):
+    """There is a GIL, but there are no interpreters, and nobody was told so yet."""
     monkeypatch.setattr(_backends, "_has_gil", lambda: True)
     monkeypatch.setattr(_backends, "why_unavailable", {"interpreters": "no"}.get)
+    monkeypatch.setattr(_backends, "_warned", allocate_lock())
+
+
+def test_auto_is_threads_where_there_are_no_interpreters_and_says_so_once(
+    unset, without_interpreters, caplog
+):
+    assert [_backends.choose_backend("auto") for _ in range(2)] == ["threads"] * 2
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("runtime", "WARNING")
+    assert record.getMessage() == (
+        "pools use threads, which take turns in Python code: no"
+    )
+
+
+def test_threads_that_were_asked_for_are_not_spoken_of(
+    unset, without_interpreters, monkeypatch, caplog
+):
+    assert _backends.choose_backend("threads") == "threads"
+    monkeypatch.setenv("RUNTIME_BACKEND", "threads")
     assert _backends.choose_backend("auto") == "threads"
+    assert caplog.records == []
 
 
 def test_the_environment_says_what_auto_is(monkeypatch, interpreters):

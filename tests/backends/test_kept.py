@@ -129,8 +129,6 @@ async def test_one_with_a_thread_left_is_not_kept(gate):
 
 
 async def test_one_that_keeps_what_was_lent_is_not_kept():
-    if runtime.lowlevel.core != "native":
-        pytest.skip("without the native core nobody can tell")
     data = bytearray(100_000)
     await run_in_pool(jobs.keep_view, memoryview(data))
     assert crossinterp.count() == 0

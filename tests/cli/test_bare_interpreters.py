@@ -2,14 +2,11 @@ import operator
 
 import pytest
 
-from runtime import _backends
 from runtime._cli import comparison
 
 
 @pytest.fixture
-def bare():
-    if (reason := _backends.why_unavailable("interpreters")) is not None:
-        pytest.skip(reason)
+def bare(interpreters):
     from runtime._cli.bare_interpreters import open_bare_interpreters
 
     with open_bare_interpreters(2, operator.neg) as bare:

@@ -49,28 +49,43 @@ def doctor_on_core(choice, spoil="pass"):
             timeout=60,
             env={**environ_with_coverage(), "RUNTIME_CORE": choice},
         )
-    )["core"]
+    )
 
 
 @pytest.mark.skipif(
     find_spec("runtime._native.scheduler") is None, reason="the native core is absent"
 )
 def test_doctor_tells_the_native_core():
-    assert doctor_on_core("") == "native: the scheduler in C"
+    told = doctor_on_core("")
+
+    assert told["core"] == "native: the scheduler in C"
+    assert told["backend interpreters"] == "available"
 
 
 def test_doctor_tells_that_the_python_core_was_asked_for():
-    assert doctor_on_core("python") == (
-        "python: the scheduler in plain Python; RUNTIME_CORE=python asks for this one"
+    told = doctor_on_core("python")
+
+    assert told["core"] == (
+        "python: the scheduler in plain Python; the native core is turned off by "
+        "RUNTIME_CORE=python: unset it"
+    )
+    assert told["backend interpreters"] == (
+        "no: interpreters need the native core, which is turned off by "
+        "RUNTIME_CORE=python: unset it, or use backend='threads'"
     )
 
 
 def test_doctor_tells_that_the_native_core_was_not_built():
     told = doctor_on_core("", "sys.modules['runtime._native.scheduler'] = None")
 
-    assert told == (
+    assert told["core"] == (
         "python: the scheduler in plain Python; the native core was not built: "
-        "reinstall trio-runtime where there is a C compiler"
+        "reinstall trio-runtime from a wheel, or where there is a C compiler"
+    )
+    assert told["backend interpreters"] == (
+        "no: interpreters need the native core, which was not built: reinstall "
+        "trio-runtime from a wheel, or where there is a C compiler, or use "
+        "backend='threads'"
     )
 
 
@@ -82,8 +97,9 @@ def test_doctor_tells_that_the_native_core_does_not_load(tmp_path):
         "", f"import runtime._native as n; n.__path__[:] = [{str(tmp_path)!r}]"
     )
 
-    assert told.startswith("python: ")
-    assert "the native core cannot be loaded" in told
+    assert told["core"].startswith("python: ")
+    assert "the native core cannot be loaded" in told["core"]
+    assert "native core, which cannot be loaded" in told["backend interpreters"]
 
 
 def test_doctor_sees_the_affinity(user_directory):

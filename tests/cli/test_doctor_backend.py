@@ -1,5 +1,7 @@
 """What doctor says of the backend that "auto" stands for."""
 
+from _thread import allocate_lock
+
 import pytest
 
 from runtime import _backends
@@ -14,12 +16,16 @@ from runtime._cli import doctor
         (True, "no core", "threads, which take turns"),
     ],
 )
-def test_doctor_says_why_a_backend_is_chosen(monkeypatch, has_gil, reason, words):
+def test_doctor_says_why_a_backend_is_chosen(
+    monkeypatch, caplog, has_gil, reason, words
+):
     monkeypatch.delenv("RUNTIME_BACKEND")
     monkeypatch.setattr(doctor, "is_gil_enabled", lambda: has_gil)
     monkeypatch.setattr(_backends, "_has_gil", lambda: has_gil)
     monkeypatch.setattr(_backends, "why_unavailable", {"interpreters": reason}.get)
+    monkeypatch.setattr(_backends, "_warned", allocate_lock())
     assert doctor._auto().startswith(words)
+    assert caplog.records == []  # its rows say it, the log is for pools
 
 
 def test_doctor_says_that_the_environment_chose(monkeypatch):

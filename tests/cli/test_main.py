@@ -46,19 +46,6 @@ def test_misuse_says_what_is_wrong_in_the_users_words(run_cli):
     assert done.stderr.endswith("are required: MODULE:CALLABLE\n")
 
 
-def test_backend_that_is_not_there_is_one_line_and_2(run_cli):
-    reason = run_cli("doctor").stdout
-    if "backend interpreters  available" in reason:
-        pytest.skip("every backend is there")
-    done = run_cli("map", "user:same", "--backend", "interpreters")
-
-    assert done.returncode == 2
-    assert done.stderr.startswith(
-        "runtime map: backend 'interpreters' is not available"
-    )
-    assert done.stderr.count("\n") == 1
-
-
 @pytest.mark.parametrize("at", range(3))
 def test_options_stand_anywhere(run_cli, user_directory, at):
     (user_directory / "numbers").write_text("1\n2\n")

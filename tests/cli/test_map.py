@@ -344,11 +344,9 @@ WITHOUT_COVERAGE = dict(os.environ)
 
 
 @pytest.fixture
-def refused(user_directory):
+def refused(user_directory, interpreters):
     """Modules that need one which no interpreter but the main one takes."""
     pytest.importorskip("readline")
-    if (reason := why_unavailable("interpreters")) is not None:
-        pytest.skip(reason)
     (user_directory / "at_top.py").write_text(
         "import readline\ndef fn(line): return line.upper()\n"
     )

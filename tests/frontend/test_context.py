@@ -217,7 +217,7 @@ async def test_precision_in_trio_is_the_jobs_and_stays_there(pool):
     ]
 
 
-async def test_initializer_sets_variables_of_jobs():
+async def test_initializer_sets_variables_of_jobs(interpreters):
     async with runtime.open_worker_pool(
         1,
         backend="interpreters",

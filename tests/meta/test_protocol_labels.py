@@ -12,7 +12,7 @@ from collections import defaultdict
 
 FAMILIES = (
     "SLEEP|POST|SPARE|CLAIM|PORT|CALL|BACK|MAP|STOP|CANCEL|CROSS|HOST|JOIN|PROBE|"
-    "SAFE|REQ|STRETCH|CREDIT|ASK|CREW|WATCH"
+    "SAFE|REQ|STRETCH|ASK|CREW|WATCH"
 )
 LABEL = re.compile(rf"\b({FAMILIES})-(\d+)\b")
 ATOMIC = re.compile(r"\bATOMIC\(([^)]*)\)")

@@ -21,14 +21,6 @@ def backend(request):
     return request.param
 
 
-@pytest.fixture
-def interpreters():
-    reason = why_unavailable("interpreters")
-    if reason is not None:
-        pytest.skip(reason)
-    return "interpreters"
-
-
 def open_processor(handler, backend, *, takes_batch=False, **options):
     config = runtime.ParallelConfig(worker_count=2, backend=backend, **options)
     return runtime.ParallelProcessor(handler, config, takes_batch=takes_batch)
