@@ -156,8 +156,8 @@ def unbalanced(env):
             "places of tasks": intake.lane._places.value - 1 - env.pool.worker_count,
             "running tasks": intake.lane._running.value - env.pool.worker_count,
             "waits": intake.patience._count,
-            "running": intake.registry.running_jobs(),
-            "waiting": intake.registry.num_waiting(),
+            "running": intake.backend.running_jobs(),
+            "waiting": intake.backend.num_waiting(),
         }
     if env.processor is not None:
         engine = env.processor._engine_or_none

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
-from runtime._frontend.registries import SPIN_ROUNDS
+from runtime._backends.threads import SPIN_ROUNDS
 from runtime.lowlevel import Job, Latch, Registry
 
 __all__ = ("NAME", "OurCore", "Ticket", "open_core")

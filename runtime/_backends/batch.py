@@ -18,8 +18,8 @@ import outcome
 from .._core import CancelToken, Job
 from . import answers, blame
 from .captured import is_capturing, sendable_items
+from .encodable import EncodableJob
 from .encoding import dumps_whole, loads
-from .interpreters import EncodableJob
 from .variables import encode_variables
 
 __all__ = ("EncodedBatch",)

@@ -1,6 +1,5 @@
-"""A registry whose workers are interpreters; the home side.
+"""The backend whose workers are interpreters; the home side.
 
-It has the face of `runtime._core.Registry`, so the front end cannot tell them apart.
 The jobs stay here, as objects; what travels is their encoding. What crosses, and how,
 is in CROSSING.md.
 
@@ -16,20 +15,32 @@ Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`, `e
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Context
 from itertools import count
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import outcome
 
-from .._core import DONE, RUNNING, HistogramSnapshot, Job, WorkerStatistics, sync
+from .._core import (
+    DONE,
+    RUNNING,
+    CancelToken,
+    HistogramSnapshot,
+    Job,
+    WorkerStatistics,
+    sync,
+)
 from .._core.sighting import Stack
 from .._errors import BrokenWorkerError, JobCancelled
 from .._native.scheduler import EncodedJob, Question, SharedQueues
 from .._util import is_gil_enabled
 from . import answers, blame, farewell, stragglers, tracing
+from .base import Backend, BatchState, Events
+from .batch import EncodedBatch
 from .captured import sendable_block
+from .encodable import EncodableJob
 from .encoding import dumps, lend_large, loads
 from .environment import environment
 from .host import Host, Plan
@@ -44,30 +55,10 @@ from .variables import encode_variables
 if TYPE_CHECKING:
     from .._native.scheduler import Counters, News
 
-__all__ = ("EncodableJob", "InterpreterRegistry", "setup_of")
+__all__ = ("InterpreterBackend", "setup_of")
 
 # What `run_block` is called with.
 type _Block = tuple[Callable[[object], object], list[object], object]
-
-
-class EncodableJob(Job):
-    """A job that says itself how it crosses, and takes several answers."""
-
-    __slots__ = ()
-
-    def encode(self) -> tuple[tuple[object, ...], int]:
-        """Return the frames, and the number of those that are its range and before."""
-        raise NotImplementedError
-
-    def take(
-        self,
-        answer: int,
-        frames: tuple[object, ...],
-        start: int,
-        result: outcome.Maybe[object],
-    ) -> None:
-        """Take one of its answers; ``result`` is an error if the worker broke."""
-        raise NotImplementedError
 
 
 class RemoteInterrupt:
@@ -86,8 +77,11 @@ class RemoteInterrupt:
         """Whether it was raised at least once."""
         return any(handle.was_met for handle in self.handles)
 
+    def settle(self) -> None:
+        """Do nothing: handles that are over are interrupted no more."""
 
-class InterpreterRegistry:
+
+class InterpreterBackend(Backend):
     """A set of workers with an interpreter each, their queues, and the way in.
 
     Args:
@@ -95,11 +89,12 @@ class InterpreterRegistry:
       queues: The home end of the queues.
       plan: What the workers are made from.
       name: Threads are named ``runtime-{name}-{index}``.
-      on_failure: Called once as ``on_failure(error)`` on a worker's thread if it broke
-        again and again.
 
-    Thread safety: externally synchronized, by the thread that made it.
+    Thread safety: as `Backend`.
     """
+
+    kind = "interpreters"
+    shares_objects = False
 
     def __init__(
         self,
@@ -108,20 +103,18 @@ class InterpreterRegistry:
         plan: Plan,
         *,
         name: str,
-        on_failure: Callable[[BaseException], object],
     ) -> None:
         self.worker_count = worker_count  # immutable
         self.name = name  # immutable
         self.is_stopping = False  # atomic: a single store; never cleared
         self.is_forked = False  # owner: the only thread of a forked child
         self._queues = queues  # immutable
-        # Tells whether some worker had nothing to do a moment ago.
-        self.is_anyone_idle: Callable[[], bool] = queues.is_anyone_idle  # immutable
-        self._on_failure = on_failure  # immutable
+        self._events: Events | None = None  # immutable once bound
         self._ids = count(1)  # owner
         self._out: dict[int, Job] = {}  # owner: by id, until they left
         self._handles: dict[Job, EncodedJob] = {}  # owner: the same jobs
-        self.refusals = Refusals(name)  # owner
+        self._by_token: dict[CancelToken, set[EncodedJob]] = {}  # owner: the same
+        self._refusals = Refusals(name)  # owner
         # Who wants to know where a job is.
         self._seekers: dict[Job, Callable[[Stack], object]] = {}  # owner
         self._hosts = [
@@ -137,10 +130,25 @@ class InterpreterRegistry:
             for index in range(worker_count)
         ]  # immutable
 
-    @property
-    def injector(self) -> SharedQueues:
-        """What has the number of queued entries as its length."""
-        return self._queues
+    def bind(self, events: Events) -> None:
+        """Say to whom to report."""
+        self._events = events
+
+    def news(self) -> Self:
+        """Return itself."""
+        return self
+
+    def is_anyone_idle(self) -> bool:
+        """Tell whether some worker had nothing to do a moment ago."""
+        return self._queues.is_anyone_idle()
+
+    def queued(self) -> int:
+        """Return how many entries wait for a worker."""
+        return len(self._queues)
+
+    def refused_modules(self) -> tuple[str, ...]:
+        """Return the extension modules that were refused."""
+        return self._refusals.names
 
     def fileno(self) -> int:
         """Return the descriptor that is readable while `drain` has something to do."""
@@ -179,21 +187,16 @@ class InterpreterRegistry:
             return
         self._out[work_id] = job  # CROSS-7 inject
         self._handles[job] = handle
-        self.watch(job, handle)
+        self._by_token.setdefault(job.token, set()).add(handle)
+        if job.token.is_set:
+            handle.request_stop()
 
-    def inject_many(self, jobs: Sequence[Job]) -> None:
-        """Hand over several jobs."""
-        for job in jobs:
-            self.inject(job)
-
-    def watch(self, job: Job, handle: EncodedJob) -> None:
-        """Do what the front end wants to do when a job has a handle."""
-
-    def unwatch(self, job: Job, handle: EncodedJob) -> None:
-        """Do what the front end wants to do when the handle is over."""
-
-    def answer(self, job: Job, question: Question) -> None:
-        """Do what a job asks for, which waits; the front end does."""
+    def _forget(self, job: Job) -> None:
+        handle = self._handles.pop(job)
+        handles = self._by_token[job.token]
+        handles.discard(handle)
+        if not handles:
+            del self._by_token[job.token]
 
     def withdraw(self, job: Job) -> bool:
         """Take a job back; True if it had not begun and now never will."""
@@ -203,9 +206,39 @@ class InterpreterRegistry:
         job.withdraw()
         return True
 
-    def interrupt(self, handles: Iterable[EncodedJob]) -> "RemoteInterrupt":
-        """Have what runs of some jobs interrupted; their tokens are set."""
-        found = RemoteInterrupt(tuple(handles))
+    def make_batch(
+        self,
+        fn: Callable[..., object],
+        items: Sequence[object],
+        context: Context,
+        *,
+        token: CancelToken,
+        sink: Callable[[Any], None],
+        finish: Callable[[list[object]], list[object]] | None = None,
+        lane: int,
+    ) -> BatchState:
+        """Return a batch whose items are encoded once."""
+        return EncodedBatch(
+            fn,
+            items,
+            context,
+            token=token,
+            sink=sink,
+            finish=finish,
+            lane=lane,
+            worker_count=self.worker_count,
+        )
+
+    def request_stop(self, token: CancelToken) -> None:
+        """Set the tokens over there."""
+        for handle in self._by_token.get(token, ()):
+            handle.request_stop()
+
+    def interrupt(
+        self, token: CancelToken, is_over: Callable[[], bool]
+    ) -> RemoteInterrupt:
+        """Have what runs with a token interrupted."""
+        found = RemoteInterrupt(tuple(self._by_token.get(token, ())))
         for handle in found.handles:
             self._queues.interrupt(handle)  # CROSS-9 ask
         return found
@@ -232,6 +265,10 @@ class InterpreterRegistry:
         # What is done there still has to come home.
         return RUNNING if phase == DONE and job.phase != DONE else phase
 
+    def hush(self, is_hushed: bool) -> None:
+        """Say whether the bell need not be rung."""
+        self._queues.hush(is_hushed)
+
     def drain(self) -> None:
         """Let the jobs leave that are over."""
         # Again: to take news may bring home what a job was lent.
@@ -257,19 +294,20 @@ class InterpreterRegistry:
             job.pushed_ns = sync.clock_ns()  # what is left of it has begun anew
             return
         del self._out[work_id]
-        self.unwatch(job, self._handles.pop(job))
+        self._forget(job)
         job.complete(result)
         job.leave()
 
     def _take_question(self, work_id: int, question: Question) -> None:
         told = decode_told(question.frames)
         if told is None:
-            self.answer(self._out[work_id], question)  # ASK-4 news
+            assert self._events is not None
+            self._events.asked(self._out[work_id], question)  # ASK-4 news
             return
         question.reply(answers.NONE, ())
         kind, value = told
         if kind == REFUSED:
-            self.refusals.add(value)
+            self._refusals.add(value)
             return
         job = self._out.get(work_id)  # None: it has ended meanwhile
         if job is not None and job in self._seekers:
@@ -404,7 +442,8 @@ class InterpreterRegistry:
         return self.is_stopping
 
     def _on_broken(self, index: int, text: str) -> None:
-        self._on_failure(
+        assert self._events is not None
+        self._events.failed(
             BrokenWorkerError(
                 f"worker {index} of pool {self.name!r} broke several times in a row; "
                 f"the last time:\n\n{text}"

@@ -115,6 +115,10 @@ class Interrupt(probe.Probe):
     def is_over(self) -> bool:
         return self._is_over()
 
+    def settle(self) -> None:
+        """Note that the work is over, so that nothing looks for it any more."""
+        nudge()
+
     @override
     def act(self, frame: FrameType) -> BaseException:
         return JobInterrupted()

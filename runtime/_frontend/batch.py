@@ -10,12 +10,12 @@ Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, outcome.
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from types import CodeType
-from typing import TYPE_CHECKING, Protocol, cast, overload, override
+from typing import TYPE_CHECKING, cast, overload, override
 
 import outcome
 import trio
 
-from .._core import WITHDRAWN, Job, job_context
+from .._core import WITHDRAWN, job_context
 from .._errors import CancelReason, TaskCancelled
 from .options import OnCancelMany, callable_name
 from .token import WorkToken
@@ -23,37 +23,15 @@ from .waiting import Waiting
 from .work import Verdict
 
 if TYPE_CHECKING:
+    from .._backends.base import BatchState
     from .intake import Intake
 
 __all__ = (
     "BatchCall",
-    "BatchState",
     "Chunks",
     "as_sequence",
     "flatten",
 )
-
-
-class BatchState(Protocol):
-    """What `runtime._core.Batch` and its twin for interpreters offer."""
-
-    is_complete: bool
-    is_over: bool
-
-    def first_piece(self) -> Job:
-        """Return the job that stands for all items."""
-        raise NotImplementedError
-
-    def errors(self) -> list[BaseException]:
-        """Return what the items raised."""
-        raise NotImplementedError
-
-    def results(self) -> list[object]:
-        """Return the results."""
-        raise NotImplementedError
-
-    def drop_call(self) -> None:
-        """Let go of the user's objects."""
 
 
 class BatchCall(Waiting):
@@ -95,7 +73,7 @@ class BatchCall(Waiting):
         self.token = WorkToken(  # immutable
             intake, may_interrupt=on_cancel == "interrupt"
         )
-        self.batch: BatchState = intake.make_batch(  # immutable
+        self.batch: BatchState = intake.backend.make_batch(  # immutable
             call,
             items,
             job_context(),
@@ -148,7 +126,7 @@ class BatchCall(Waiting):
 
     def _withdraw(self) -> bool:
         """Take the batch back; True if no item had begun and now none will."""
-        if not self._intake.registry.withdraw(self.first_piece):
+        if not self._intake.backend.withdraw(self.first_piece):
             return False
         self.batch.drop_call()
         return True

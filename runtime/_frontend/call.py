@@ -129,11 +129,11 @@ class Call(Waiting, Job):
 
     def inject(self, poller: Poller) -> bool:
         """Hand the job to the workers; return whether `poll` must follow."""
-        registry = self._intake.registry
+        registry = self._intake.backend
         polls = poller.begin(is_worker_idle=registry.is_anyone_idle())
         if polls:
             self._handoff = sync.Lock()
-            self._intake.hush(True)
+            self._intake.pump.hush(True)
         registry.inject(self)  # CALL-1 accept
         return polls
 
@@ -144,11 +144,11 @@ class Call(Waiting, Job):
         try:
             for _ in range(MAX_POLLS):
                 await trio.lowlevel.cancel_shielded_checkpoint()
-                self._intake.look()
+                self._intake.pump.look()
                 if handoff.locked():
                     break
         finally:
-            self._intake.hush(False)
+            self._intake.pump.hush(False)
         # ATOMIC(lock-acquire): CALL-2 the worker and the task both try; the task
         # that loses has its outcome, the worker that loses posts.
         paid = not handoff.acquire(False)
@@ -186,7 +186,7 @@ class Call(Waiting, Job):
 
     def stop(self, reason: CancelReason) -> None:
         """End the call on somebody else's behalf: withdraw it or set its token."""
-        withdrawn = self._intake.registry.withdraw(self)
+        withdrawn = self._intake.backend.withdraw(self)
         self.token.request_stop(reason)
         if withdrawn:
             self.fail(TaskCancelled(self.name, reason))
@@ -203,7 +203,7 @@ class Call(Waiting, Job):
     @override
     def _cancelled(self) -> bool:
         """Answer the cancellation of the waiting task: may it leave now?"""
-        if self._intake.registry.withdraw(self):
+        if self._intake.backend.withdraw(self):
             self.token.host = None
             return True
         if self._on_cancel == "abandon":

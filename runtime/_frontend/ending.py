@@ -4,19 +4,19 @@ A thread may take long to end: an interpreter is still being created, a library 
 left a thread running in one, a finalizer sleeps. So another thread joins them, and
 wakes the task that waits here.
 
-Layer: frontend. Imports: `runtime._core`, trio.
+Layer: frontend. Imports: `pump`, `runtime._backends`, trio.
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable
 from functools import partial
 
 import outcome
 import trio
 
-from .._core import Registry
+from .._backends.base import Backend
+from .pump import Pump
 
 __all__ = ("WORKER_GRACE", "Ending")
 
@@ -30,16 +30,18 @@ class Ending:
     """The end of one pool's workers.
 
     Args:
-      registry: The workers.
+      backend: The workers.
+      pump: Takes their news until they have ended.
       name: The pool's name, for the log.
 
     Thread safety: externally synchronized, by the Trio thread.
     """
 
-    __slots__ = ("_left_out", "_name", "_registry", "_round", "is_bounded")
+    __slots__ = ("_backend", "_left_out", "_name", "_pump", "_round", "is_bounded")
 
-    def __init__(self, registry: Registry, name: str) -> None:
-        self._registry = registry  # immutable
+    def __init__(self, backend: Backend, pump: Pump, name: str) -> None:
+        self._backend = backend  # immutable
+        self._pump = pump  # immutable
         self._name = name  # immutable
         # Whether the grace period of a `shutdown` is over: then nobody waits for long.
         self.is_bounded: bool = False  # owner
@@ -56,7 +58,7 @@ class Ending:
         assert self._round is not None
         with scope:
             await self._round.ended.wait()
-        return tuple(self._leftovers())
+        return tuple(self._backend.leftovers())
 
     async def finish(self, patience: float) -> None:
         """Stop the workers and wait for their threads, whatever comes meanwhile.
@@ -66,15 +68,14 @@ class Ending:
         """
         self._begin()
         patience = WORKER_GRACE if self.is_bounded else patience
-        # It gives descriptors back, and ends tasks that wait for them.
-        close: Callable[[], bool] = getattr(self._registry, "close", _nothing)
         try:
             await self._wait(patience)
         finally:
-            if not close():  # more threads have to end first
-                self._round = _Round(self._registry, self._left_out, self._name)
+            self._pump.close()  # ORDER: first, for it waits for a descriptor
+            if not self._backend.close():  # more threads have to end first
+                self._round = _Round(self._backend, self._left_out, self._name)
                 await self._wait(patience)
-                close()
+                self._backend.close()
 
     async def _wait(self, patience: float) -> None:
         """Wait for the end of the round; after a `shutdown` only so long."""
@@ -100,44 +101,36 @@ class Ending:
 
     def _begin(self) -> None:
         """Stop the workers; have their threads joined, but for those inside a job."""
-        self._registry.stop()
-        stuck = set(self._registry.running_jobs())
+        self._backend.stop()
+        stuck = set(self._backend.running_jobs())
         is_on = self._round is not None and not (
             self._round.ended.is_set() and self._left_out - stuck
         )
         if not is_on:
             self._left_out = stuck
-            self._round = _Round(self._registry, stuck, self._name)
+            self._round = _Round(self._backend, stuck, self._name)
 
     def _log(self) -> None:
-        unfinished: Callable[[], list[str]] | None = getattr(
-            self._registry, "unfinished", None
-        )
-        names = [] if unfinished is None else unfinished()
-        if self.is_bounded and unfinished is not None and not names:
+        names = self._backend.unfinished()
+        if self.is_bounded and names == []:
             return  # it ends by itself, and harms nobody
         _logger.warning(
             "pool %r %s %s",
             self._name,
             "leaves behind" if self.is_bounded else "waits for",
-            ", ".join(names) or "threads of its workers",
+            ", ".join(names or ()) or "threads of its workers",
         )
-
-    def _leftovers(self) -> list[str]:
-        leftovers: Callable[[], list[str]] = getattr(self._registry, "leftovers", list)
-        return leftovers()
 
 
 class _Round:
     """One thread that joins the workers' threads."""
 
-    def __init__(self, registry: Registry, but_not: set[int], name: str) -> None:
+    def __init__(self, backend: Backend, but_not: set[int], name: str) -> None:
         self.ended = trio.Event()  # owner: the Trio thread
         self._trio_token = trio.lowlevel.current_trio_token()  # immutable
-        join = partial(registry.join, but_not=but_not)
+        join = partial(backend.join, but_not=but_not)
         # A forked child has nobody to wait for.
-        forked = getattr(registry, "is_forked", False)
-        if forked or not getattr(registry, "has_threads", True):
+        if backend.is_forked or not backend.has_threads:
             self._note(outcome.capture(join))
             return
         try:
@@ -161,7 +154,3 @@ class _Round:
     def _note(self, result: outcome.Outcome[None]) -> None:
         self.ended.set()
         result.unwrap()  # a bug of ours is one of Trio's run
-
-
-def _nothing() -> bool:
-    return True

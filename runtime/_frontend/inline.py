@@ -8,14 +8,15 @@ only the worker's thread is replaced by a task, the *pump*.
 Layer: frontend. Imports: `pool`, `runtime._core`, trio.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import override
 
 import trio
 
-from .._core import Job, Registry, Worker, core
+from .._backends.threads import ThreadBackend
+from .._core import Job, Worker, core
 from .call import Call
 from .opening import run_pool
 from .options import check_count
@@ -39,22 +40,21 @@ async def inline_pool(
     """
     check_count(queue_capacity, 1, "queue_capacity")
     async with run_pool(
-        _InlineRegistry, name=name, backend="inline", queue_capacity=queue_capacity
+        _InlineBackend, name=name, queue_capacity=queue_capacity
     ) as pool:
         yield pool
 
 
-class _InlineRegistry(Registry):
-    """A registry of one worker, driven by a Trio task."""
+class _InlineBackend(ThreadBackend):
+    """One worker, driven by a Trio task."""
 
     __slots__ = ("_interrupt", "_nursery", "_posted")
 
+    kind = "inline"
     has_threads = False
 
-    def __init__(
-        self, nursery: trio.Nursery, on_failure: Callable[[BaseException], None]
-    ) -> None:
-        super().__init__(1, name="inline", on_failure=on_failure)
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(1, name="inline")
         self._nursery = nursery  # immutable
         self._posted = trio.Event()  # owner: the Trio thread
         # A Ctrl-C that has met no job.

@@ -15,18 +15,17 @@ entry has left the scheduler. Leaving the pool's block:
 Layer: frontend. Imports: `runtime._core`, trio.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from operator import attrgetter
 from threading import get_ident
 from types import NoneType
 from typing import TYPE_CHECKING, cast
 
 import trio
 
-from .._core import Batch, Job, Registry, current_worker
-from .._core.sighting import Stack, seek
+from .._backends.base import Backend, Events, Question
+from .._core import Job
 from .._errors import (
     BrokenWorkerError,
     CancelReason,
@@ -42,23 +41,18 @@ from .owner import Owner
 from .patience import LOG_AFTER, Patience, wait_to_the_end
 from .port import CompletionPort
 from .protected import start_task
+from .pump import Pump
 from .token import WorkToken, token_within
 from .waits import is_asked_by
 from .work import Verdict, Work
 
 if TYPE_CHECKING:
-    from .._backends.interpreters import RemoteInterrupt
-    from .._native.scheduler import EncodedJob
-    from .batch import BatchState
     from .from_worker import Request
 
-__all__ = ("Intake", "MakeRegistry")
+__all__ = ("Intake",)
 
 # What a foreign thread is told to call; see `Owner.check`.
 CALL = "run(pool.spawn_cpu_work, fn, *args)"
-
-# Given the pool's nursery, and whom to call if the scheduler fails.
-type MakeRegistry = Callable[[trio.Nursery, Callable[[BaseException], None]], Registry]
 
 
 class Intake:
@@ -77,22 +71,18 @@ class Intake:
         "_progress",
         "_unretrieved",
         "abandoned",
+        "backend",
         "ending",
-        "hush",
-        "interrupt_elsewhere",
         "is_closing",
         "is_watched",
         "lane",
-        "look",
-        "make_batch",
         "name",
         "owner",
         "patience",
-        "phase_of",
         "places",
         "port",
-        "registry",
-        "seek",
+        "pump",
+        "reports",
         "verdicts",
         "work",
     )
@@ -100,7 +90,7 @@ class Intake:
     def __init__(
         self,
         nursery: trio.Nursery,
-        make_registry: MakeRegistry,
+        backend: Backend,
         *,
         name: str,
         queue_capacity: int,
@@ -108,36 +98,15 @@ class Intake:
         self.name: str = name  # immutable
         self.owner: Owner = Owner(name, self._end_with_run)  # immutable
         self.port: CompletionPort = CompletionPort(self.break_down)  # immutable
-        self.registry: Registry = make_registry(
-            nursery, self._report_failure
-        )  # immutable
-        # What a backend may do in its own way.
-        if bind := getattr(self.registry, "bind", None):
-            bind(self.port)
-        self.make_batch: Callable[..., BatchState] = getattr(  # immutable
-            self.registry, "make_batch", Batch
+        self.backend: Backend = backend  # immutable
+        self.reports: Events = _Reports(self)  # immutable
+        backend.bind(self.reports)
+        self.pump: Pump = Pump(  # immutable
+            backend.news(), self.port, self.reports.failed
         )
-        self.phase_of: Callable[[Job], int] = getattr(  # immutable
-            self.registry, "phase_of", attrgetter("phase")
-        )
-        self.interrupt_elsewhere: Callable[[Collection[EncodedJob]], RemoteInterrupt]
-        self.interrupt_elsewhere = getattr(  # immutable
-            self.registry, "interrupt", _nothing_elsewhere
-        )
-        self.seek: Callable[
-            [Job, Callable[[Stack], object]], AbstractContextManager[None]
-        ] = getattr(self.registry, "seek", seek)  # immutable
-        # Takes what has come home, where nobody else does so at once.
-        self.look: Callable[[], None] = getattr(  # immutable
-            self.registry, "look", _nothing
-        )
-        # Says whether somebody is about to look again and again.
-        self.hush: Callable[[bool], None] = getattr(  # immutable
-            self.registry, "hush", _nothing
-        )
-        self.ending: Ending = Ending(self.registry, name)  # immutable
+        self.ending: Ending = Ending(backend, self.pump, name)  # immutable
         self._nursery: trio.Nursery = nursery  # immutable
-        worker_count = self.registry.worker_count
+        worker_count = backend.worker_count
         self.lane: AsyncLane = AsyncLane(  # immutable
             nursery,
             limit=worker_count,
@@ -193,12 +162,11 @@ class Intake:
     def inject(self, work: Work, job: Job) -> None:
         """Count a piece of work as accepted and hand its job to the workers."""
         self.work[work] = None
-        self.registry.inject(job)
+        self.backend.inject(job)
 
     def is_inside_job(self) -> bool:
         """Return whether this is called inside one of this pool's jobs."""
-        worker = current_worker()
-        return worker is not None and worker.registry is self.registry
+        return self.backend.worker_here() is not None
 
     def adopt(self, work: Work, job: Job) -> None:
         """Accept a job from inside a job: to the worker's own deque, at no place.
@@ -210,7 +178,7 @@ class Intake:
         # RACE: the pool may be cancelled just after; then `track_adopted` stops it.
         if self._is_cancelled:
             raise JobCancelled
-        worker = current_worker()
+        worker = self.backend.worker_here()
         assert worker is not None
         # ORDER: the pool learns of the job before the job can end, because the
         # port delivers in the order of posts.
@@ -265,7 +233,8 @@ class Intake:
     async def open(self) -> AsyncIterator[None]:
         """Run the workers for the length of the block; leave nothing behind."""
         try:
-            self.registry.start()
+            self.backend.start()
+            self.pump.start(self._nursery)
             forking.track(self)
             yield
             self.is_closing = True  # STOP-1 stop intake
@@ -355,10 +324,6 @@ class Intake:
         """Have who drains look again."""
         self._progress.unpark_all()
 
-    def _report_failure(self, error: BaseException) -> None:
-        """Report a bug of ours; on a worker's thread."""
-        self.port.post(_Failure(self, error))
-
     def _end_with_run(self) -> None:
         """Give up everything: the Trio run ended inside the pool's block."""
         self.is_closing = self._is_cancelled = True
@@ -367,12 +332,12 @@ class Intake:
             work.token.scopes = None
             work.token.request_stop(CancelReason.CLOSED)
             job = getattr(work, "first_piece", work)  # of a batch; else it is a job
-            self.registry.withdraw(cast("Job", job))
+            self.backend.withdraw(cast("Job", job))
         self.work.clear()
         self.port.close()
-        with suppress(Exception):  # a task of the registry's is told in vain
-            self.registry.stop()
-        self.registry.join(but_not=self.registry.running_jobs())
+        with suppress(Exception):  # a task of the backend's is told in vain
+            self.backend.stop()
+        self.backend.join(but_not=self.backend.running_jobs())
 
     def break_down(self, error: BaseException) -> Exception:
         """Close loudly: the scheduler cannot be trusted any more.
@@ -396,7 +361,7 @@ class Intake:
         """Give up everything in a forked child, in the thread that is left there."""
         self._failure = self.owner.note_forked()
         self.is_closing = self._is_cancelled = True
-        self.registry.after_fork()
+        self.backend.after_fork()
         self.abandoned.clear()
         if get_ident() == self.owner.thread:  # else its tasks are not in this process
             for work in reversed(list(self.work)):
@@ -420,12 +385,26 @@ def _failure_of(error: BaseException, pool_name: str) -> Exception:
     return failure
 
 
-def _nothing(*_args: object) -> None:
-    pass
+class _Reports:
+    """What the backend reports."""
 
+    __slots__ = ("_intake",)
 
-def _nothing_elsewhere(_handles: object) -> "RemoteInterrupt":
-    raise AssertionError("the pool's jobs run in this interpreter")
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def failed(self, error: BaseException) -> None:
+        """Close the pool; on a worker's thread."""
+        self._intake.port.post(_Failure(self._intake, error))
+
+    def asked(self, job: Job, question: Question) -> None:
+        """Have Trio run what a job asks for."""
+        # Late: a pool of threads does without it, and the native core may be missing.
+        from .remote_request import RemoteRequest
+
+        token = job.token
+        if isinstance(token, WorkToken):
+            self._intake.port.post(RemoteRequest(question, token, job.context))
 
 
 class _Adoption:

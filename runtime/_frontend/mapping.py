@@ -150,7 +150,7 @@ class MapStream[T, R](AsyncIterator[R]):
         )
         self._ordered = ordered  # immutable
         self._context = _core.job_context()  # immutable: copied, never entered
-        self._worker_count = intake.registry.worker_count  # immutable
+        self._worker_count = intake.backend.worker_count  # immutable
         self._max_sent = BLOCKS_PER_WORKER * self._worker_count  # immutable
         self._max_block = max(1, max_in_flight // self._max_sent)  # immutable
         # All that follows belongs to the Trio thread.
@@ -393,7 +393,7 @@ class MapStream[T, R](AsyncIterator[R]):
         """Send nothing more, withdraw what waits, tell what runs to stop."""
         self.token.request_stop(reason)
         for block in self._sent:
-            self.intake.registry.withdraw(block)
+            self.intake.backend.withdraw(block)
         self._changed.unpark_all()
         self._freed.unpark_all()
 

@@ -1,4 +1,4 @@
-"""How a pool is opened, over any registry.
+"""How a pool is opened, over any backend.
 
 Layer: frontend. Imports: `intake`, `pool`, `stuck`, `runtime._backends`,
 `runtime._core`, trio.
@@ -6,17 +6,21 @@ Layer: frontend. Imports: `intake`, `pool`, `stuck`, `runtime._backends`,
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from itertools import count
 
+import trio
+
 from .._backends import choose_backend
+from .._backends.base import Backend
+from .._backends.making import make_backend
 from .._core import SPARE_LIMIT, gil
 from .._util import available_cores
-from .intake import Intake, MakeRegistry
+from .intake import Intake
 from .nursery import open_nursery
 from .options import check_count, check_function, check_seconds, names_of
 from .pool import WorkerPool
 from .protected import protected
-from .registries import registry_maker
 from .stuck import watch_for_stuck_jobs
 
 __all__ = ("open_worker_pool", "run_pool")
@@ -101,7 +105,7 @@ async def open_worker_pool(
 
     chosen = choose_backend(backend)
     gil.tell_at_open(pool_name, chosen)
-    make_registry = registry_maker(
+    made = make_backend(
         chosen,
         worker_count,
         name=pool_name,
@@ -111,10 +115,11 @@ async def open_worker_pool(
         max_jobs=max_jobs_per_worker,
         spare_limit=spare_limit,
     )
+    if made.shares_objects:
+        _import_all(preload)  # else each worker does
     async with run_pool(
-        make_registry,
+        lambda _nursery: made,
         name=pool_name,
-        backend=chosen,
         queue_capacity=queue_capacity,
         stuck_after=stuck_after,
     ) as pool:
@@ -124,28 +129,33 @@ async def open_worker_pool(
             gil.look()
 
 
+@trio.lowlevel.disable_ki_protection  # the default pool's task is protected
+def _import_all(modules: Sequence[str]) -> None:
+    for module in modules:
+        import_module(module)
+
+
 @asynccontextmanager
 async def run_pool(
-    make_registry: MakeRegistry,
+    make: Callable[[trio.Nursery], Backend],
     *,
     name: str,
-    backend: str,
     queue_capacity: int,
     stuck_after: float | None = None,
 ) -> AsyncIterator[WorkerPool]:
-    """Open a pool over any registry; the part that all pools share."""
+    """Open a pool over any backend; the part that all pools share."""
     intake: Intake | None = None
     try:
         async with open_nursery() as nursery:
             intake = Intake(
-                nursery, make_registry, name=name, queue_capacity=queue_capacity
+                nursery, make(nursery), name=name, queue_capacity=queue_capacity
             )
             with (
                 intake.owner.watch_run(),
                 watch_for_stuck_jobs(nursery, intake, stuck_after),
             ):
                 async with intake.open():
-                    yield WorkerPool(intake, backend)
+                    yield WorkerPool(intake)
     except BaseException as error:
         if intake is not None:
             intake.raise_errors(together_with=error)

@@ -59,11 +59,10 @@ class WorkerPool:
     anywhere.
     """
 
-    __slots__ = ("__weakref__", "_backend", "_intake", "_poller", "_shutdown")
+    __slots__ = ("__weakref__", "_intake", "_poller", "_shutdown")
 
-    def __init__(self, intake: Intake, backend: str) -> None:
+    def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._backend = backend
         self._poller = Poller()
         self._shutdown = Shutdown(intake)
 
@@ -80,7 +79,7 @@ class WorkerPool:
     @property
     def worker_count(self) -> int:
         """How many jobs run at the same time."""
-        return self._intake.registry.worker_count
+        return self._intake.backend.worker_count
 
     # Async tasks
 
@@ -555,4 +554,4 @@ class WorkerPool:
 
     def statistics(self) -> PoolStatistics:
         """Return a frozen snapshot of what the pool did and has to do."""
-        return statistics_of(self._intake, self._backend)
+        return statistics_of(self._intake)

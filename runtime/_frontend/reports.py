@@ -12,7 +12,6 @@ from .._util import is_gil_enabled
 from .work import Verdict
 
 if TYPE_CHECKING:
-    from .._backends.refusals import Refusals
     from .intake import Intake
 
 __all__ = (
@@ -108,35 +107,30 @@ class PoolStatistics:
         return busy_ns / total_ns if total_ns else 0.0
 
 
-def statistics_of(intake: "Intake", backend: str) -> PoolStatistics:
+def statistics_of(intake: "Intake") -> PoolStatistics:
     """Take a snapshot of a pool; in any thread."""
     gil.look()
-    registry, verdicts = intake.registry, intake.verdicts
+    backend, verdicts = intake.backend, intake.verdicts
     # ATOMIC(dict-list): the Trio thread may change it meanwhile.
     works = list(intake.work)
     return PoolStatistics(
         name=intake.name,
-        worker_count=registry.worker_count,
-        backend=backend,
+        worker_count=backend.worker_count,
+        backend=backend.kind,
         gil_enabled=is_gil_enabled(),
         core=core,
-        queued=len(registry.injector),
-        running=len(registry.running_jobs()),
-        waiting=registry.num_waiting(),
+        queued=backend.queued(),
+        running=len(backend.running_jobs()),
+        waiting=backend.num_waiting(),
         in_flight=len(works),
         abandoned=len(intake.abandoned),
         unreached=sum(work.token.is_unreached() for work in works),
         jobs_completed=verdicts[Verdict.COMPLETED],
         jobs_failed=verdicts[Verdict.FAILED],
         jobs_withdrawn=verdicts[Verdict.WITHDRAWN],
-        refused_modules=_refused_by(registry),
-        workers=registry.statistics(),
+        refused_modules=backend.refused_modules(),
+        workers=backend.statistics(),
     )
-
-
-def _refused_by(registry: object) -> tuple[str, ...]:
-    refusals: Refusals | None = getattr(registry, "refusals", None)  # threads have none
-    return () if refusals is None else refusals.names
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ async def _watch(intake: Intake, limit: float, scope: trio.CancelScope) -> None:
             now = trio.current_time()
             running = {
                 (id(job), job.pushed_ns): job
-                for job in intake.registry.running_jobs().values()
+                for job in intake.backend.running_jobs().values()
             }
             # RACE: what changes its place just now may be missed, but not twice.
             since = {key: since.get(key, now) for key in seen | running.keys()}
@@ -81,7 +81,7 @@ async def _report(intake: Intake, job: Job, seconds: float) -> None:
     """Log that a job is stuck, with its stack if it can be had."""
     named = _named(intake, job)
     found = _Found(intake.port)
-    with intake.seek(job, found.take), trio.move_on_after(PATIENCE):
+    with intake.backend.seek(job, found.take), trio.move_on_after(PATIENCE):
         await found.is_here.wait()
     _logger.warning(
         "job %s of pool %r has been running for %.1f s:\n%s",

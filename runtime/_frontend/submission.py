@@ -81,7 +81,7 @@ class Submission(Job):
     @property
     def phase_now(self) -> int:
         """Where the job is, be it in another interpreter."""
-        return self._intake.phase_of(self)
+        return self._intake.backend.phase_of(self)
 
     async def wait_over(self) -> None:
         """Wait until the end was delivered; a checkpoint on every call."""
@@ -141,7 +141,7 @@ class Submission(Job):
 
     def stop(self, reason: CancelReason) -> None:
         """End the job on somebody else's behalf: withdraw it or set its token."""
-        if self._intake.registry.withdraw(self):
+        if self._intake.backend.withdraw(self):
             self.token.request_stop(reason)
             self.outcome: outcome.Maybe[object] | None = outcome.Error(JobCancelled())
             self._finish()

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from .._backends.leaf import token_of_job
-from .._core import CancelToken, interrupt
+from .._core import CancelToken
 from .._errors import CancelReason, JobCancelled, JobInterrupted
 
 if TYPE_CHECKING:
-    from .._backends.interpreters import RemoteInterrupt
-    from .._native.scheduler import EncodedJob
+    from .._backends.base import Interrupt
     from .call import Call
     from .intake import Intake
 
@@ -42,7 +41,6 @@ class WorkToken(CancelToken):
     __slots__ = (
         "_interrupt",
         "cancels_requests",
-        "handles",
         "host",
         "host_scope",
         "intake",
@@ -58,9 +56,7 @@ class WorkToken(CancelToken):
         self.may_interrupt: bool = may_interrupt  # immutable
         # Whether its jobs may be interrupted, or reported as stuck.
         self.is_watched: bool = may_interrupt or intake.is_watched  # immutable
-        self._interrupt: interrupt.Interrupt | RemoteInterrupt | None = (
-            None  # owner: the Trio thread
-        )
+        self._interrupt: Interrupt | None = None  # owner: the Trio thread
         self.intake: Intake = intake  # immutable
         # Who asked first; None: the waiter's own cancel scope, or nobody.
         self.reason: CancelReason | None = None  # owner: the Trio thread
@@ -71,8 +67,6 @@ class WorkToken(CancelToken):
         self.scopes: set[trio.CancelScope] | None = None  # owner: the Trio thread
         # Whether what runs in Trio for its jobs is cancelled, now and from now on.
         self.cancels_requests: bool = False  # owner: the Trio thread
-        # Where its jobs are, if that is in other interpreters.
-        self.handles: set[EncodedJob] | None = None  # owner: the Trio thread
         # Tasks that wait for the work and are not its host (`waits`).
         self.waiters: tuple[trio.lowlevel.Task, ...] = ()  # owner: the Trio thread
 
@@ -95,8 +89,7 @@ class WorkToken(CancelToken):
         if self.reason is None:
             self.reason = reason
         self.is_set = True
-        for handle in self.handles or ():
-            handle.request_stop()
+        self.intake.backend.request_stop(self)
 
     def request_interrupt(self, is_over: Callable[[], bool]) -> None:
         """Have what runs with the token interrupted, if that is allowed; once.
@@ -106,10 +99,7 @@ class WorkToken(CancelToken):
         """
         if not self.may_interrupt or self._interrupt is not None or is_over():
             return
-        if self.handles is not None:
-            self._interrupt = self.intake.interrupt_elsewhere(self.handles)
-        else:
-            self._interrupt = interrupt.interrupt(self, is_over)
+        self._interrupt = self.intake.backend.interrupt(self, is_over)
 
     def is_unreached(self) -> bool:
         """Return whether an interrupt was asked for and could not be raised so far."""
@@ -122,8 +112,8 @@ class WorkToken(CancelToken):
             scope.cancel()
         if self.host_scope is not None:
             self.host_scope.cancel()
-        if isinstance(self._interrupt, interrupt.Interrupt):
-            interrupt.nudge()
+        if self._interrupt is not None:
+            self._interrupt.settle()
 
 
 # The token of the work this context belongs to; inherited by tasks that work starts.

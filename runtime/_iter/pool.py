@@ -45,7 +45,7 @@ class WorkerPool(pool.WorkerPool):
 
     def _check_threads(self, verb: str) -> None:
         """Raise where the halves of a job would be in different interpreters."""
-        if self._backend == "interpreters":
+        if not self._intake.backend.shares_objects:
             raise BackendUnavailableError(
                 "interpreters",
                 f"{verb} needs workers that share objects: open the pool with "
@@ -120,7 +120,7 @@ class WorkerPool(pool.WorkerPool):
     ) -> Any:
         name = written("pool", steps, terminal.name)
         chain = producer, terminal, min_length, progress
-        if self._backend == "interpreters":
+        if not self._intake.backend.shares_objects:
             return run_crossed(self, *chain, name=name)
         return self.spawn_cpu_work(run_chain, *chain, name=name)
 

@@ -17,6 +17,7 @@ from typing import NoReturn, cast, override
 import trio
 
 from .._backends import why_unavailable
+from .._backends.threads import SPIN_ROUNDS
 from .._core import CancelToken, Job, Latch, Registry, current_worker, job_context
 from .._errors import (
     BrokenWorkerError,
@@ -27,7 +28,6 @@ from .._errors import (
 )
 from .._frontend import forking
 from .._frontend.options import check_count
-from .._frontend.registries import SPIN_ROUNDS
 from .._util import available_cores, called, check_sync_callable, is_gil_enabled
 from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool, waiting_outside
 

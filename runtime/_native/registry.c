@@ -562,6 +562,7 @@ static PyGetSetDef registry_getset[] = {
 static PyMemberDef registry_members[] = {
     {"name", Py_T_OBJECT_EX, offsetof(RegistryObject, name), Py_READONLY, NULL},
     {"injector", Py_T_OBJECT_EX, offsetof(RegistryObject, injector), Py_READONLY, NULL},
+    {"is_forked", Py_T_BOOL, offsetof(RegistryObject, is_forked), Py_READONLY, NULL},
     {"spin_rounds", Py_T_LONG, offsetof(RegistryObject, spin_rounds), Py_READONLY, NULL},
     {"spare_limit", Py_T_PYSSIZET, offsetof(RegistryObject, spare_limit), Py_READONLY,
      NULL},

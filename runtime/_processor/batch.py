@@ -184,7 +184,7 @@ class RequestBatch(_core.Job):
 
         Its entry may stay in a queue behind a job that does not end.
         """
-        if not self._intake.registry.withdraw(self):
+        if not self._intake.backend.withdraw(self):
             return False
         self._take_back(self, None)
         return True

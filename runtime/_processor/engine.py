@@ -110,7 +110,7 @@ class Engine:
         self.counts = Counts()
         self.observer = Observer(name)
         self.is_closing = False
-        worker_count = intake.registry.worker_count
+        worker_count = intake.backend.worker_count
         self.tallies = [WorkerTally() for _ in range(worker_count)]
         self._handler = handler
         self._intake = intake

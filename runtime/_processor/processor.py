@@ -218,7 +218,7 @@ class ParallelProcessor[T, R]:
     async def _opened(self) -> AsyncIterator[None]:
         async with self._open_pool() as pool, open_nursery() as nursery:
             pool._intake.owner.check("run(...)")  # noqa: SLF001  # see below
-            crosses = pool.statistics().backend == "interpreters"
+            crosses = not pool._intake.backend.shares_objects  # noqa: SLF001
             if crosses:
                 await check_loads(pool, self._handler.fn)
             engine = Engine(

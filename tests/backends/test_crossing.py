@@ -426,18 +426,18 @@ async def test_many_jobs_leave_nothing(single):
         await single.spawn_parallel_batch(range(100), jobs.square)
         for i in range(200):
             await single.spawn_cpu_work(jobs.add, i)
-    registry = single._intake.registry
+    registry = single._intake.backend
     assert (registry._out, registry._handles, registry._queues.drain()) == ({}, {}, [])
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 async def test_a_look_takes_the_news_before_the_pump_does(single):
-    registry = single._intake.registry
+    registry = single._intake.backend
     await single.spawn_cpu_work(jobs.add, 1)  # else the news may be that it is there
     job = single.submit_nowait(jobs.add, 1, 2)
     select.select([registry.fileno()], [], [], TIMEOUT)
     assert job.state is runtime.JobState.RUNNING  # done, and not at home yet
-    registry.look()
+    single._intake.pump.look()
     assert job.state is runtime.JobState.DONE
     assert await job.wait() == 3
 
@@ -661,7 +661,7 @@ class NoMemory:
 
 async def test_no_memory_for_a_job_is_its_outcome(single, monkeypatch):
     """Else it was counted, and the block waited for it."""
-    registry = single._intake.registry
+    registry = single._intake.backend
     with monkeypatch.context() as patch:
         patch.setattr(registry, "_queues", NoMemory(registry._queues))
         with trio.fail_after(TIMEOUT), pytest.raises(MemoryError):

@@ -202,7 +202,7 @@ async def test_who_comes_back_goes_on_at_once(single):
 
 
 async def test_who_comes_back_works_in_place_of_an_idle_spare(single, make_gate):
-    is_anyone_idle = single._intake.registry.is_anyone_idle
+    is_anyone_idle = single._intake.backend.is_anyone_idle
     waits, runs = make_gate(), make_gate()
     job = await single.submit(jobs.block_and_hold, waits, runs)
     await waits.wait_entered()

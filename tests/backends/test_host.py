@@ -31,9 +31,7 @@ async def test_creation_stops_when_the_pool_closes(monkeypatch):
     monkeypatch.setattr(crossinterp, "create", create_slowly)
 
     async def go_on():
-        await wait_until(
-            lambda: len(created) == 2 and pool._intake.registry.is_stopping
-        )
+        await wait_until(lambda: len(created) == 2 and pool._intake.backend.is_stopping)
         goes_on.set()
 
     async with trio.open_nursery() as nursery, open_pool(8) as pool:
@@ -45,7 +43,7 @@ async def test_creation_stops_when_the_pool_closes(monkeypatch):
 @pytest.mark.parametrize("leave", [jobs.leave_thread, jobs.leave_bare_thread])
 async def test_trio_goes_on_while_a_thread_in_an_interpreter_does(leave, gate):
     async def open_gate():
-        await wait_until(lambda: pool._intake.registry.leftovers())
+        await wait_until(lambda: pool._intake.backend.leftovers())
         gate.open()
 
     async with trio.open_nursery() as nursery:
@@ -60,7 +58,7 @@ async def test_other_pools_open_and_close_while_a_thread_goes_on(gate):
     async def close_beside_thread():
         async with open_pool(1) as pool:
             await pool.spawn_cpu_work(jobs.leave_thread, gate)
-            registries.append(pool._intake.registry)
+            registries.append(pool._intake.backend)
 
     registries = []
     async with trio.open_nursery() as nursery:

@@ -158,7 +158,7 @@ async def test_a_bound_that_is_no_number_is_named(monkeypatch, text):
 async def test_a_kept_interpreter_lets_go_of_its_last_pool():
     async with open_pool() as pool:
         await pool.spawn_cpu_work(jobs.add, 1)
-    registry = weakref.ref(pool._intake.registry)
+    registry = weakref.ref(pool._intake.backend)
     del pool
     gc.collect()
     assert crossinterp.count() == 1

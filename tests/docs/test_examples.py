@@ -25,9 +25,7 @@ THREADS_ONLY = {"scaling_experiments"}
 NOTICE = "open_sync_pool() runs threads, and this Python has a GIL"
 
 
-def run_python(
-    *args: str | Path, backend: str = "threads", traced: bool = True
-) -> str:
+def run_python(*args: str | Path, backend: str = "threads", traced: bool = True) -> str:
     """Run Python in the folder of the examples; return what it printed."""
     environ = environ_with_coverage() if traced else os.environ
     done = subprocess.run(

@@ -1,10 +1,12 @@
 """Pools of several kinds."""
 
+from types import SimpleNamespace
+
 import pytest
 import trio
 from helpers import TIMEOUT
 
-from runtime._core import Registry
+from runtime._backends.threads import ThreadBackend
 from runtime._frontend.opening import run_pool
 
 
@@ -17,7 +19,7 @@ async def held(single, gate):
     gate.open()
 
 
-class ManualRegistry(Registry):
+class ManualBackend(ThreadBackend):
     """One worker that runs a job only when the test says so."""
 
     __slots__ = ("claims_idle",)
@@ -43,20 +45,15 @@ class ManualRegistry(Registry):
 
 @pytest.fixture
 async def manual():
-    """A pool over a `ManualRegistry`: ``manual.pool`` and ``manual.registry``."""
+    """A pool over a `ManualBackend`: ``manual.pool`` and ``manual.backend``."""
 
-    class Manual:
-        def make_registry(self, _nursery, on_failure):
-            self.registry = ManualRegistry(1, name="manual", on_failure=on_failure)
-            return self.registry
-
-    manual = Manual()
+    manual = SimpleNamespace(backend=ManualBackend(1, name="manual"))
     async with run_pool(
-        manual.make_registry, name="manual", backend="manual", queue_capacity=10
+        lambda _nursery: manual.backend, name="manual", queue_capacity=10
     ) as manual.pool:
         yield manual
         with trio.fail_after(TIMEOUT) as scope:
             scope.shield = True
-            while manual.pool.statistics().in_flight or manual.registry.injector:
-                manual.registry.step_all()
+            while manual.pool.statistics().in_flight or manual.backend.queued():
+                manual.backend.step_all()
                 await trio.lowlevel.checkpoint()

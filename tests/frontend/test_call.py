@@ -1,6 +1,7 @@
 import threading
 import traceback
 from functools import partial
+from types import SimpleNamespace
 
 import jobs
 import pytest
@@ -296,7 +297,7 @@ async def test_job_cancelled_raised_by_the_job_itself_becomes_task_cancelled(poo
 
 async def test_poll_finds_the_answer_without_a_wake_up(manual):
     async def run_it():
-        manual.registry.step_all()
+        manual.backend.step_all()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_it)
@@ -306,7 +307,9 @@ async def test_poll_finds_the_answer_without_a_wake_up(manual):
 
 async def test_poll_looks_itself_where_nobody_brings_the_answer(manual):
     """As for interpreters: who polls takes what is there, and needs no other task."""
-    manual.pool._intake.look = manual.registry.step_all
+    manual.pool._intake.pump = SimpleNamespace(
+        look=manual.backend.step_all, hush=lambda _is_hushed: None
+    )
     assert await manual.pool.spawn_cpu_work(jobs.divide, 6, 3) == 2
     assert manual.pool.statistics().jobs_completed == 1
 
@@ -342,7 +345,7 @@ async def test_poll_that_finds_nothing_parks_until_the_port_delivers(manual):
         nursery.start_soon(ask)
         await wait_all_tasks_blocked()
         assert answers == []
-        manual.registry.step_all()
+        manual.backend.step_all()
     assert answers == [3]
 
 
@@ -368,7 +371,7 @@ async def test_poll_of_a_call_that_is_stopped_meanwhile_ends_in_task_cancelled(m
         nursery.start_soon(ask)
         nursery.start_soon(stop)
         await wait_all_tasks_blocked()
-        manual.registry.step_all()
+        manual.backend.step_all()
     assert len(errors) == 1
 
 

@@ -31,7 +31,7 @@ def hold_the_end(backend, gate):
 
 async def test_trio_goes_on_while_workers_end(open_pool, hold_the_end, gate):
     async def open_gate():
-        await wait_until(lambda: pool._intake.registry.is_stopping)
+        await wait_until(lambda: pool._intake.backend.is_stopping)
         await gate.wait_entered()
         gate.open()
 
@@ -45,7 +45,7 @@ async def test_trio_goes_on_while_workers_end(open_pool, hold_the_end, gate):
 async def test_cancelled_block_waits_for_its_workers(open_pool, hold_the_end, gate):
     async with cancelled_after(gate.wait_entered, opens=gate), open_pool(1) as pool:
         await pool.spawn_cpu_work(*hold_the_end)
-    assert pool._intake.registry.is_stopping
+    assert pool._intake.backend.is_stopping
 
 
 async def test_the_log_says_what_a_pool_waits_for(
@@ -74,7 +74,7 @@ async def test_shutdown_ends_the_workers_before_the_block(open_pool):
     async with open_pool(2) as pool:
         await pool.spawn_cpu_work(jobs.add, 1, 2)
         await pool.shutdown()
-        assert pool._intake.registry.is_stopping
+        assert pool._intake.backend.is_stopping
         await wait_until(lambda: pool._intake.ending._round.ended.is_set())
 
 
@@ -92,7 +92,7 @@ async def test_pool_of_a_job_that_asks_for_its_shutdown_stays_until_it_ends(
 ):
     async def shut_down():
         report = await pool.shutdown(1)
-        assert not pool._intake.registry.is_stopping
+        assert not pool._intake.backend.is_stopping
         return report.still_running
 
     def ask():

@@ -296,7 +296,7 @@ async def test_submit_at_the_bound_waits_in_order(manual):
             nursery.start_soon(manual.pool.submit, order.append, number)
             await trio.testing.wait_all_tasks_blocked()
         for _ in range(15):
-            assert manual.registry.step()
+            assert manual.backend.step()
             await trio.testing.wait_all_tasks_blocked()
     assert order == list(range(15))
 

@@ -11,7 +11,7 @@ from gates import Gate
 from helpers import wait_until
 
 import runtime
-from runtime._backends.interpreters import InterpreterRegistry
+from runtime._backends.interpreters import InterpreterBackend
 from runtime._frontend import stuck
 
 HOUR = 3600.0
@@ -121,10 +121,10 @@ async def test_job_that_a_look_misses_keeps_its_clock(
     mock_clock, reports, impatient, gate, open_pool, monkeypatch
 ):
     """It changes its place in an interpreter while it is looked for."""
-    look = InterpreterRegistry.running_jobs
+    look = InterpreterBackend.running_jobs
     looks = iter(range(100))
     monkeypatch.setattr(
-        InterpreterRegistry,
+        InterpreterBackend,
         "running_jobs",
         lambda registry: {} if next(looks) % 2 else look(registry),
     )

@@ -57,8 +57,7 @@ async def test_spare_that_cannot_start_fails_its_job_and_the_pool_goes_on(
 
 def fail(pool, error):
     """Do what a worker does that ends with an error."""
-    registry = pool._intake.registry
-    report = getattr(registry, "fail", None) or registry._on_failure
+    report = getattr(pool._intake.backend, "fail", pool._intake.reports.failed)
     report(error)
 
 
