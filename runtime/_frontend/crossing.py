@@ -3,7 +3,7 @@
 The workers ring a bell, a descriptor, when there is news; a task of the pool, the
 *pump*, waits for it and lets the jobs leave, all in one step of the Trio loop.
 
-Layer: frontend. Imports: `runtime._backends`, `runtime._native`, `port`, trio.
+Layer: frontend.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """The workers that a backend's name stands for.
 
-Layer: frontend. Imports: `runtime._core`; `crossing` when it is asked for.
+Layer: frontend.
 """
 
 from collections.abc import Callable, Sequence
