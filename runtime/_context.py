@@ -8,7 +8,7 @@ context.
 Only the thread whose context it is may copy it, so whoever pushes does. What was copied
 for a push and is never entered itself may be copied again by anybody.
 
-Layer: rank 0. Imports: nothing of ours.
+Layer: rank 0.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What environment variables of ours ask for, checked in one place.
 
-Layer: rank 0. Imports: nothing of ours; a worker's interpreter waits for it.
+Layer: rank 0; a worker's interpreter waits for it.
 """
 
 import os

@@ -4,7 +4,7 @@ A user's exception arrives unchanged; the classes here speak only of the
 runtime: whose fault it was, and what to do now. Each takes data and builds its
 message, so the wording is the same everywhere and the data can be inspected.
 
-Layer: rank 0. Imports: nothing of ours.
+Layer: rank 0.
 """
 
 import enum

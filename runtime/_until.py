@@ -6,7 +6,7 @@ here, so that no call begins once its work was cancelled. The native core has a 
 
 Both sides of a pool of interpreters import this file, so it imports little.
 
-Layer: rank 0. Imports: nothing of ours.
+Layer: rank 0.
 """
 
 TYPE_CHECKING = False  # not from typing, which is slow to import

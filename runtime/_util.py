@@ -1,6 +1,6 @@
 """Tiny helpers that belong to no layer.
 
-Layer: rank 0. Imports: nothing of ours.
+Layer: rank 0.
 """
 
 import math

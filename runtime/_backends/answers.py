@@ -1,6 +1,6 @@
 """How an encoded job was answered; the numbers of ``_native/encoded.h``.
 
-Layer: backends, both sides. Imports: nothing.
+Layer: backends, both sides.
 """
 
 __all__ = ("ASKED", "BROKEN", "CANCELLED", "ERROR", "NONE", "VALUE")

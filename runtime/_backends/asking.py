@@ -1,6 +1,6 @@
 """What `runtime.from_worker` and `runtime.blocking` are inside an interpreter.
 
-Layer: backends, worker side. Imports: `crew`, `questions`.
+Layer: backends, worker side.
 """
 
 import sys

@@ -25,7 +25,7 @@ The rungs of cancellation, as a backend answers them:
    a job that ends so is `JobInterrupted` or `JobCancelled`. `Interrupt.was_met` tells
    whether it was raised; one long call of C is not reached until it returns.
 
-Layer: backends. Imports: `runtime._core`.
+Layer: backends.
 """
 
 from abc import ABC, abstractmethod

@@ -5,8 +5,7 @@ each; what workers hand to each other is a range of frames, so cutting and steal
 encode nothing again. A worker answers each range it has worked through with the
 results of it.
 
-Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`,
-`interpreters`.
+Layer: backends, main side.
 """
 
 from collections.abc import Callable, Sequence

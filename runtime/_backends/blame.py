@@ -1,7 +1,6 @@
 """Who is to blame if something cannot cross: the object, and the way to it.
 
-Layer: backends, both sides. Imports: `encoding`, `main_module`, `refused`,
-`runtime._errors`.
+Layer: backends, both sides.
 """
 
 from functools import partial

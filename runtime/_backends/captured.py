@@ -3,8 +3,7 @@
 An item or a result that cannot cross has that as its error, and harms no other. Only
 an exception that is no `Exception`, raised as one is pickled, fails all.
 
-Layer: backends, both sides. Imports: `blame`, `encoding`,
-`native_parts`, outcome.
+Layer: backends, both sides.
 """
 
 from functools import partial

@@ -15,9 +15,7 @@ While a job waits outside the pool another thread goes on with the loop (`crew`)
 It imports little besides the standard library and the native core, for each worker pays
 for it.
 
-Layer: backends, worker side. Imports: `answers`, `asking`, `captured`, `crew`,
-`encoding`, `errors`, `leaf`, `limits`, `main_module`, `native_parts`, `refused`,
-`replies`, `stacks`, `variables`, `runtime._native`.
+Layer: backends, worker side.
 """
 
 import gc

@@ -12,7 +12,7 @@ from the queues has the *seat*; a job whose thread has been away is *detached* f
 
 The reasons and the bad interleavings are in CROSSING.md.
 
-Layer: backends, worker side. Imports: `answers`, `runtime._errors`.
+Layer: backends, worker side.
 """
 
 from _thread import allocate_lock, get_ident

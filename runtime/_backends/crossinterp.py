@@ -16,7 +16,7 @@ What kills or hangs the process, and how this file avoids it:
 * The end of an interpreter waits for its threads; the end of the process waits for
   its interpreters. Their owner destroys each in the thread that ran it.
 
-Layer: backends, main side. Imports: nothing of ours.
+Layer: backends, main side.
 """
 
 import _interpreters

@@ -1,6 +1,6 @@
 """A job that says itself how it crosses to an interpreter.
 
-Layer: backends, main side. Imports: `runtime._core`.
+Layer: backends, main side.
 """
 
 import outcome

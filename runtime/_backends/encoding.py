@@ -9,7 +9,7 @@ which is quicker; what comes out is the same.
 
 The C half of `pickle` is imported without the other, which a worker would wait for.
 
-Layer: backends, both sides. Imports: `errors`, `groups`, `native_parts`.
+Layer: backends, both sides.
 """
 
 import copyreg

@@ -3,7 +3,7 @@
 An interpreter has a copy of ``os.environ`` from the moment it was created, and it may
 be kept for a pool that opens much later.
 
-Layer: backends, both sides. Imports: nothing of ours.
+Layer: backends, both sides.
 """
 
 import os

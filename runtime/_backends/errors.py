@@ -4,7 +4,7 @@ It is sent as text, and as a pickle where that works both ways. The receiver get
 same type, with the text as its ``__cause__`` (that is where Python shows it); or,
 where the type cannot be rebuilt, a `TaskFailed` that shows the text.
 
-Layer: backends, both sides. Imports: `refused`, `runtime._errors`.
+Layer: backends, both sides.
 """
 
 from _pickle import dumps, loads

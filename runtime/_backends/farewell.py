@@ -9,7 +9,7 @@ before it every interpreter has to end:
   then the process ends without finalisation, with what was written flushed and 1 as
   its status.
 
-Layer: backends, main side. Imports: `kept`, `stragglers`.
+Layer: backends, main side.
 """
 
 import atexit

@@ -4,7 +4,7 @@ Each exception in it travels by itself (`errors`), so one that cannot be rebuilt
 `TaskFailed` in its place, and harms no other. So does the group: one whose type or
 attributes cannot cross becomes a plain group of the same exceptions.
 
-Layer: backends, both sides. Imports: `errors`, `refused`.
+Layer: backends, both sides.
 """
 
 from _pickle import dumps, loads

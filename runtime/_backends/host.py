@@ -11,8 +11,7 @@ until the pool stops:
     HOST-5  the pool has stopped: keep a clean interpreter for the next pool; else wait
             for the threads inside and destroy it
 
-Layer: backends, main side. Imports: `crossinterp`, `kept`, `resident`,
-`stragglers`.
+Layer: backends, main side.
 """
 
 import threading

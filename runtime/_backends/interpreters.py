@@ -10,8 +10,7 @@ is in CROSSING.md.
     WATCH-1  have a job show where it is
     WATCH-5  take its stack
 
-Layer: backends, main side. Imports: `runtime._core`, `captured`, `encoding`, `errors`,
-`host`, `leaf`, `limits`, `refusals`, `stacks`, `runtime._native`.
+Layer: backends, main side.
 """
 
 import time

@@ -17,8 +17,7 @@ needs.
     WATCH-3  worker: between two instructions, write down the stack, ring the alarm
     WATCH-4  watch: send it home
 
-Layer: backends, worker side. Imports: `stacks`, `runtime._native`; `runtime._core`,
-once needed.
+Layer: backends, worker side.
 """
 
 import sys

@@ -5,7 +5,7 @@ memory of one that has ended. So a pool that closes leaves its interpreters here
 they are clean, and the next pool takes them; the rules are HOST-5 and HOST-6 in
 CROSSING.md.
 
-Layer: backends, main side. Imports: `crossinterp`, `resident`, `stragglers`.
+Layer: backends, main side.
 """
 
 import os

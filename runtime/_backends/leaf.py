@@ -1,6 +1,6 @@
 """What runs inside a job on behalf of the pool, on either side of the border.
 
-Layer: backends, both sides. Imports: `native_parts`, `runtime._errors`.
+Layer: backends, both sides.
 """
 
 import time

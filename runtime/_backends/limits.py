@@ -4,7 +4,7 @@ They are set for an interpreter, and a new one has the default. Those are carrie
 decide whether a function works at all; what changes its speed or its messages is not
 (docs/howto/choose-a-backend.md lists it).
 
-Layer: backends, both sides. Imports: nothing of ours.
+Layer: backends, both sides.
 """
 
 import sys

@@ -4,7 +4,7 @@ A function of the script is sent as "``f`` of ``__main__``". Inside, ``__main__`
 empty; the first look for something in it runs the script again, as `multiprocessing`
 does, under another name, so that what follows ``if __name__ == "__main__"`` does not.
 
-Layer: backends, both sides. Imports: nothing of ours.
+Layer: backends, both sides.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The backend that a name stands for, made from a pool's options.
 
-Layer: backends. Imports: `threads`; all that interpreters take when they are asked for.
+Layer: backends.
 """
 
 import sys

@@ -5,8 +5,7 @@ Pools of threads work without that core, and their files import this one. There 
 are for plain values and return NotImplemented for the rest; without the native core
 nothing crosses, and they are stand-ins.
 
-Layer: backends, both sides. Imports: `runtime._context`, `runtime._until`,
-`runtime._native`, where that is in use.
+Layer: backends, both sides.
 """
 
 import os

@@ -1,6 +1,6 @@
 """What a job asks home for, encoded; and what came of it.
 
-Layer: backends, both sides. Imports: `answers`, `replies`, `variables`.
+Layer: backends, both sides.
 """
 
 from contextvars import copy_context

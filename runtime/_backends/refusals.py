@@ -2,7 +2,7 @@
 
 How they are noted is in `refused`.
 
-Layer: backends, main side. Imports: `crossinterp`, `refused`.
+Layer: backends, main side.
 """
 
 import json

@@ -8,8 +8,7 @@ every extension; the worker sends home what it has noted before it answers the j
 The error itself gets a note with the way out; and so does one of another kind that was
 made of it, NumPy's for one (`add_way_out`). What such an error tells is not *silent*.
 
-Layer: backends, both sides; only a worker's interpreter watches. Imports: nothing of
-ours.
+Layer: backends, both sides; only a worker's interpreter watches.
 """
 
 import _imp

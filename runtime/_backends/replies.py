@@ -1,6 +1,6 @@
 """What came of a call, as an answer and frames, and back.
 
-Layer: backends, both sides. Imports: `answers`, `blame`, `encoding`.
+Layer: backends, both sides.
 """
 
 from .._errors import CrossingError

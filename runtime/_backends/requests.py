@@ -1,7 +1,6 @@
 """What a processor's batch of requests is on a worker, on either side of the border.
 
-Layer: backends, both sides. Imports: `blame`, `encoding`, `errors`, `leaf`,
-`native_parts`, `runtime._errors`, outcome.
+Layer: backends, both sides.
 """
 
 import time

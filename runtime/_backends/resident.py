@@ -4,7 +4,7 @@ An interpreter that is left by one thread and destroyed by another is how a proc
 crashes. So the thread that creates an interpreter also destroys it, and between the
 two it works for one worker after another (HOST in CROSSING.md).
 
-Layer: backends, main side. Imports: `crossinterp`.
+Layer: backends, main side.
 """
 
 import threading

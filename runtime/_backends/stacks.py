@@ -2,7 +2,7 @@
 
 It goes as a question does, and is told from one by its first frame, which is empty.
 
-Layer: backends, both sides. Imports: `encoding`.
+Layer: backends, both sides.
 """
 
 from .encoding import dumps, loads

@@ -1,6 +1,6 @@
 """Threads of workers that were left behind inside their interpreters.
 
-Layer: backends, main side. Imports: nothing of ours.
+Layer: backends, main side.
 """
 
 import os

@@ -3,7 +3,7 @@
 Nothing lies between the front end and the scheduler: `inject` and `withdraw` are the
 registry's own.
 
-Layer: backends. Imports: `base`, `runtime._core`.
+Layer: backends.
 """
 
 from collections.abc import Callable, Sequence

@@ -8,8 +8,7 @@ Without a GIL it works.
 No event announces that tracing begins, so the first pool of interpreters replaces
 `tracemalloc.start`. Code that has imported the function itself before still calls it.
 
-Layer: backends, main side. Imports: `crossinterp`, `farewell`,
-`kept`.
+Layer: backends, main side.
 """
 
 from functools import wraps

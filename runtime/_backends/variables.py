@@ -4,7 +4,7 @@ Those cross that are found by name, as a module's global, with values that pickl
 Decimal's has no name; its context crosses where it is not the one that each thread
 begins with.
 
-Layer: backends, both sides. Imports: `encoding`, `runtime._context`.
+Layer: backends, both sides.
 """
 
 import sys

@@ -3,7 +3,7 @@
 As `bare_threads`: one part of the work for each, cut by hand, no pool. They are
 created before anything is timed, as the pool's are. Work and answers go through pipes.
 
-Layer: cli. Imports: `runtime._backends`.
+Layer: cli.
 """
 
 import os

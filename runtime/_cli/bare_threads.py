@@ -5,7 +5,7 @@ memory, the allocator and the interpreter's own locks take their part. So the
 demo's speed-up stands beside what the best cut into bare threads reaches, made
 with knowledge no scheduler has: the measured cost of every item.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import heapq

@@ -9,7 +9,7 @@ dropped by the worker that uses it.
 `run_block` never raises because of an item: what failed is described in the
 result, in words, since an exception and its traceback may not be able to cross.
 
-Layer: cli. Imports: the standard library; runs inside workers.
+Layer: cli; runs inside workers.
 """
 
 import os

@@ -5,7 +5,7 @@ and not longer, so that results appear soon and no core is left alone with the
 last block. A function's cost is not known beforehand: begin with one item, and
 grow while blocks come back quicker than the target.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 __all__ = ("BlockSize",)

@@ -1,6 +1,6 @@
 """Find the user's function: ``MODULE:CALLABLE``.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import difflib

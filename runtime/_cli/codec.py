@@ -3,7 +3,7 @@ r"""Turn input bytes into items, and results into output bytes.
 A codec knows one format: how items are separated, how the bytes of one become what
 the user's function is given, and how a result becomes bytes.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import json

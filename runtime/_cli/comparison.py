@@ -5,7 +5,7 @@ after the other, so that whatever else the machine does meanwhile weighs on all
 of them alike. The plain pass gives the answers that the others must repeat, and
 the costs by which the ceiling's cut is made (`bare_threads`, `bare_interpreters`).
 
-Layer: cli. Imports: trio.
+Layer: cli.
 """
 
 import time

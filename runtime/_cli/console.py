@@ -3,7 +3,7 @@
 Results go to standard output through `writer`; everything else a command says
 goes to standard error, so that results can be piped on.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import os

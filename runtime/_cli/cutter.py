@@ -1,6 +1,6 @@
 """Cut chunks of input into blocks of the right size.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 from collections.abc import AsyncGenerator

@@ -1,6 +1,6 @@
 """``python -m runtime demo``: a real job, on one core and then on all.
 
-Layer: cli. Imports: trio.
+Layer: cli.
 """
 
 import argparse

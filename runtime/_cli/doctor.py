@@ -1,6 +1,6 @@
 """``python -m runtime doctor``: what this interpreter can do, and what it lacks.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import argparse

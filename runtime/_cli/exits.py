@@ -1,6 +1,6 @@
 """How a command ends: its exit code, and the error that ends it early.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 __all__ = ("INTERRUPTED", "OK", "SOME_FAILED", "UNUSABLE", "CommandError")

@@ -1,6 +1,6 @@
 """Tell the user which items failed: ``--on-error stop|skip|report``.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 from collections.abc import Sequence

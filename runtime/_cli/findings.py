@@ -1,6 +1,6 @@
 """What the demo found: totals, and the functions that stand out.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import ast

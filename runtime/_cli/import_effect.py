@@ -1,6 +1,6 @@
 """What importing a module does to a process: `doctor --import`.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import json

@@ -4,7 +4,7 @@ A plain signal handler, not Trio's, because the second Ctrl-C must work even
 when the Trio loop does not: the user's function may hold the GIL, and the pool's
 block waits for running items as it should.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import os

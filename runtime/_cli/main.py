@@ -4,7 +4,7 @@ Exit codes: 0 all went well; 1 some items failed; 2 bad usage, or input or outpu
 that cannot be used; 130 interrupted. A closed pipe on standard output (``| head``) is
 an ordinary end.
 
-Layer: cli. Imports: the standard library; commands are imported when they run.
+Layer: cli. Commands are imported when they run.
 """
 
 import argparse

@@ -4,7 +4,7 @@ A result's way: `reader` brings chunks of input, `cutter` makes blocks of them,
 a worker turns a block's items into output (`block`), and the blocks' output comes
 back here in input order, by way of a `ParallelProcessor`, and goes to `writer`.
 
-Layer: cli. Imports: trio.
+Layer: cli.
 """
 
 import argparse

@@ -11,7 +11,7 @@ where the flow can take another way (see `_decisions`). Nesting counts the block
 function. A nested function is measured on its own and adds nothing to the one
 around it.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import ast

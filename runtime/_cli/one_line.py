@@ -1,6 +1,6 @@
 """Describe an exception in one line.
 
-Layer: cli. Imports: the standard library; runs inside workers.
+Layer: cli; runs inside workers.
 """
 
 __all__ = ("one_line",)

@@ -3,7 +3,7 @@
 The bar needs a terminal and rich; without either a command is silent until it
 ends. The bar itself is in `progress_bar`, imported only when it is shown.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import importlib.util

@@ -1,6 +1,6 @@
 """The progress bar, on standard error, with rich.
 
-Layer: cli. Imports: rich.
+Layer: cli.
 """
 
 import sys

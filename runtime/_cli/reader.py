@@ -5,7 +5,7 @@ read, a file on disk is read in a helper thread. A chunk holds what one read
 brought, so a slow producer's items go on at once and a fast one's go on many at
 a time; memory is one chunk, whatever the length of the input.
 
-Layer: cli. Imports: trio.
+Layer: cli.
 """
 
 import os

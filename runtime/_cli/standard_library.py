@@ -1,6 +1,6 @@
 """The demo's input: every module of this interpreter's standard library.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Lay out a small table and format the figures in it, as plain text.
 
-Layer: cli. Imports: the standard library.
+Layer: cli.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Write results to where standard output went, without blocking the Trio loop.
 
-Layer: cli. Imports: trio.
+Layer: cli.
 """
 
 import os

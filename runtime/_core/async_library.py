@@ -4,7 +4,7 @@ Inside a job no async library runs. Under AnyIO the variable of the job's caller
 otherwise, and a library that asks would believe that it may not start a loop of its
 own. In what a job has Trio run for it, Trio runs again.
 
-Layer: core. Imports: `selected`.
+Layer: core.
 """
 
 import sys

@@ -20,7 +20,7 @@ balance is kept for dear ones.
 Between leaves a piece makes way for work that waits outside. It looks at its token
 before each item.
 
-Layer: core. Imports: `leaf`, `selected`, `sync`, outcome.
+Layer: core.
 
 Source: Tzannes et al. 2010, lazy binary splitting.
 """

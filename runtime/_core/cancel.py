@@ -1,6 +1,6 @@
 """What a job can do about its own cancellation.
 
-Layer: core. Imports: `interrupt` (late), `worker`.
+Layer: core.
 """
 
 from typing import NoReturn

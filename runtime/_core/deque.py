@@ -7,7 +7,7 @@ object simply lacks the wrong operation.
 Both ends meet in one `sync.Deque`, whose single operations are atomic, so a
 steal never has to be retried here: it has an item or finds the queue empty.
 
-Layer: core. Imports: `sync`.
+Layer: core.
 
 Source: Chase & Lev 2005 for the roles and ends; the native core has the
 algorithm, this one lets the container's atomicity do the work.

@@ -10,7 +10,7 @@ when they close and for statistics. While any extension is being loaded the GIL 
 for a moment; so it counts only once CPython has named the module, or if it is still on
 `SETTLED_NS` later.
 
-Layer: core. Imports: `sync`.
+Layer: core.
 """
 
 import logging

@@ -11,7 +11,7 @@ There is no lock: the collector may run the user's finalizers between any two li
 Python, and they may come back here. Each change is one operation of a deque, and at no
 moment is an entry in none.
 
-Layer: core. Imports: `job`, `sync`.
+Layer: core.
 """
 
 from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 When and where is INTERRUPT.md, SAFE-1 to SAFE-6; how the worker is reached is `probe`.
 
-Layer: core. Imports: `job`, `probe`, `safe_points` (late), `selected`, `sync`.
+Layer: core.
 """
 
 import sys

@@ -13,7 +13,7 @@ An entry always leaves the scheduler through its `sink`, exactly once: after its
 outcome is stored, or, withdrawn, when its empty entry is dropped from a queue.
 That is how whoever counts accepted jobs learns that the place is free.
 
-Layer: core. Imports: `sync`, outcome.
+Layer: core.
 """
 
 from collections.abc import Callable

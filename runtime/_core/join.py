@@ -15,7 +15,7 @@ this worker still pops was pushed since.
 The native core also helps the thief with what it pushes under ``g``; here the
 worker only waits, because a job cannot be looked at before it is taken.
 
-Layer: core. Imports: `job`, `latch`, `worker`.
+Layer: core.
 """
 
 from collections.abc import Callable

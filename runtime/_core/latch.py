@@ -5,7 +5,7 @@ many arrivals were counted down as were counted up ("all pieces are done").
 
 Trio tasks do not wait here: they wait for the completion port.
 
-Layer: core. Imports: `sync`.
+Layer: core.
 """
 
 from . import sync

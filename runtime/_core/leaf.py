@@ -6,7 +6,7 @@ every `CHECK_NS`, and ends itself when its time is over, when it was told to sto
 when somebody has stolen all that its worker had to offer. What consumes it (map,
 sum, list, ...) sees an ordinary iterator.
 
-Layer: core. Imports: `job`, `signals`, `sync`, `worker`.
+Layer: core.
 """
 
 from collections.abc import Iterator, Sequence

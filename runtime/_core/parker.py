@@ -8,7 +8,7 @@ The rules for *when* a worker may park are in SLEEP.md; this file only promises
 that a deposited token is never lost. A parked thread is detached from the
 interpreter, so it does not hold up garbage collection.
 
-Layer: core. Imports: `sync`.
+Layer: core.
 """
 
 from . import sync

@@ -3,7 +3,7 @@
 Quality hardly matters here; being cheap, private to one worker and repeatable
 from a seed does.
 
-Layer: core. Imports: nothing.
+Layer: core.
 
 Source: Marsaglia 2003, xorshift, the 32-bit triple (13, 17, 5).
 """

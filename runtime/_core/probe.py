@@ -4,7 +4,7 @@ The one way to reach into a job that does not ask: the INSTRUCTION event of
 `sys.monitoring` calls us in the worker itself, which alone knows exactly what it runs.
 The protocol, with its labels, is INTERRUPT.md.
 
-Layer: core. Imports: `selected`, `sync`.
+Layer: core.
 """
 
 import atexit

@@ -3,7 +3,7 @@
 Nothing here holds a lock, for the reason that `sync.Cell` gives: to start a thread,
 say, is Python code, in which the collector may run finalizers that need a spare, too.
 
-Layer: core. Imports: `deque`, `injector`, `job`, `sleep`, `stats`, `sync`, `worker`.
+Layer: core.
 """
 
 from collections.abc import Callable, Collection, Sequence

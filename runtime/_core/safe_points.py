@@ -11,7 +11,7 @@ instructions at which an exception would pass by a handler that the source shows
                ^^^^^^^                    ^^^^^^^^^^^^^^^^^^^^^^^^^
                leads into protection     leaves it, and __exit__ is still to be called
 
-Source: INTERRUPT.md. Layer: core. Imports: nothing of ours; `dis`, so import it late.
+Source: INTERRUPT.md. Layer: core. It imports `dis`, so import it late.
 """
 
 import dis

@@ -4,10 +4,7 @@ The native core is used where it was built, this one elsewhere. ``RUNTIME_CORE``
 environment forces one: ``python``, or ``native``, which is then an error where the
 extension cannot be loaded.
 
-Layer: core. Imports: `cancel`, `deque`, `injector`, `job`, `join`, `latch`, `leaf`,
-`parker`, `registry`, `signals`, `stages`, `worker`, `runtime._context`,
-`runtime._until`, or
-`runtime._native`.
+Layer: core.
 """
 
 from typing import TYPE_CHECKING

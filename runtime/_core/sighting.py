@@ -4,7 +4,7 @@ Where a job is, only its own thread can tell: a probe has it do so between two
 instructions (INTERRUPT.md). A job inside one long call into C, or one that waits,
 meets no probe.
 
-Layer: core. Imports: `job`, `probe`, `selected`, `sync`.
+Layer: core.
 """
 
 from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ All that is known is one value, which changes in single steps: no lock is held w
 Python code runs, and that may be anything, since the collector runs the finalizers of
 users wherever it likes.
 
-Layer: core. Imports: `parker`, `sync`.
+Layer: core.
 """
 
 from collections.abc import Callable

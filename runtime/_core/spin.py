@@ -7,7 +7,7 @@ its share. An offer that kept the thread away for `YIELD_LONG_NS` shows that, an
 spins here for a while, twice as long each time. A thread that sleeps instead keeps its
 claim: it gets a core soon after it is woken.
 
-Layer: core. Imports: `sync`.
+Layer: core.
 """
 
 from . import sync

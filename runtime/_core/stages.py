@@ -4,7 +4,7 @@ They are the builtins of the same name, but for two things. A `StopIteration` ou
 function is an error and not the end of the items (`signals`). So is a coroutine: the
 function was async, and has done nothing.
 
-Layer: core. Imports: `runtime._util`, `leaf`, `signals`.
+Layer: core.
 """
 
 from collections.abc import Callable, Iterable, Iterator

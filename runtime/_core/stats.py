@@ -4,7 +4,7 @@ A worker writes plain integers that only it writes, so counting takes no lock an
 no atomic operation. A reader copies them while the worker goes on: each number
 is one that was true, but two numbers of a snapshot may be a moment apart.
 
-Layer: core. Imports: nothing of ours.
+Layer: core.
 """
 
 from collections.abc import Iterable

@@ -6,7 +6,7 @@ replaces them to decide every interleaving (``tests/model/explorer.py``), so
 
 What each operation promises is in docs/explanation/atomicity.md.
 
-Layer: core. Imports: nothing of ours.
+Layer: core.
 """
 
 import collections

@@ -8,8 +8,7 @@ injector, so that work from outside is never starved by work that begets work.
 The sleep protocol, with its labels, is SLEEP.md; how a worker is replaced while its job
 waits for something outside the scheduler, SPARES.md.
 
-Layer: core. Imports: `gil`, `job`, `latch`, `parker`, `prng`, `spin`, `stats`, `sync`;
-`registry` for types.
+Layer: core.
 """
 
 from typing import TYPE_CHECKING

@@ -4,7 +4,7 @@ The scheduler cuts the items (`runtime._core.batch`); here one task waits for al
 of them. A batch takes one place at the pool's bound, however long it is: what it
 keeps in the queues grows with the number of workers, not with its items.
 
-Layer: frontend. Imports: `runtime._core`, `token`, `waiting`, outcome.
+Layer: frontend.
 """
 
 from collections.abc import Callable, Iterable, Sequence

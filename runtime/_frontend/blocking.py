@@ -1,6 +1,6 @@
 """`runtime.blocking`: a job says that it waits for something outside the pool.
 
-Layer: frontend. Imports: `runtime._core`.
+Layer: frontend.
 """
 
 from types import TracebackType

@@ -4,7 +4,7 @@ What a `trio.Semaphore` does, without its checkpoint when a place is free: who t
 a place is about to wait for a job anyway. Thousands of tasks may wait here at
 once, so waiting keeps as few objects as possible.
 
-Layer: frontend. Imports: trio.
+Layer: frontend.
 """
 
 from collections import OrderedDict

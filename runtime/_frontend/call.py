@@ -12,7 +12,7 @@ The life of a call, and what ends the wait:
   ``on_cancel="abandon"`` leaves; with ``"interrupt"`` it is interrupted, too.
 * **CALL-4** answer: the outcome is unwrapped in the task.
 
-Layer: frontend. Imports: `runtime._core`, `token`, trio.
+Layer: frontend.
 """
 
 import logging

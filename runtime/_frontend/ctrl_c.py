@@ -4,7 +4,7 @@ Trio raises one `KeyboardInterrupt` in the main task. While that task cannot lea
 wait a further Ctrl-C changes nothing, and nobody is told of it. So for as long as
 somebody listens, a handler stands before Trio's own, and passes everything on.
 
-Layer: frontend. Imports: trio.
+Layer: frontend.
 """
 
 import signal

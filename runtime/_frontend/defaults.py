@@ -4,7 +4,7 @@ The first call opens it; a system task of the run owns it and closes it when the
 run ends. An error must never leave a system task, since Trio ends the whole run for
 that, so errors go to the callers or to the log.
 
-Layer: frontend. Imports: `pool`, `protected`, trio.
+Layer: frontend.
 """
 
 import logging

@@ -4,7 +4,7 @@ A thread may take long to end: an interpreter is still being created, a library 
 left a thread running in one, a finalizer sleeps. So another thread joins them, and
 wakes the task that waits here.
 
-Layer: frontend. Imports: `pump`, `runtime._backends`, trio.
+Layer: frontend.
 """
 
 import logging

@@ -3,7 +3,7 @@
 The child has a copy of each pool's queues and none of its workers. There every pool
 refuses its work, and what is queued stays with the parent, which notices nothing.
 
-Layer: frontend. Imports: nothing of ours.
+Layer: frontend.
 """
 
 import os

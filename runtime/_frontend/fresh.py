@@ -1,6 +1,6 @@
 """The end of interpreters that closed pools have left to the next.
 
-Layer: frontend. Imports: `runtime._backends`.
+Layer: frontend.
 """
 
 from .._backends import why_unavailable

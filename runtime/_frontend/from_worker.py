@@ -9,7 +9,7 @@ what the other half of a job asks for while the waiting task runs a request.
     BACK-1  post the request               BACK-2  choose the task, run it there
     BACK-4  wake up with the outcome       BACK-3  store the outcome, set the latch
 
-Layer: frontend. Imports: `runtime._core`, `token`, trio.
+Layer: frontend.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,6 +1,6 @@
 """`runtime.Job`: the handle that `submit` returns.
 
-Layer: frontend. Imports: `submission`, trio.
+Layer: frontend.
 """
 
 from typing import NoReturn, cast

@@ -5,7 +5,7 @@ jobs run in the order of their lanes, one per step of the Trio loop, and Trio's
 mock clock does not jump ahead of a job. The scheduler's parts are the real ones;
 only the worker's thread is replaced by a task, the *pump*.
 
-Layer: frontend. Imports: `pool`, `runtime._core`, trio.
+Layer: frontend.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence

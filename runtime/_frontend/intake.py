@@ -12,7 +12,7 @@ entry has left the scheduler. Leaving the pool's block:
   what allows it, and wait on.
 * **STOP-4** stop the workers and wait for their threads (`ending`).
 
-Layer: frontend. Imports: `runtime._core`, trio.
+Layer: frontend.
 """
 
 from collections.abc import AsyncIterator, Collection

@@ -1,6 +1,6 @@
 """The misuse errors of the calls for many items.
 
-Layer: frontend. Imports: `runtime._util`, `options`.
+Layer: frontend.
 """
 
 import inspect

@@ -4,7 +4,7 @@ At most ``limit`` of them run, at most ``capacity`` wait for their turn. Each is
 task of its own from the start, so it keeps its spawner's context variables; while
 it waits it is parked at a semaphore.
 
-Layer: frontend. Imports: `options`, `token`, trio.
+Layer: frontend.
 """
 
 from collections.abc import Awaitable, Callable, Collection

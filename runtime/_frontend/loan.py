@@ -1,6 +1,6 @@
 """A token of the user's limiter, lent to one call until its job has ended.
 
-Layer: frontend. Imports: `options`, outcome.
+Layer: frontend.
 """
 
 from typing import Self

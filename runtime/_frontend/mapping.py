@@ -16,8 +16,7 @@ not yet handed out. Between the two ends items travel in *blocks*, one job each:
 * **MAP-4** hand out: each result makes room for one more item. For the consumer that is
   a checkpoint and little else; whoever waits is woken when there is enough to do.
 
-Layer: frontend. Imports: `runtime._backends`, `runtime._core`, `options`, `source`,
-`token`, trio.
+Layer: frontend.
 """
 
 from collections import deque

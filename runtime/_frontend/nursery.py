@@ -4,7 +4,7 @@ Trio's nurseries put every exception into a group, so that two children that fai
 are both seen. A block that is a resource to its user (a pool, a map) should
 not change the type of what its body raises, as long as nothing else failed.
 
-Layer: frontend. Imports: trio.
+Layer: frontend.
 """
 
 from collections.abc import AsyncIterator

@@ -1,7 +1,6 @@
 """How a pool is opened, over any backend.
 
-Layer: frontend. Imports: `intake`, `pool`, `stuck`, `runtime._backends`,
-`runtime._core`, trio.
+Layer: frontend.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,6 +1,6 @@
 """The small vocabularies of the public calls.
 
-Layer: frontend. Imports: `runtime._util`.
+Layer: frontend.
 """
 
 import enum

@@ -5,7 +5,7 @@ public method compares thread ids at its entry, which costs nanoseconds; only a
 difference is looked into. A run that has ended and a fork leave the thread id as it
 is, so those who can tell (Trio's instrument `after_run`, `forking`) set a flag.
 
-Layer: frontend. Imports: `runtime._core`, `token`, trio.
+Layer: frontend.
 """
 
 from collections.abc import Callable, Iterator

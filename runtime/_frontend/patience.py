@@ -4,7 +4,7 @@ Who waits for a job must wait for its end, whoever wants him to leave. A job tha
 never looks keeps a program in such a wait for ever, and a user who presses Ctrl-C is
 told nothing. So after a while, and then at each Ctrl-C, the log names the job.
 
-Layer: frontend. Imports: `ctrl_c`, `protected`, `reports`, trio; `intake` for types.
+Layer: frontend.
 """
 
 import logging

@@ -6,7 +6,7 @@ the end), `call`, `batch`, `submission` and `mapping` (one kind of work each).
 
 This file is long because the public docstrings are; there is little code in it.
 
-Layer: frontend. Imports: `runtime._core`, trio.
+Layer: frontend.
 """
 
 import math

@@ -19,7 +19,7 @@ operating system may keep it waiting for many milliseconds. To yield is not
 enough, since the system may give the core back to the worker; to sleep is. Trio may
 also be in the middle of a long tick, so one pause per `PATIENCE_NS` has to do.
 
-Layer: frontend. Imports: `runtime._core.sync`, trio.
+Layer: frontend.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,7 @@ for ever for what it has counted. So:
   loop for ever, and what it raises is taken for its own error;
 * a wait that has to be waited to its end is one of `waiting_on`.
 
-Layer: frontend. Imports: trio.
+Layer: frontend.
 """
 
 from collections.abc import Awaitable, Callable

@@ -3,7 +3,7 @@
 The workers make a descriptor readable when there is news; the pump waits for it and
 lets the jobs leave, all in one step of the Trio loop.
 
-Layer: frontend. Imports: `port`, `protected`, `runtime._backends`, trio.
+Layer: frontend.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """What a job asks for that runs where it cannot call Trio itself.
 
-Layer: frontend. Imports: `from_worker`, `runtime._backends`, trio.
+Layer: frontend.
 """
 
 from contextvars import Context

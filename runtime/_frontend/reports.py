@@ -1,6 +1,6 @@
 """What a pool tells about itself: frozen snapshots.
 
-Layer: frontend. Imports: `runtime._core`, `work`; `intake` for types.
+Layer: frontend.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ Several tasks may ask for it. One of them does it, the others wait for its repor
 shortest grace counts. Work of the pool may ask, too: it cannot wait for its own end,
 so it is left out.
 
-Layer: frontend. Imports: `intake`, `reports`, `token`, trio.
+Layer: frontend.
 """
 
 import logging

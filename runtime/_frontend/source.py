@@ -4,7 +4,7 @@ A generator ends with the block that takes from it: nobody can go on with it, fo
 were pulled that never came out. What else can be closed (a file, a channel) stays
 open, for whoever made it may have more to do with it.
 
-Layer: frontend. Imports: `protected`, `runtime._core`, trio.
+Layer: frontend.
 """
 
 from collections.abc import AsyncGenerator, Generator, Iterable

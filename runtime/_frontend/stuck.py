@@ -4,7 +4,7 @@ A task of the pool looks now and then what runs, and has what is late write down
 stack (`sighting`). A job inside one long call into C, or one that waits, does not, and
 is reported without a stack.
 
-Layer: frontend. Imports: `runtime._core`, `intake`, `port`, `reports`, trio.
+Layer: frontend.
 """
 
 import logging

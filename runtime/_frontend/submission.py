@@ -3,7 +3,7 @@
 It belongs to its pool, not to whoever holds the handle: cancelling a task that
 waits for it ends the wait only, and the pool's block waits for the job.
 
-Layer: frontend. Imports: `runtime._core`, `token`, trio.
+Layer: frontend.
 """
 
 from collections.abc import Callable

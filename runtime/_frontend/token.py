@@ -3,7 +3,7 @@
 A job may be waiting in `from_worker.run` when it is asked to stop; then the
 request must cancel what runs for it in Trio. All pieces of a batch share one.
 
-Layer: frontend. Imports: `runtime._core`, trio.
+Layer: frontend.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 The task parks; it is resumed with the answer, or to run something for the job
 (`from_worker.run`), or by a cancellation that may end the wait.
 
-Layer: frontend. Imports: trio; `from_worker`, `intake` for types.
+Layer: frontend.
 """
 
 from typing import TYPE_CHECKING

@@ -9,7 +9,7 @@ nobody would ever go on.
 Every wait of a job for a task is noted in `_requests`, every wait of a task for a job
 in `WorkToken.waiters`, unless the task is the one that also runs the job's requests.
 
-Layer: frontend. Imports: `token`, trio.
+Layer: frontend.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What a pool keeps track of: a call, a job, a batch, a block of a map.
 
-Layer: frontend. Imports: `runtime._core`, `token`, outcome.
+Layer: frontend.
 """
 
 import enum

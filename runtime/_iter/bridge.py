@@ -7,7 +7,7 @@ full. Since the puller makes the block's items, they are its thread's own.
 
 A total belongs to blocks in a row, and their positions put the totals in order.
 
-Layer: iter. Imports: `runtime._core`, `drive`, `producers`, `terminals`.
+Layer: iter.
 """
 
 from threading import Lock

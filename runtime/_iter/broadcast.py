@@ -11,7 +11,7 @@ inside of it.
 Where a worker is away and a spare works in its place, the spare makes its call, and has
 its place in the answer.
 
-Layer: iter. Imports: `runtime._core`, `checks`, `place`, `scope`.
+Layer: iter.
 """
 
 import os

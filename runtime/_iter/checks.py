@@ -1,6 +1,6 @@
 """What a chain's adaptors and their like refuse at the call.
 
-Layer: iter. Imports: `runtime._util`.
+Layer: iter.
 """
 
 from operator import index

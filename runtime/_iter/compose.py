@@ -4,7 +4,7 @@ Over what can be cut they become producers. Over a bare iterator they become ano
 iterator, which the workers pull from in order. Over an iterator that already has a
 stage they are refused: its items come out of many workers' hands.
 
-Layer: iter. Imports: `producers`.
+Layer: iter.
 """
 
 from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ of the old code included since they are the same objects. So that is done once f
 function of a chain, for functions inside of it, and for those of its module that it
 names, unless the chain ends with its first leaf.
 
-Layer: iter. Imports: `runtime._util`.
+Layer: iter.
 """
 
 from functools import partial

@@ -13,8 +13,7 @@ There is nobody to steal from, so the chain is cut here, in order, as it goes al
 What a stretch costs beside its items is some tenths of a millisecond, half of it in the
 Trio thread, which wants a core like the workers.
 
-Layer: iter. Imports: `runtime._frontend`, `producers`, `run`, `stretch`, `terminals`,
-trio.
+Layer: iter.
 """
 
 from collections.abc import AsyncIterator

@@ -17,8 +17,7 @@ The right half of a split goes on with the left one's total; if it was stolen, t
 totals are combined, left to right. So the answer's order is the input's. See
 PLUMBING.md.
 
-Layer: iter. Imports: `runtime._core`, `bridge`, `place`, `producers`, `run`,
-`terminals`.
+Layer: iter.
 """
 
 from typing import Any

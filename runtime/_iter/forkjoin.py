@@ -3,7 +3,7 @@
 The fork itself is the core's (`runtime.lowlevel.join`). In place there is nothing to
 fork.
 
-Layer: iter. Imports: `runtime._core`, `place`.
+Layer: iter.
 """
 
 from collections.abc import Callable

@@ -8,8 +8,7 @@ and returns the answer, or returns something to await.
 
 This file is long because the public docstrings are; there is little code in it.
 
-Layer: iter. Imports: `runtime._core`, `checks`, `compose`, `drive`, `place`,
-`producers`, `sources`, `stages`, `terminals`, `unfinished`, `written`.
+Layer: iter.
 """
 
 from collections import Counter

@@ -11,7 +11,7 @@ place*: in the job's own thread, one after another, as on a pool of one worker.
 Both sides import this file, and each worker's interpreter pays for it, so Trio is
 imported where it is needed.
 
-Layer: iter. Imports: `runtime._backends`, `runtime._core`, trio (late).
+Layer: iter.
 """
 
 from collections.abc import Callable, Iterator

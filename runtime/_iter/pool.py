@@ -3,8 +3,7 @@
 The front end knows nothing of this layer, so the pool that it opens is given a second
 handle here, which has the async twins.
 
-Layer: iter. Imports: `runtime._frontend`, `par`, `broadcast`, `progress`,
-`pulled`, `sources`, trio.
+Layer: iter.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable

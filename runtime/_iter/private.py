@@ -16,7 +16,7 @@ leaf.
 Module-level functions, classes and builtins need none of this and come back as they
 are. Builds with a GIL do not either.
 
-Layer: iter. Imports: `runtime._util`.
+Layer: iter.
 """
 
 import dis

@@ -11,7 +11,7 @@ it is time (`runtime._core.leaf`); it is made by the `Gauge` of the piece of wor
 runs. What goes on *within* one position, such as the items of a chunk or of one call
 of `flat_map`, cannot end there: it has a gauge of its own, whose leaves halt.
 
-Layer: iter. Imports: `runtime._core`, `constants`, `private`, `stages`, `terminals`.
+Layer: iter.
 """
 
 from abc import ABC, abstractmethod

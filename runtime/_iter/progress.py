@@ -3,7 +3,7 @@
 Drawn on standard error, by whichever worker comes by, at most every `DRAW_NS`; nothing
 at all where that is no terminal.
 
-Layer: iter. Imports: nothing of ours.
+Layer: iter.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """An async iterable as the source of a chain: it is pulled from in Trio.
 
-Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `producers`, trio.
+Layer: iter.
 """
 
 import time

@@ -1,6 +1,6 @@
 """What the pieces of one running chain share.
 
-Layer: iter. Imports: `runtime._core`, `constants`, `place`, `producers`, `terminals`.
+Layer: iter.
 """
 
 from typing import Any, Protocol

@@ -8,7 +8,7 @@ when there is none, until another comes or all have ended.
 So a waiting worker runs calls of its scope and nothing else (work isolation, as in
 `join`), without looking into anybody's deque.
 
-Layer: iter. Imports: `runtime._core`, `place`.
+Layer: iter.
 """
 
 import os

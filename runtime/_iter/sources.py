@@ -1,6 +1,6 @@
 """From what a user hands in to a producer.
 
-Layer: iter. Imports: `producers`.
+Layer: iter.
 """
 
 from array import array

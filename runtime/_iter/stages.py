@@ -1,6 +1,6 @@
 """Stages that the core does not give: from an iterator to an iterator, lazily.
 
-Layer: iter. Imports: `runtime._core`.
+Layer: iter.
 """
 
 from collections.abc import Callable, Iterator

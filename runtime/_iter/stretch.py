@@ -3,8 +3,7 @@
 Both sides import this file; on the worker's, each import is paid for by each worker,
 so Trio is none of them.
 
-Layer: iter. Imports: `runtime._core`, `runtime._errors`, `place`, `producers`,
-`terminals`.
+Layer: iter.
 """
 
 import time

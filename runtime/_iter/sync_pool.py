@@ -3,8 +3,7 @@
 Scripts, notebooks and libraries that know nothing of Trio get the same workers; the
 thread that asks blocks until the answer is there.
 
-Layer: iter. Imports: `runtime._backends`, `runtime._core`, `runtime._frontend`,
-`place`, trio.
+Layer: iter.
 """
 
 import logging

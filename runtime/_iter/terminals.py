@@ -8,7 +8,7 @@ earlier positions. ``finish(total)`` makes the answer.
 Some need not see every item: they set ``is_decided`` or say from which position on
 items matter no more.
 
-Layer: iter. Imports: `runtime._core`, `runtime._errors`.
+Layer: iter.
 """
 
 from collections import Counter, deque

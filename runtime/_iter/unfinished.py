@@ -1,6 +1,6 @@
 """A chain before its terminal: what brings it to run, and what it cannot do.
 
-Layer: iter. Imports: `producers`, `progress`, `terminals`, `written`, for types.
+Layer: iter.
 """
 
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol

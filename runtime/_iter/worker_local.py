@@ -1,6 +1,6 @@
 """`runtime.worker_local`: one value per worker, made when it is first needed.
 
-Layer: iter. Imports: `runtime._core`, `checks`, `place`.
+Layer: iter.
 """
 
 from collections.abc import Callable

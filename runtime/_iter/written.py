@@ -1,6 +1,6 @@
 """A chain as the user wrote it, more or less; for errors, reports and ``repr``.
 
-Layer: iter. Imports: nothing of ours.
+Layer: iter.
 """
 
 __all__ = ("BEGINNING", "Steps", "written")

@@ -3,5 +3,5 @@
 The C files beside this one mirror those of `runtime._core`. Who owns which
 reference, and what is process-global, is written in README.md.
 
-Layer: native. Imports: nothing of ours.
+Layer: native.
 """

@@ -3,7 +3,7 @@
 Nothing is counted here: a scrape takes a snapshot and translates it. The histograms'
 buckets are coarser than ours, every fourth edge, which is a factor of two.
 
-Layer: observe. Imports: `runtime._core`, prometheus_client when it is used.
+Layer: observe.
 """
 
 from bisect import bisect_left

@@ -4,7 +4,7 @@ Time is cut into slots of a tenth of the window. Reports are counted in the newe
 slot; a slot that is older than the window is dropped. So memory does not depend on
 the load, and a figure lags behind by a slot at most.
 
-Layer: observe. Imports: `runtime._core`, trio.
+Layer: observe.
 """
 
 from collections import deque

@@ -5,7 +5,7 @@ producer's requests keep their order; nobody overtakes, so a dear request waits 
 longer than the work before it. (Rejected: to let cheap requests pass a dear one, for
 then the dear one may wait for ever.)
 
-Layer: processor. Imports: trio, outcome.
+Layer: processor.
 """
 
 from collections import OrderedDict

@@ -7,8 +7,7 @@ an atomic operation for each look at an object that another thread made.)
 On threads the worker fills in the outcomes and counts. Where the pool's workers are
 interpreters, both come back with the result, and are taken in by the Trio thread.
 
-Layer: processor. Imports: `runtime._backends`, `runtime._core`, `runtime._frontend`,
-outcome.
+Layer: processor.
 """
 
 from collections.abc import Callable, Sequence

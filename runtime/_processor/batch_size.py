@@ -1,6 +1,6 @@
 """How many requests make a batch: a fixed number, or as many as take a given time.
 
-Layer: processor. Imports: `config`.
+Layer: processor.
 """
 
 from .config import ParallelConfig

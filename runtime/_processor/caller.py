@@ -1,6 +1,6 @@
 """`ParallelProcessor.execute`: one request and the task that waits for its answer.
 
-Layer: processor. Imports: `engine`, `request`, trio.
+Layer: processor.
 """
 
 import outcome

@@ -1,6 +1,6 @@
 """What a processor is told once: `ParallelConfig` and `RetryPolicy`.
 
-Layer: processor. Imports: `runtime._frontend.options`.
+Layer: processor.
 """
 
 from collections.abc import Callable

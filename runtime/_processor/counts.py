@@ -1,6 +1,6 @@
 """How many requests came to what end.
 
-Layer: processor. Imports: nothing of ours.
+Layer: processor.
 """
 
 __all__ = ("Counts",)

@@ -30,7 +30,7 @@ Every accepted request is answered, exactly once. Two rules see to it:
 A request that waits at the bound is not accepted yet: its task leaves when it is
 cancelled, and is refused when the processor or the pool is closed.
 
-Layer: processor. Imports: `runtime._core`, `runtime._frontend`, trio.
+Layer: processor.
 """
 
 import math

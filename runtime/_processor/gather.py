@@ -1,6 +1,6 @@
 """Many requests, one wait: `execute_parallel_batch` and `execute_chunked_parallel`.
 
-Layer: processor. Imports: `engine`, `maker`, `window`, trio.
+Layer: processor.
 """
 
 from collections.abc import Hashable, Iterable, Sequence

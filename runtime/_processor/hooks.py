@@ -9,7 +9,7 @@ How a hook ends, and what becomes of its request:
 * it raises anything else, a Ctrl-C for instance: the processor ends all requests, and
   the error leaves its block.
 
-Layer: processor. Imports: trio, outcome.
+Layer: processor.
 """
 
 from collections.abc import Awaitable, Callable

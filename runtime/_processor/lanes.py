@@ -12,7 +12,7 @@ priority; with one, a LOW request is overtaken only by requests that came at mos
 each; to give a lower lane every n-th turn, since then its wait has no bound in
 seconds.)
 
-Layer: processor. Imports: `request`.
+Layer: processor.
 """
 
 from collections import OrderedDict

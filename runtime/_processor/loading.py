@@ -3,7 +3,7 @@
 A function is sent by its name, and each worker imports the module it is in. For one of
 the script this runs the script's top again, with all that it imports for Trio's side.
 
-Layer: processor. Imports: `runtime._backends`, `runtime._frontend`.
+Layer: processor.
 """
 
 from collections.abc import Callable

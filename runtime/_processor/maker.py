@@ -1,6 +1,6 @@
 """Makes a producer's requests: the options of each, fixed or told by a function.
 
-Layer: processor. Imports: `engine`, `request`.
+Layer: processor.
 """
 
 import math

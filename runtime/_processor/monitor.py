@@ -1,6 +1,6 @@
 """What a processor tells a monitor while it works.
 
-Layer: processor. Imports: nothing of ours.
+Layer: processor.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The place where a processor's monitor is called, if there is one.
 
-Layer: processor. Imports: `runtime._core.sync`, `monitor`, trio, outcome.
+Layer: processor.
 """
 
 import logging

@@ -3,7 +3,7 @@
 Each public method makes requests and a receiver for their answers; what happens in
 between is in `engine`.
 
-Layer: processor. Imports: `runtime._frontend`, trio.
+Layer: processor.
 """
 
 import math

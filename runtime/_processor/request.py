@@ -1,6 +1,6 @@
 """One request on its way: what is asked, how urgent it is, and who wants the answer.
 
-Layer: processor. Imports: nothing of ours.
+Layer: processor.
 """
 
 from collections.abc import Hashable

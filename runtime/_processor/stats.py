@@ -1,6 +1,6 @@
 """`ProcessingStatistics`: what a processor tells about itself, as a frozen snapshot.
 
-Layer: processor. Imports: `runtime._core`.
+Layer: processor.
 """
 
 from dataclasses import dataclass

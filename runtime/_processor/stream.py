@@ -4,7 +4,7 @@ The feeder takes requests from the source while the stream's window has room; th
 window is given back when an outcome is handed out. So a consumer that is slow holds
 up its own source, and nobody else's.
 
-Layer: processor. Imports: `engine`, `maker`, `window`, trio.
+Layer: processor.
 """
 
 from collections import deque

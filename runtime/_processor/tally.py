@@ -4,7 +4,7 @@ As for `runtime._core.stats`: one writer, plain integers, copied by readers whil
 worker goes on. Sums are exact; of very short requests a sample goes into the
 histograms.
 
-Layer: processor. Imports: `runtime._core`.
+Layer: processor.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ Deadlines, timeouts, retries and delayed batches are each one entry of a heap. A
 entry that is not needed any more is emptied; when most are empty the heap is made
 anew, so a long deadline keeps no answered request alive.
 
-Layer: processor. Imports: trio.
+Layer: processor.
 """
 
 import heapq

@@ -3,7 +3,7 @@
 A producer that found its window full goes on when a quarter of it is free again:
 to wake it for every single place would cost more than a request does.
 
-Layer: processor. Imports: trio.
+Layer: processor.
 """
 
 import trio

@@ -64,8 +64,7 @@ def test_what_is_no_time_is_an_error(native):
         native.set_time_slice(2**64)
 
 
-@pytest.mark.usefixtures("fresh_interpreters")
-@pytest.mark.skipif(runtime.lowlevel.core != "native", reason="the core in use")
+@pytest.mark.usefixtures("interpreters", "fresh_interpreters")
 async def test_only_the_worker_computes_in_long_slices(slices):
     """Its watch, which the first job that may be interrupted starts, does not."""
     before = threads()
