@@ -183,6 +183,12 @@ def fail_from(gate, first, note, item):
     return note(item)
 
 
+def hold_first_and_note(gate, calls, item):
+    if item == 0:
+        gate.hold()
+    calls.append(item)
+
+
 def fail_or_hold(gate, item):
     """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
     if item == 0:

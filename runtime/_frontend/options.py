@@ -5,6 +5,7 @@ Layer: frontend. Imports: `runtime._util`.
 
 import enum
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
@@ -87,6 +88,20 @@ def check_keywords(
         )
 
 
+def check_submission(
+    call: str,
+    fn: Callable[..., object],
+    keywords: Mapping[str, object],
+    priority: object,
+    on_cancel: object,
+) -> None:
+    """Raise the misuse error for what `submit` and `submit_nowait` do not take."""
+    check_sync_callable(fn, call)
+    check_keywords(keywords, fn, call)
+    check_priority(priority)
+    check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+
+
 def check_items(items: object, written: str, written_async: str | None) -> None:
     """Raise TypeError for what cannot be iterated over.
 
@@ -128,12 +143,14 @@ def check_priority(value: object) -> None:
         )
 
 
-def check_count(value: object, least: int, name: str) -> None:
+def check_count(value: object, least: int, name: str, most: float = math.inf) -> None:
     """Raise TypeError or ValueError naming the option unless it is a count."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, not {value}")
 
 
 def check_function(value: object, name: str) -> None:

@@ -191,6 +191,9 @@ async def test_misuse_hidden_async_function_is_named_wherever_it_runs(pool):
         lambda: pool.submit_nowait(jobs.make_coroutine).wait(),
         lambda: pool.spawn_parallel_batch([1, 2], jobs.make_coroutine),
         lambda: pool.spawn_chunked_parallel([1, 2], 2, jobs.make_coroutine),
+        lambda: pool.spawn_chunked_parallel(
+            [1, 2], 2, jobs.make_coroutine, takes_chunk=True
+        ),
         lambda: results_of(pool, jobs.make_coroutine, 1, 2),
     ):
         with pytest.raises((TypeError, ExceptionGroup)) as caught:
