@@ -7,6 +7,7 @@ Layer: iter. Imports: `runtime._core`, `runtime._frontend`, `place`, trio.
 """
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ContextDecorator
 from itertools import count
@@ -95,7 +96,7 @@ class _Block(ContextDecorator, AbstractContextManager["SyncPool"]):
         worker_count = self._worker_count
         if worker_count is None:
             worker_count = available_cores()
-        check_count(worker_count, 1, "worker_count")
+        check_count(worker_count, 1, "worker_count", sys.maxsize)
         _hint_at_gil()
         name = f"sync-{next(_pool_numbers)}" if self._name is None else self._name
         self._pool = SyncPool(worker_count, name)
