@@ -399,6 +399,13 @@ def cancel_at_500(x):
     return x
 
 
+def cancel_at_home(a, b):
+    """Add in an interpreter; what puts together its totals at home asks to end."""
+    if interpreter_id() == 0:
+        raise runtime.JobCancelled
+    return a + b
+
+
 def cancel_myself(_item=None):
     raise runtime.JobCancelled
 
