@@ -1,6 +1,6 @@
 """Tiny helpers that belong to no layer.
 
-Layer: rank 0. Imports: nothing of ours.
+Layer: rank 0. Imports: `_unawaited`.
 """
 
 import math
@@ -12,6 +12,8 @@ from pathlib import Path
 from types import CoroutineType, FunctionType, MethodType, TracebackType
 from typing import Any, NoReturn, TypeIs, cast
 
+from ._unawaited import UNAWAITED
+
 __all__ = (
     "IS_ASYNC",
     "available_cores",
@@ -19,6 +21,7 @@ __all__ = (
     "callable_name",
     "called",
     "check_sync_callable",
+    "close_unawaited",
     "is_a",
     "is_gil_enabled",
     "refuse_coroutine",
@@ -113,24 +116,44 @@ def _is_async(fn: object) -> bool:
     return code is not None and bool(code.co_flags & IS_ASYNC)
 
 
-def refuse_coroutine(fn: object, coroutine: Any) -> NoReturn:
-    """Raise for a function that only turned out to be async when it was called."""
-    coroutine.close()  # else Python warns that nobody awaited it
+def refuse_coroutine(fn: object, value: Any, *others: object) -> NoReturn:
+    """Raise for a function that only turned out to be async when it was called.
+
+    Args:
+      fn: The function.
+      value: What it returned, of a type in `UNAWAITED`.
+      others: What further calls of it returned.
+    """
+    kind = close_unawaited(value, *others)
     while isinstance(fn, partial):
         fn = fn.func
-    name, inner = callable_name(fn), coroutine.__qualname__
+    name, inner = callable_name(fn), value.__qualname__
     whose = "" if inner == name else f" of the async function {inner}"
+    in_trio = ""
+    if type(value) is CoroutineType:
+        in_trio = f", or in Trio: await pool.spawn({inner}, ...)"
     raise TypeError(
-        f"{name} returned a coroutine{whose} and has done nothing: workers call sync "
-        f"functions only; write def {inner}(...) without async, or in Trio: "
-        f"await pool.spawn({inner}, ...)"
+        f"{name} returned {kind}{whose} and has done nothing: workers call sync "
+        f"functions only; write def {inner}(...) without async{in_trio}"
     )
+
+
+def close_unawaited(*values: object) -> str:
+    """Close what nobody will await; return what to call the first that is such."""
+    kinds: list[str] = []
+    for value in values:
+        if type(value) is CoroutineType:
+            value.close()  # else Python warns that nobody awaited it
+        if type(value) in UNAWAITED:
+            is_coroutine = type(value) is CoroutineType
+            kinds.append("a coroutine" if is_coroutine else "an async generator")
+    return kinds[0]
 
 
 def called(fn: Callable[..., Any], *args: Any) -> Any:
     """Call a function that must be sync; see `refuse_coroutine`."""
     value = fn(*args)
-    if type(value) is CoroutineType:
+    if type(value) in UNAWAITED:
         refuse_coroutine(fn, value)
     return value
 

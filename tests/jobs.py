@@ -414,6 +414,13 @@ async def nothing():
     pass
 
 
+def make_async_generator(*_ignored):
+    async def unawaited():
+        yield
+
+    return unawaited()
+
+
 def make_coroutine(*_ignored):
     return nothing()
 

@@ -28,11 +28,11 @@ Source: Tzannes et al. 2010, lazy binary splitting.
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from types import CoroutineType
 
 import outcome
 
 from .._errors import JobCancelled, JobInterrupted
+from .._unawaited import UNAWAITED
 from .._util import refuse_coroutine
 from . import sync
 from .leaf import LEAF_NS
@@ -179,8 +179,8 @@ class Batch[T, R]:
         token = self._token
         try:
             call_each(self._call, Until(self._items[start:stop], token), results)
-            # One of them tells: what returns a coroutine does so each time.
-            if results and type(results[0]) is CoroutineType:
+            # One of them tells: who returns such a thing does so each time.
+            if results and type(results[0]) in UNAWAITED:
                 self._refuse(results)
             if len(results) != stop - start and not token.is_set:
                 raise RuntimeError("the items of a batch must not change while it runs")
@@ -197,12 +197,9 @@ class Batch[T, R]:
 
     def _refuse(self, results: list[object]) -> None:
         """Raise for an async function."""
-        first, *rest = results
-        for coroutine in rest:
-            if isinstance(coroutine, CoroutineType):
-                coroutine.close()
+        values = results.copy()
         results.clear()  # none has a result: the error is the first one's
-        refuse_coroutine(self._call, first)
+        refuse_coroutine(self._call, *values)
 
     def _fail(self, index: int, error: BaseException) -> None:
         self._errors.append((index, error))

@@ -65,7 +65,7 @@ async def cancelled_source():
 )
 async def test_chain_that_asks_to_end_is_cancelled(backend, make):
     async with runtime.open_worker_pool(2, backend=backend) as pool:
-        with pytest.raises(runtime.TaskCancelled, match="by itself|of its items"):
+        with pytest.raises(runtime.TaskCancelled, match=r"by itself|of its items"):
             await make(pool.par_iter)
 
 
