@@ -6,7 +6,7 @@ Layer: rank 0. Imports: `_unawaited`.
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import CoroutineType, FunctionType, MethodType, TracebackType
@@ -20,10 +20,12 @@ __all__ = (
     "awaitable_of",
     "callable_name",
     "called",
+    "check_keywords",
     "check_sync_callable",
     "close_unawaited",
     "is_a",
     "is_gil_enabled",
+    "made_by_opener",
     "refuse_coroutine",
     "traceback_of",
 )
@@ -67,6 +69,27 @@ def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
     except (ValueError, ZeroDivisionError):  # "max" means no quota
         return None
     return cores if cores > 0 else None  # -1 means no quota in version 1
+
+
+def check_keywords(keywords: Mapping[str, object], fn: object, call: str) -> None:
+    """Raise TypeError for keywords that are no options of the call."""
+    if keywords:
+        bound = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
+        raise TypeError(
+            f"{call} passes no keyword arguments on to the function; write instead: "
+            f"{call}(functools.partial({callable_name(fn)}, {bound}), ...)"
+        )
+
+
+def made_by_opener(
+    kind: str, opener: str, args: tuple[object, ...], options: Mapping[str, object]
+) -> TypeError:
+    """Return the misuse error for a class that is called where its opener should be."""
+    given = [*map(repr, args), *(f"{key}={options[key]!r}" for key in options)]
+    return TypeError(
+        f"a {kind} is made by {opener.rpartition('.')[2]}; write instead: "
+        f"{opener}({', '.join(given)}) as pool: ..."
+    )
 
 
 # As in `inspect`, which each worker's interpreter would have to import: functions that

@@ -939,6 +939,10 @@ def ask_sync(fn, *args):
     return runtime.from_worker.run_sync(fn, *args)
 
 
+def ask_with_keywords(verb):
+    getattr(runtime.from_worker, verb)(int, "11", base=2)
+
+
 def ask_and_catch(async_fn, *args):
     """Return the error as text."""
     try:

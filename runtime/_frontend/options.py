@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
-from .._util import callable_name, check_sync_callable
+from .._util import callable_name, check_keywords, check_sync_callable
 
 __all__ = (
     "JobState",
@@ -19,6 +19,7 @@ __all__ = (
     "OnError",
     "Priority",
     "callable_name",
+    "check_keywords",
     "check_sync_callable",
 )
 
@@ -74,18 +75,6 @@ def check_async_callable(fn: object, call: str) -> None:
         )
     if not callable(fn):
         raise TypeError(f"{call} needs an async function, not {fn!r}")
-
-
-def check_keywords(
-    keywords: Mapping[str, object], fn: Callable[..., object], call: str
-) -> None:
-    """Raise TypeError for keywords that are no options of the call."""
-    if keywords:
-        bound = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
-        raise TypeError(
-            f"{call} passes no keyword arguments on to the function; write instead: "
-            f"{call}(functools.partial({callable_name(fn)}, {bound}), ...)"
-        )
 
 
 def check_submission(

@@ -122,6 +122,14 @@ async def test_misuse_keywords_for_the_function_says_partial(pool, monkeypatch):
     assert await pool.spawn_cpu_work(functools.partial(int, "11", base=2)) == 3
 
 
+@pytest.mark.parametrize("verb", ["run", "run_sync"])
+async def test_misuse_keywords_for_what_a_job_asks_says_partial(pool, verb):
+    with pytest.raises(TypeError) as caught:
+        await pool.spawn_cpu_work(jobs.ask_with_keywords, verb)
+    line = f"runtime.from_worker.{verb}(functools.partial(int, base=2), ...)"
+    assert ends_in(caught.value, line)
+
+
 async def test_misuse_no_items_says_what_is_missing(pool, processor):
     batch = "await pool.spawn_parallel_batch(items, fn)"
     chunked = "await pool.spawn_chunked_parallel(items, size, fn)"
