@@ -6,11 +6,13 @@ Layer: rank 0.
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import CoroutineType, FunctionType, MethodType, TracebackType
 from typing import Any, NoReturn, TypeIs, cast
+
+from ._unawaited import UNAWAITED
 
 __all__ = (
     "IS_ASYNC",
@@ -18,9 +20,12 @@ __all__ = (
     "awaitable_of",
     "callable_name",
     "called",
+    "check_keywords",
     "check_sync_callable",
+    "close_unawaited",
     "is_a",
     "is_gil_enabled",
+    "made_by_opener",
     "refuse_coroutine",
     "traceback_of",
 )
@@ -64,6 +69,27 @@ def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
     except (ValueError, ZeroDivisionError):  # "max" means no quota
         return None
     return cores if cores > 0 else None  # -1 means no quota in version 1
+
+
+def check_keywords(keywords: Mapping[str, object], fn: object, call: str) -> None:
+    """Raise TypeError for keywords that are no options of the call."""
+    if keywords:
+        bound = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
+        raise TypeError(
+            f"{call} passes no keyword arguments on to the function; write instead: "
+            f"{call}(functools.partial({callable_name(fn)}, {bound}), ...)"
+        )
+
+
+def made_by_opener(
+    kind: str, opener: str, args: tuple[object, ...], options: Mapping[str, object]
+) -> TypeError:
+    """Return the misuse error for a class that is called where its opener should be."""
+    given = [*map(repr, args), *(f"{key}={options[key]!r}" for key in options)]
+    return TypeError(
+        f"a {kind} is made by {opener.rpartition('.')[2]}; write instead: "
+        f"{opener}({', '.join(given)}) as pool: ..."
+    )
 
 
 # As in `inspect`, which each worker's interpreter would have to import: functions that
@@ -113,24 +139,44 @@ def _is_async(fn: object) -> bool:
     return code is not None and bool(code.co_flags & IS_ASYNC)
 
 
-def refuse_coroutine(fn: object, coroutine: Any) -> NoReturn:
-    """Raise for a function that only turned out to be async when it was called."""
-    coroutine.close()  # else Python warns that nobody awaited it
+def refuse_coroutine(fn: object, value: Any, *others: object) -> NoReturn:
+    """Raise for a function that only turned out to be async when it was called.
+
+    Args:
+      fn: The function.
+      value: What it returned, of a type in `UNAWAITED`.
+      others: What further calls of it returned.
+    """
+    kind = close_unawaited(value, *others)
     while isinstance(fn, partial):
         fn = fn.func
-    name, inner = callable_name(fn), coroutine.__qualname__
+    name, inner = callable_name(fn), value.__qualname__
     whose = "" if inner == name else f" of the async function {inner}"
+    in_trio = ""
+    if type(value) is CoroutineType:
+        in_trio = f", or in Trio: await pool.spawn({inner}, ...)"
     raise TypeError(
-        f"{name} returned a coroutine{whose} and has done nothing: workers call sync "
-        f"functions only; write def {inner}(...) without async, or in Trio: "
-        f"await pool.spawn({inner}, ...)"
+        f"{name} returned {kind}{whose} and has done nothing: workers call sync "
+        f"functions only; write def {inner}(...) without async{in_trio}"
     )
+
+
+def close_unawaited(*values: object) -> str:
+    """Close what nobody will await; return what to call the first that is such."""
+    kinds: list[str] = []
+    for value in values:
+        if type(value) is CoroutineType:
+            value.close()  # else Python warns that nobody awaited it
+        if type(value) in UNAWAITED:
+            is_coroutine = type(value) is CoroutineType
+            kinds.append("a coroutine" if is_coroutine else "an async generator")
+    return kinds[0]
 
 
 def called(fn: Callable[..., Any], *args: Any) -> Any:
     """Call a function that must be sync; see `refuse_coroutine`."""
     value = fn(*args)
-    if type(value) is CoroutineType:
+    if type(value) in UNAWAITED:
         refuse_coroutine(fn, value)
     return value
 

@@ -47,7 +47,7 @@ ASYNC = {
     ),
     "submit": lambda k: k.pool.submit(abs, -1),
     "spawn_parallel_batch": lambda k: k.pool.spawn_parallel_batch([-1], abs),
-    "spawn_chunked_parallel": lambda k: k.pool.spawn_chunked_parallel([-1], 1, list),
+    "spawn_chunked_parallel": lambda k: k.pool.spawn_chunked_parallel([-1], 1, abs),
     "map": lambda k: iterate(k.pool),
     "map, made before": lambda k: enter(k.unopened_map),
     "map, iterated": lambda k: anext(k.results),

@@ -292,7 +292,15 @@ async def batch_that_asks(env):
 
 @case()
 async def chunks(env):
-    results = env.pool.spawn_chunked_parallel(NUMBERS, 2, jobs.chunk_doubled)
+    results = env.pool.spawn_chunked_parallel(NUMBERS, 2, jobs.double_and_look)
+    assert await results == DOUBLED
+
+
+@case()
+async def whole_chunks(env):
+    results = env.pool.spawn_chunked_parallel(
+        NUMBERS, 2, jobs.chunk_doubled, takes_chunk=True
+    )
     assert await results == DOUBLED
 
 

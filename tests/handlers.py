@@ -88,6 +88,18 @@ async def pass_on(request):
     return request
 
 
+async def pass_many_on(request):
+    yield request
+
+
+def make_async_generator(request):
+    return pass_many_on(request)
+
+
+def make_async_generators(requests):
+    return [pass_many_on(request) for request in requests]
+
+
 def make_coroutine(request):
     return pass_on(request)
 

@@ -183,6 +183,12 @@ def fail_from(gate, first, note, item):
     return note(item)
 
 
+def hold_first_and_note(gate, calls, item):
+    if item == 0:
+        gate.hold()
+    calls.append(item)
+
+
 def fail_or_hold(gate, item):
     """Item 0 goes on until it is cancelled, item 1 fails once that runs."""
     if item == 0:
@@ -393,12 +399,26 @@ def cancel_at_500(x):
     return x
 
 
+def cancel_at_home(a, b):
+    """Add in an interpreter; what puts together its totals at home asks to end."""
+    if interpreter_id() == 0:
+        raise runtime.JobCancelled
+    return a + b
+
+
 def cancel_myself(_item=None):
     raise runtime.JobCancelled
 
 
 async def nothing():
     pass
+
+
+def make_async_generator(*_ignored):
+    async def unawaited():
+        yield
+
+    return unawaited()
 
 
 def make_coroutine(*_ignored):
@@ -917,6 +937,10 @@ def ask(async_fn, *args):
 
 def ask_sync(fn, *args):
     return runtime.from_worker.run_sync(fn, *args)
+
+
+def ask_with_keywords(verb):
+    getattr(runtime.from_worker, verb)(int, "11", base=2)
 
 
 def ask_and_catch(async_fn, *args):

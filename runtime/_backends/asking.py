@@ -12,18 +12,31 @@ from .questions import encode_question, unwrap
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Never
 
 __all__ = ("blocking", "install", "run", "run_sync")
 
 
-def run(async_fn: "Callable[..., Awaitable[object]]", *args: object) -> object:
+def run(
+    async_fn: "Callable[..., Awaitable[object]]", *args: object, **keywords: "Never"
+) -> object:
     """Run ``await async_fn(*args)`` in Trio; see `runtime.from_worker.run`."""
+    if keywords:
+        _refuse_keywords(keywords, async_fn, "runtime.from_worker.run")
     return _ask("runtime.from_worker.run()", async_fn, args, is_async=True)
 
 
-def run_sync(fn: "Callable[..., object]", *args: object) -> object:
+def run_sync(fn: "Callable[..., object]", *args: object, **keywords: "Never") -> object:
     """Run ``fn(*args)`` in the Trio thread; see `runtime.from_worker.run_sync`."""
+    if keywords:
+        _refuse_keywords(keywords, fn, "runtime.from_worker.run_sync")
     return _ask("runtime.from_worker.run_sync()", fn, args, is_async=False)
+
+
+def _refuse_keywords(keywords: "dict[str, Never]", fn: object, call: str) -> None:
+    from .._util import check_keywords  # late, for each worker would pay for it
+
+    check_keywords(keywords, fn, call)
 
 
 def _ask(

@@ -206,6 +206,7 @@ class Backend(ABC):
         sink: Callable[[Any], None],
         finish: Callable[[list[object]], list[object]] | None = None,
         lane: int,
+        leaf_size: int | None = None,
     ) -> BatchState:
         """Return a batch that calls ``fn(item)`` for each item.
 
@@ -217,6 +218,7 @@ class Backend(ABC):
           token: Once it is set no item begins.
           sink: Called as ``sink(batch)`` when the last piece has left.
           finish: Called as ``finish(results)`` on the last worker, or at home.
+          leaf_size: How many items a worker takes at once; None: what suits.
         """
 
     @abstractmethod

@@ -43,6 +43,7 @@ class EncodedBatch:
         *,
         token: CancelToken,
         sink: "Callable[[EncodedBatch], None]",
+        leaf_size: int | None = None,
         finish: Callable[[list[object]], list[object]] | None = None,
         lane: int,
         worker_count: int,
@@ -54,8 +55,7 @@ class EncodedBatch:
         self._sink: Callable[[EncodedBatch], None] | None = sink  # owner
         self._finish = finish  # immutable
         self._lane = lane  # immutable
-        fitting = -(-len(items) // (FRAMES_PER_WORKER * worker_count))
-        self._frame_items = max(1, min(fitting, MAX_FRAME_ITEMS))  # immutable
+        self._frame_items = leaf_size or _fitting(len(items), worker_count)  # immutable
         self._errors: list[tuple[int, BaseException]] = []  # owner
         self._missing = len(items)  # owner
         self._results: list[object] = [None] * len(items)  # owner
@@ -172,6 +172,12 @@ class _Piece(EncodableJob):
 
     def _left(self) -> None:
         self._batch.close(self)
+
+
+def _fitting(item_count: int, worker_count: int) -> int:
+    """Return how many items a frame has when nobody has said."""
+    fitting = -(-item_count // (FRAMES_PER_WORKER * worker_count))
+    return max(1, min(fitting, MAX_FRAME_ITEMS))
 
 
 def _load(frames: tuple[object, ...]) -> object:

@@ -6,13 +6,13 @@ Layer: backends, both sides.
 from functools import partial
 from types import (
     BuiltinMethodType,
-    CoroutineType,
     FunctionType,
     MethodType,
     ModuleType,
 )
 
 from .._errors import CrossingError
+from .._unawaited import UNAWAITED
 from .encoding import dumps
 from .main_module import INSIDE, has_script
 from .refused import WAY_OUT, advice, module_refused_in
@@ -226,7 +226,7 @@ def _advice(value: object) -> str:
             "a function is sent by its name, so define it with 'def' at the top level "
             f"of a module, or {WAY_OUT}"
         )
-    if type(value) is CoroutineType:
+    if type(value) in UNAWAITED:
         return "its function is async; write instead: await pool.spawn(async_fn, *args)"
     if isinstance(value, memoryview):
         return "make it contiguous, or send bytes"

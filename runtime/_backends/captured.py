@@ -7,10 +7,10 @@ Layer: backends, both sides.
 """
 
 from functools import partial
-from types import CoroutineType
 
 import outcome
 
+from .._unawaited import UNAWAITED
 from .encoding import send_as
 from .leaf import refuse_coroutine
 from .native_parts import value_outcome
@@ -76,7 +76,7 @@ def _captured[T, R](fn: "Callable[[T], R]", item: "T | Unsent") -> outcome.Maybe
         return outcome.Error(item.error)
     try:
         value = fn(item)  # type: ignore[arg-type]
-        if type(value) is CoroutineType:
+        if type(value) in UNAWAITED:
             refuse_coroutine(fn, value)
         return outcome.Value(value)
     except Exception as error:  # control flow passes through

@@ -26,18 +26,18 @@ from _thread import get_ident
 from contextvars import Context
 from functools import partial
 from importlib import import_module
-from types import CoroutineType
 
 from .. import _backends
 from .._errors import CrossingError, JobCancelled, JobInterrupted
 from .._native.scheduler import SharedWorker, set_time_slice
+from .._unawaited import UNAWAITED
 from . import answers, asking, interrupting, refused
 from .crew import Crew, current_job, runner_of_job
 from .encoding import loads
 from .environment import set_environment
 from .errors import without_frames_of
 from .interrupting import uninterruptible
-from .leaf import run_block
+from .leaf import refuse_coroutine, run_block
 from .limits import set_limits
 from .main_module import has_failed, install, note_refusal
 from .native_parts import Until, call_each, own_context
@@ -241,12 +241,8 @@ def _run_call(runner: "Runner", job: "EncodedJob") -> "Answer":
             value = interrupting.run(runner.crew.worker, job, context, fn, *args)
         else:
             value = context.run(fn, *args)  # CROSS-3 run
-        if type(value) is CoroutineType:
-            value.close()  # else Python warns that nobody awaited it
-            raise TypeError(
-                f"a job must be a sync function, but {fn!r} returned a coroutine; "
-                "give async functions to 'await pool.spawn(async_fn, *args)'"
-            )
+        if type(value) in UNAWAITED:
+            refuse_coroutine(fn, value)
         block_call = args[0] if fn is run_block else None
         del fn, args, context
         if block_call is None:

@@ -215,6 +215,7 @@ class InterpreterBackend(Backend):
         sink: Callable[[Any], None],
         finish: Callable[[list[object]], list[object]] | None = None,
         lane: int,
+        leaf_size: int | None = None,
     ) -> BatchState:
         """Return a batch whose items are encoded once."""
         return EncodedBatch(
@@ -225,6 +226,7 @@ class InterpreterBackend(Backend):
             sink=sink,
             finish=finish,
             lane=lane,
+            leaf_size=leaf_size,
             worker_count=self.worker_count,
         )
 

@@ -4,9 +4,9 @@ Layer: backends, both sides.
 """
 
 import time
-from types import CoroutineType
 
 from .._errors import JobCancelled
+from .._unawaited import UNAWAITED
 from .native_parts import Until, call_each
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
@@ -60,7 +60,7 @@ def run_block[T, R](
     begin_ns = time.perf_counter_ns()
     try:
         call_each(call, Until(items, token), results)
-        if results and type(results[0]) is CoroutineType:
+        if results and type(results[0]) in UNAWAITED:
             _refuse(call, results)
         if len(results) < len(items):
             raise JobCancelled
@@ -70,31 +70,24 @@ def run_block[T, R](
 
 
 def _refuse(call: "Callable[..., object]", results: "list[Any]") -> None:
-    """Raise for an async function, which returns a coroutine each time."""
-    first, *rest = results
-    for coroutine in rest:
-        if isinstance(coroutine, CoroutineType):
-            coroutine.close()
+    """Raise for an async function, which is one each time."""
+    values = results.copy()
     results.clear()
-    refuse_coroutine(call, first)
+    refuse_coroutine(call, *values)
 
 
-def refuse_coroutine(call: "Callable[..., object]", coroutine: "Any") -> "NoReturn":
+def refuse_coroutine(call: "Callable[..., object]", *values: "Any") -> "NoReturn":
     """Raise for an async function; see `_util.refuse_coroutine`."""
     from .._util import refuse_coroutine  # late, for each worker would pay for it
 
-    refuse_coroutine(call, coroutine)
+    refuse_coroutine(call, *values)
 
 
 def call_chunk[T, R](fn: "Callable[[list[T]], Iterable[R]]", chunk: list[T]) -> list[R]:
     """Call the function for one chunk and check what it returned."""
     returned: Any = fn(chunk)
-    if type(returned) is CoroutineType:
-        returned.close()  # else Python warns that nobody awaited it
-        raise TypeError(
-            f"{returned.__qualname__} is async; a chunk's function must be a sync one "
-            "that returns one result for each item"
-        )
+    if type(returned) in UNAWAITED:
+        refuse_coroutine(fn, returned)
     results = list(returned)
     if len(results) != len(chunk):
         name = getattr(fn, "__qualname__", None) or type(fn).__qualname__

@@ -4,12 +4,12 @@ Layer: backends, both sides.
 """
 
 import time
-from types import CoroutineType
 from typing import Any, NamedTuple
 
 import outcome
 
 from .._errors import JobCancelled, JobInterrupted
+from .._unawaited import UNAWAITED
 from . import blame, leaf
 from .encoding import dumps_whole, loads
 from .errors import without_frames_of
@@ -98,7 +98,7 @@ def run_each(
         try:
             context = own_context() if contexts is None else contexts[index]
             response = context.run(fn, value)
-            if type(response) is CoroutineType:
+            if type(response) in UNAWAITED:
                 _refuse_async(fn, [response])
             result: outcome.Maybe[object] = outcome.Value(response)
         except (JobCancelled, JobInterrupted):
@@ -138,11 +138,11 @@ def run_whole(
 
 def _refuse_async(fn: "Callable[..., object]", results: "Iterable[object]") -> None:
     """Raise for what should have been awaited."""
-    for result in results:
-        if isinstance(result, CoroutineType):
-            result.close()  # else Python warns that nobody awaited it
+    from .._util import close_unawaited  # late, for each worker would pay for it
+
+    kind = close_unawaited(*results)
     raise TypeError(
-        f"a handler must be a sync function, but {fn!r} returned a coroutine; what has "
+        f"a handler must be a sync function, but {fn!r} returned {kind}; what has "
         "to be awaited goes to prepare= and finish=, which run in Trio"
     )
 
@@ -211,7 +211,7 @@ def _answers(
 ) -> Answers:
     try:
         results = own_context().run(leaf.call_chunk, fn, given)
-        if CoroutineType in map(type, results):
+        if not UNAWAITED.isdisjoint(map(type, results)):
             _refuse_async(fn, results)
         return [outcome.Value(result) for result in results]
     except (JobCancelled, JobInterrupted):

@@ -80,9 +80,17 @@ class ThreadBackend(Registry, Backend):
         sink: Callable[[Any], None],
         finish: Callable[[list[object]], list[object]] | None = None,
         lane: int,
+        leaf_size: int | None = None,
     ) -> BatchState:
         return Batch(
-            fn, items, context, token=token, sink=sink, finish=finish, lane=lane
+            fn,
+            items,
+            context,
+            token=token,
+            sink=sink,
+            finish=finish,
+            lane=lane,
+            leaf_size=leaf_size,
         )
 
     @override

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 import traceback
-from types import CoroutineType, GeneratorType, TracebackType
+from types import GeneratorType, TracebackType
 from typing import NamedTuple
 
 import runtime
@@ -25,6 +25,8 @@ from .. import _backends
 from .._backends import refused
 from .._backends.native_parts import own_context
 from .._errors import JobCancelled, JobInterrupted
+from .._unawaited import UNAWAITED
+from .._util import close_unawaited
 from .callables import load_callable
 from .codec import CODECS, LINES, Codec
 from .one_line import one_line
@@ -32,7 +34,7 @@ from .one_line import one_line
 __all__ = ("Block", "BlockResult", "Failure", "run_block")
 
 # What `str` would show as an address.
-_MISTAKABLE = (GeneratorType, CoroutineType)
+_MISTAKABLE = (GeneratorType, *UNAWAITED)
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
@@ -117,8 +119,8 @@ def run_block(block: Block) -> BlockResult:
 
 def _encode_items(result: object, codec: Codec) -> bytes:
     """Return the output of a generator: all its items, each as a result."""
-    if isinstance(result, CoroutineType):
-        result.close()  # else Python warns that nobody awaited it
+    if type(result) in UNAWAITED:
+        close_unawaited(result)
         raise TypeError("the function is async; give a plain one")
     assert isinstance(result, GeneratorType)
     output: list[bytes] = []

@@ -9,16 +9,18 @@ import os
 import platform
 import sys
 import sysconfig
+from collections.abc import Iterator
 
 import runtime
 
 from .. import _backends, lowlevel
+from .._core import gil
 from .._core.selected import why_not_native
 from .._errors import BackendUnavailableError
 from .._util import available_cores, cgroup_quota, is_gil_enabled
 from .console import show
 from .exits import OK, SOME_FAILED
-from .import_effect import import_effect
+from .import_effect import ImportEffect, import_effect, interpreters_effect
 
 __all__ = ("run",)
 
@@ -40,13 +42,19 @@ def run(arguments: argparse.Namespace) -> int:
         *(_backend(name) for name in _backends.BACKENDS),
         ("backend auto", _auto()),
         *((name, _version(name)) for name in ("trio", "outcome", "rich")),
-        *((f"import {name}", effect.text) for name, effect in effects.items()),
+        *(row for name, effect in effects.items() for row in _import(name, effect)),
     ]
     width = max(len(title) for title, _ in rows)
     show("\n".join(f"  {title.ljust(width)}  {answer}" for title, answer in rows))
-    if effects and not is_gil_enabled():
+    if effects and not is_gil_enabled() and not _is_kept_off():
         show("\n" + _LATER)
     return OK if all(effect.is_usable for effect in effects.values()) else SOME_FAILED
+
+
+def _import(name: str, effect: ImportEffect) -> Iterator[tuple[str, str]]:
+    yield f"import {name}", effect.text
+    if effect.is_usable and _backends.why_unavailable("interpreters") is None:
+        yield "  in interpreters", interpreters_effect(name)
 
 
 def _build() -> str:
@@ -57,10 +65,17 @@ def _build() -> str:
 
 def _gil() -> str:
     if not is_gil_enabled():
-        return "off"
+        return "off, and kept off by PYTHON_GIL=0" if _is_kept_off() else "off"
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
         return "on, as always in this build"
+    why = gil.reason()
+    if why is not None:
+        return f"on: {why}"
     return "on, although this build can do without: unset PYTHON_GIL, drop -X gil=1"
+
+
+def _is_kept_off() -> bool:
+    return getattr(sys.flags, "gil", None) == 0
 
 
 def _cores() -> str:

@@ -1,4 +1,4 @@
-"""What importing a module does to a process: `doctor --import`.
+"""What importing a module does to a process and an interpreter: `doctor --import`.
 
 Layer: cli.
 """
@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ("ImportEffect", "import_effect")
+from .._backends.refused import advice
+
+__all__ = ("ImportEffect", "import_effect", "interpreters_effect")
 
 # The warning by which CPython says that it turned the GIL on names the module.
-_PROBE = """\
+_GIL_PROBE = """\
 import importlib, json, re, sys, warnings
 before = sys._is_gil_enabled()
 with warnings.catch_warnings(record=True) as caught:
@@ -23,8 +25,15 @@ texts = [str(warning.message) for warning in caught]
 pattern = r"\\(GIL\\) has been enabled to load module '(.+?)'"
 found = [re.search(pattern, text) for text in texts]
 modules = [match[1] for match in found if match]
-print("\\nGIL " + json.dumps([before, sys._is_gil_enabled(), modules]))
+print("\\nANSWER " + json.dumps([before, sys._is_gil_enabled(), modules]))
 """
+# In a process of its own: what this one had imported already would count.
+_INTERPRETERS_PROBE = """\
+import json, sys
+from runtime._backends.refusals import modules_refused_by_importing
+print("\\nANSWER " + json.dumps(modules_refused_by_importing(sys.argv[1])))
+"""
+_MARK = "ANSWER "
 _TIMEOUT = 60.0  # seconds; arbitrary, large packages take ten
 
 
@@ -38,8 +47,40 @@ class ImportEffect(NamedTuple):
 
 def import_effect(name: str, timeout: float = _TIMEOUT) -> ImportEffect:
     """Import a module in a child process and tell what became of the GIL."""
+    answer, failure = _ask(_GIL_PROBE, name, timeout)
+    if failure:
+        return ImportEffect(f"failed: {failure}", False)
+    before, after, modules = answer
+    if before == after:
+        return ImportEffect("imported" if after else "leaves the GIL off", True)
+    blamed = f" (it imports {modules[0]!r})" if modules and modules[0] != name else ""
+    return ImportEffect(
+        f"turns the GIL on{blamed}: keep it out of processes that need all cores, or "
+        "set PYTHON_GIL=0, which often works",
+        True,
+    )
+
+
+def interpreters_effect(name: str, timeout: float = _TIMEOUT) -> str:
+    """Import a module in an interpreter of a child process and tell what it refuses."""
+    answer, failure = _ask(_INTERPRETERS_PROBE, name, timeout)
+    if failure:
+        return f"failed: {failure}; {advice()}"
+    refused, error = answer
+    if refused:
+        names = ", ".join(map(repr, refused))
+        verb = "does" if len(refused) == 1 else "do"
+        effect = "failed" if error else "imported with slower code of its own"
+        return f"{effect}: {names} {verb} not support subinterpreters; {advice()}"
+    if error:
+        return f"failed: {' '.join(error.split())}"
+    return "imported"
+
+
+def _ask(probe: str, name: str, timeout: float) -> tuple[Any, str]:
+    """Run a probe on a module in a child; return what it found, or why it failed."""
     child = subprocess.Popen(
-        [sys.executable, "-c", _PROBE, name],
+        [sys.executable, "-c", probe, name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -49,21 +90,13 @@ def import_effect(name: str, timeout: float = _TIMEOUT) -> ImportEffect:
     try:
         output, errors = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        return ImportEffect(f"failed: takes longer than {timeout:.0f} s", False)
+        return None, f"takes longer than {timeout:.0f} s"
     finally:
         _end_group(child)
-    answers = [line for line in output.splitlines() if line.startswith("GIL ")]
+    answers = [line for line in output.splitlines() if line.startswith(_MARK)]
     if child.returncode != 0 or not answers:
-        return ImportEffect(f"failed: {_reason(child.returncode, errors)}", False)
-    before, after, modules = json.loads(answers[-1].removeprefix("GIL "))
-    if before == after:
-        return ImportEffect("leaves the GIL " + ("on" if after else "off"), True)
-    blamed = f" (it imports {modules[0]!r})" if modules and modules[0] != name else ""
-    return ImportEffect(
-        f"turns the GIL on{blamed}: keep it out of processes that need all cores, or "
-        "set PYTHON_GIL=0",
-        True,
-    )
+        return None, _reason(child.returncode, errors)
+    return json.loads(answers[-1].removeprefix(_MARK)), ""
 
 
 def _end_group(child: "subprocess.Popen[str]") -> None:

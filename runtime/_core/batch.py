@@ -12,7 +12,8 @@ a chunk size.
 
 A leaf is a plain loop, whose items run each in a context of its own. Its length adapts
 to `LEAF_NS` of run time, so the cost of scheduling disappears for cheap items and
-balance is kept for dear ones.
+balance is kept for dear ones. A caller who knows better gives the length, and then
+pieces are cut between two such leaves only.
 
     piece  [start ............................ stop)       deque: empty
            [leaf][ 3rd ][ 2nd push ][    1st push  )
@@ -27,11 +28,11 @@ Source: Tzannes et al. 2010, lazy binary splitting.
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from types import CoroutineType
 
 import outcome
 
 from .._errors import JobCancelled, JobInterrupted
+from .._unawaited import UNAWAITED
 from .._util import refuse_coroutine
 from . import sync
 from .leaf import LEAF_NS
@@ -56,6 +57,7 @@ class Batch[T, R]:
       items: Sliced, never iterated as a whole, so a `range` stays a `range`.
       context: Context variables; each item sees a copy of its own.
       token: Set from outside to stop the batch: no item begins after that.
+      leaf_size: Items in each leaf but the last; None adapts it to their run time.
       finish: Called as ``finish(results)`` on the last worker, once every item has
         a result; what it returns is the batch's result.
       sink: Called as ``sink(batch)`` on a worker's thread when the last piece has
@@ -73,6 +75,7 @@ class Batch[T, R]:
         *,
         token: CancelToken,
         sink: "Callable[[Batch[T, R]], None]",
+        leaf_size: int | None = None,
         finish: Callable[[list[object]], list[object]] | None = None,
         lane: int,
     ) -> None:
@@ -82,6 +85,7 @@ class Batch[T, R]:
         self._context = context  # immutable
         self._token = token  # immutable
         self._sink = sink  # immutable
+        self._fixed_leaf_size = leaf_size  # immutable
         self._finish = finish  # immutable
         self._lane = lane  # immutable
         self._pieces = CountLatch()  # immutable
@@ -97,7 +101,8 @@ class Batch[T, R]:
 
     def first_piece(self) -> Job:
         """Return the job that stands for all items; the caller injects it."""
-        return self._piece(0, len(self._items), 1, run=self._run_first)
+        leaf_size = self._fixed_leaf_size or 1
+        return self._piece(0, len(self._items), leaf_size, run=self._run_first)
 
     def errors(self) -> list[BaseException]:
         """Return what the items raised, in the items' order; after the sink."""
@@ -140,7 +145,9 @@ class Batch[T, R]:
             begin_ns = sync.clock_ns()
             self._run_leaf(start, leaf_stop)
             elapsed_ns = sync.clock_ns() - begin_ns
-            leaf_size = _next_leaf_size(leaf_stop - start, elapsed_ns)
+            leaf_size = self._fixed_leaf_size or _next_leaf_size(
+                leaf_stop - start, elapsed_ns
+            )
             start = leaf_stop
             if worker.registry.injector:
                 worker.look_outside_next()
@@ -151,7 +158,8 @@ class Batch[T, R]:
     def _share(self, worker: Worker, start: int, stop: int, leaf_size: int) -> int:
         """Push all but the next leaf, the largest piece first; return its end."""
         while stop - start > leaf_size:
-            middle = max(start + leaf_size, (start + stop) // 2)
+            leaf_count = -((start - stop) // leaf_size)
+            middle = start + (leaf_count + 1) // 2 * leaf_size
             self._push(worker, middle, stop, leaf_size)
             stop = middle
         return stop
@@ -171,8 +179,8 @@ class Batch[T, R]:
         token = self._token
         try:
             call_each(self._call, Until(self._items[start:stop], token), results)
-            # One of them tells: what returns a coroutine does so each time.
-            if results and type(results[0]) is CoroutineType:
+            # One of them tells: who returns such a thing does so each time.
+            if results and type(results[0]) in UNAWAITED:
                 self._refuse(results)
             if len(results) != stop - start and not token.is_set:
                 raise RuntimeError("the items of a batch must not change while it runs")
@@ -189,12 +197,9 @@ class Batch[T, R]:
 
     def _refuse(self, results: list[object]) -> None:
         """Raise for an async function."""
-        first, *rest = results
-        for coroutine in rest:
-            if isinstance(coroutine, CoroutineType):
-                coroutine.close()
+        values = results.copy()
         results.clear()  # none has a result: the error is the first one's
-        refuse_coroutine(self._call, first)
+        refuse_coroutine(self._call, *values)
 
     def _fail(self, index: int, error: BaseException) -> None:
         self._errors.append((index, error))

@@ -18,11 +18,11 @@ Layer: core.
 
 from collections.abc import Callable
 from contextvars import Context
-from types import CoroutineType
 
 import outcome
 
-from .._util import traceback_of
+from .._unawaited import UNAWAITED
+from .._util import refuse_coroutine, traceback_of
 from . import sync
 
 __all__ = ("DONE", "QUEUED", "RUNNING", "WITHDRAWN", "CancelToken", "Job")
@@ -125,12 +125,8 @@ class Job:
         # KeyboardInterrupt included: the worker belongs to other jobs too.
         try:
             value = context.run(fn, *args)
-            if type(value) is CoroutineType:
-                value.close()  # else Python warns that nobody awaited it
-                raise TypeError(
-                    f"a job must be a sync function, but {fn!r} returned a coroutine; "
-                    "give async functions to 'await pool.spawn(async_fn, *args)'"
-                )
+            if type(value) in UNAWAITED:
+                refuse_coroutine(fn, value)
             self.outcome = outcome.Value(value)
         except BaseException as error:
             self.outcome = outcome.Error(_without_our_frame(error))

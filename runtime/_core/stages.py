@@ -1,8 +1,8 @@
 """The stages that call the user's function, item by item, lazily.
 
 They are the builtins of the same name, but for two things. A `StopIteration` out of the
-function is an error and not the end of the items (`signals`). So is a coroutine: the
-function was async, and has done nothing.
+function is an error and not the end of the items (`signals`). So is what is to be
+awaited: the function was async, and has done nothing.
 
 Layer: core.
 """
@@ -10,8 +10,8 @@ Layer: core.
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
-from types import CoroutineType
 
+from .._unawaited import UNAWAITED
 from .._util import refuse_coroutine
 from .leaf import Leaf
 from .signals import StopRaised
@@ -26,7 +26,7 @@ def mapped[T, R](fn: Callable[[T], R], items: Iterator[T], /) -> Iterator[R]:
             value = fn(item)
         except StopIteration as error:
             raise StopRaised(error) from None
-        if type(value) is CoroutineType:
+        if type(value) in UNAWAITED:
             refuse_coroutine(fn, value)
         yield value
 
@@ -40,7 +40,7 @@ def star_mapped[R](
             value = fn(*item)
         except StopIteration as error:
             raise StopRaised(error) from None
-        if type(value) is CoroutineType:
+        if type(value) in UNAWAITED:
             refuse_coroutine(fn, value)
         yield value
 
@@ -55,7 +55,7 @@ def filtered[T](
             is_chosen = bool(verdict)
         except StopIteration as error:
             raise StopRaised(error) from None
-        if type(verdict) is CoroutineType and predicate is not None:
+        if type(verdict) in UNAWAITED and predicate is not None:
             refuse_coroutine(predicate, verdict)
         if is_chosen:
             yield item

@@ -1,4 +1,4 @@
-"""Many items, one wait: `spawn_parallel_batch` and `spawn_chunked_parallel`.
+"""Many items, one wait: `spawn_parallel_batch`; `chunks` builds on it.
 
 The scheduler cuts the items (`runtime._core.batch`); here one task waits for all
 of them. A batch takes one place at the pool's bound, however long it is: what it
@@ -8,9 +8,8 @@ Layer: frontend.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from types import CodeType
-from typing import TYPE_CHECKING, cast, overload, override
+from typing import TYPE_CHECKING, Any, cast, override
 
 import outcome
 import trio
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = (
     "BatchCall",
-    "Chunks",
     "as_sequence",
-    "flatten",
+    "run_batch",
 )
 
 
@@ -62,6 +60,7 @@ class BatchCall(Waiting):
         items: Sequence[object],
         *,
         call: Callable[..., object],
+        leaf_size: int | None = None,
         finish: Callable[[list[object]], list[object]] | None = None,
         on_cancel: OnCancelMany,
         lane: int,
@@ -79,6 +78,7 @@ class BatchCall(Waiting):
             job_context(),
             token=self.token,
             sink=self._left,
+            leaf_size=leaf_size,
             finish=finish,
             lane=lane,
         )
@@ -143,47 +143,38 @@ class BatchCall(Waiting):
         raise TaskCancelled(self.name, self.token.reason or CancelReason.ITEM)
 
 
-class Chunks[T](Sequence[list[T]]):
-    """A sequence, seen as the list of its chunks.
-
-    Args:
-      items: What is cut.
-      chunk_size: Items per chunk, at least 1; the last chunk may be shorter.
-    """
-
-    def __init__(self, items: Sequence[T], chunk_size: int) -> None:
-        self._items = items
-        self._chunk_size = chunk_size
-
-    @override
-    def __len__(self) -> int:
-        return -(-len(self._items) // self._chunk_size)
-
-    @overload
-    def __getitem__(self, index: int) -> list[T]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[list[T]]: ...
-    @override
-    def __getitem__(self, index: int | slice) -> list[T] | list[list[T]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(f"no chunk {index}")  # ends an iteration
-        start = index * self._chunk_size
-        return list(self._items[start : start + self._chunk_size])
-
-
-def flatten(chunks: list[object]) -> list[object]:
-    """Return the results of all chunks as one list."""
-    return list(chain.from_iterable(cast("list[list[object]]", chunks)))
-
-
 @trio.lowlevel.disable_ki_protection  # the user's iterable
 def as_sequence[T](items: Iterable[T]) -> Sequence[T]:
-    """Return the items as something that can be sliced and has a length."""
-    if isinstance(items, Sequence):
-        return items
-    return list(items)
+    """Return the items as something that can be sliced and has a length.
+
+    Raises:
+      ValueError: they are more than a list can hold.
+    """
+    if not isinstance(items, Sequence):
+        return list(items)
+    try:
+        len(items)
+    except OverflowError:
+        raise ValueError(
+            f"more items than a list can hold: {items!r}; hand them over in parts"
+        ) from None
+    return items
+
+
+@trio.lowlevel.enable_ki_protection
+async def run_batch(
+    intake: "Intake",
+    make: Callable[[Sequence[Any]], BatchCall],
+    items: Iterable[object],
+) -> list[Any]:
+    """Have a batch of the items accepted and wait for its results."""
+    await trio.lowlevel.checkpoint_if_cancelled()
+    sequence = as_sequence(items)  # may raise, so before a place is taken
+    if not intake.places.try_take():
+        await intake.places.wait_taken()
+    batch = make(sequence)
+    intake.inject(batch, batch.first_piece)
+    return cast("list[Any]", await batch.park())
 
 
 def _failures(errors: list[BaseException]) -> str:

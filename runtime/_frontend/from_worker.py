@@ -14,21 +14,23 @@ Layer: frontend.
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from typing import cast, override
+from typing import Never, cast, override
 
 import outcome
 import trio
 
 from .._core import Latch, Worker, current_worker, enter_trio, own_context
 from .._errors import DeadlockError, JobCancelled, NotOnWorkerError
-from .._util import awaitable_of, called, check_sync_callable
+from .._util import awaitable_of, called, check_keywords, check_sync_callable
 from .token import WorkToken, current_token
 from .waits import requested_by
 
 __all__ = ("Request", "ask", "run", "run_sync")
 
 
-def run[*Ts, R](async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
+def run[*Ts, R](
+    async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts, **keywords: Never
+) -> R:
     """Run ``await async_fn(*args)`` in Trio and wait for it, from inside a job.
 
     The job's context variables are visible in ``async_fn``. The job waits; meanwhile a
@@ -51,10 +53,11 @@ def run[*Ts, R](async_fn: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
       JobCancelled: the job was asked to stop while ``async_fn`` ran in a task of its
         own, or the job is in an interpreter. Let it pass.
     """
+    check_keywords(keywords, async_fn, "runtime.from_worker.run")
     return ask("runtime.from_worker.run()", async_fn, *args)
 
 
-def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
+def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts, **keywords: Never) -> R:
     """Run ``fn(*args)`` in the Trio thread and wait for it, from inside a job.
 
     Returns:
@@ -65,7 +68,7 @@ def run_sync[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> R:
       DeadlockError: as many jobs wait already as the pool has spare threads.
       trio.RunFinishedError: the Trio run is over.
     """
-
+    check_keywords(keywords, fn, "runtime.from_worker.run_sync")
     if current_worker() is not None:
         check_sync_callable(
             fn, "from_worker.run_sync()", "runtime.from_worker.run({name}, ...)"

@@ -17,6 +17,7 @@ import trio
 
 from .._backends.threads import ThreadBackend
 from .._core import Job, Worker, core
+from .._util import called
 from .call import Call
 from .opening import run_pool
 from .options import check_count
@@ -68,7 +69,7 @@ class _InlineBackend(ThreadBackend):
     def inject(self, job: Job) -> None:
         if core == "python" and isinstance(job, Call | Submission):
             assert job.fn is not None
-            job.fn = partial(call_unprotected, job.fn)
+            job.fn = partial(call_unprotected, called, job.fn)
         super().inject(job)
         self._posted.set()
 

@@ -3,6 +3,7 @@
 Layer: frontend.
 """
 
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -91,11 +92,11 @@ async def open_worker_pool(
     """
     if worker_count is None:
         worker_count = available_cores()
-    check_count(worker_count, 1, "worker_count")
+    check_count(worker_count, 1, "worker_count", sys.maxsize)
     check_count(queue_capacity, 1, "queue_capacity")
-    check_count(spare_limit, 0, "spare_limit")
+    check_count(spare_limit, 0, "spare_limit", sys.maxsize)
     if max_jobs_per_worker is not None:
-        check_count(max_jobs_per_worker, 1, "max_jobs_per_worker")
+        check_count(max_jobs_per_worker, 1, "max_jobs_per_worker", sys.maxsize)
     preload = names_of(preload, "preload")
     check_function(initializer, "initializer")
     if stuck_after is not None:

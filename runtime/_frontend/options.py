@@ -5,10 +5,11 @@ Layer: frontend.
 
 import enum
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
-from .._util import callable_name, check_sync_callable
+from .._util import callable_name, check_keywords, check_sync_callable
 
 __all__ = (
     "JobState",
@@ -18,6 +19,7 @@ __all__ = (
     "OnError",
     "Priority",
     "callable_name",
+    "check_keywords",
     "check_sync_callable",
 )
 
@@ -75,16 +77,18 @@ def check_async_callable(fn: object, call: str) -> None:
         raise TypeError(f"{call} needs an async function, not {fn!r}")
 
 
-def check_keywords(
-    keywords: Mapping[str, object], fn: Callable[..., object], call: str
+def check_submission(
+    call: str,
+    fn: Callable[..., object],
+    keywords: Mapping[str, object],
+    priority: object,
+    on_cancel: object,
 ) -> None:
-    """Raise TypeError for keywords that are no options of the call."""
-    if keywords:
-        bound = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
-        raise TypeError(
-            f"{call} passes no keyword arguments on to the function; write instead: "
-            f"{call}(functools.partial({callable_name(fn)}, {bound}), ...)"
-        )
+    """Raise the misuse error for what `submit` and `submit_nowait` do not take."""
+    check_sync_callable(fn, call)
+    check_keywords(keywords, fn, call)
+    check_priority(priority)
+    check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
 
 
 def check_items(items: object, written: str, written_async: str | None) -> None:
@@ -128,12 +132,14 @@ def check_priority(value: object) -> None:
         )
 
 
-def check_count(value: object, least: int, name: str) -> None:
+def check_count(value: object, least: int, name: str, most: float = math.inf) -> None:
     """Raise TypeError or ValueError naming the option unless it is a count."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, not {value}")
 
 
 def check_function(value: object, name: str) -> None:

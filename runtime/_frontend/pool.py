@@ -13,16 +13,16 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Literal, Never, cast, overload
+from typing import Any, Literal, Never, cast, overload
 
 import outcome
 import trio
 
 from .._backends.captured import capturing
-from .._backends.leaf import call_chunk
 from .._errors import DeadlockError
-from .batch import BatchCall, Chunks, as_sequence, flatten
+from .batch import BatchCall, run_batch
 from .call import Call, Poller
+from .chunks import chunked_call, chunked_items_call
 from .handle import Job
 from .intake import Intake
 from .items import check_many
@@ -40,6 +40,7 @@ from .options import (
     check_keywords,
     check_least,
     check_priority,
+    check_submission,
     check_sync_callable,
 )
 from .reports import PoolStatistics, ShutdownReport, statistics_of
@@ -230,10 +231,7 @@ class WorkerPool:
         Raises:
           PoolClosedError: the pool was closed before the job was accepted.
         """
-        check_sync_callable(fn, "submit")
-        check_keywords(keywords, fn, "submit")
-        check_priority(priority)
-        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        check_submission("submit", fn, keywords, priority, on_cancel)
         self._intake.check_open("run(pool.submit, fn, *args)")
         await trio.lowlevel.checkpoint()
         self._intake.check_open()
@@ -262,10 +260,7 @@ class WorkerPool:
           JobCancelled: called inside a job of a pool that is being cancelled. Let
             it pass.
         """
-        check_sync_callable(fn, "submit_nowait")
-        check_keywords(keywords, fn, "submit_nowait")
-        check_priority(priority)
-        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
+        check_submission("submit_nowait", fn, keywords, priority, on_cancel)
         intake = self._intake
         if intake.is_inside_job():
             return self._submit(fn, args, on_cancel, priority, name, holds_place=False)
@@ -357,79 +352,124 @@ class WorkerPool:
         Cancellation: a checkpoint. Items that have not begun are withdrawn, those
           that run have their token set, and the caller waits for them.
         """
-        check_many("spawn_parallel_batch", fn, items)
+        check_many("spawn_parallel_batch", fn, items, options=(on_error, on_cancel))
         check_priority(priority)
-        check_choice(on_error, ("raise", "return"), "on_error")
-        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
-        await trio.lowlevel.checkpoint_if_cancelled()
-        sequence = as_sequence(items)  # may raise, so before a place is taken
-        if not self._intake.places.try_take():
-            await self._intake.places.wait_taken()
-        batch = BatchCall(
+        make = partial(
+            BatchCall,
             self._intake,
             fn,
-            sequence,
             call=fn if on_error == "raise" else capturing(fn),
             on_cancel=on_cancel,
             lane=priority,
         )
-        self._intake.inject(batch, batch.first_piece)
-        return cast("list[R] | list[outcome.Maybe[R]]", await batch.park())
+        return cast("list[R]", await run_batch(self._intake, make, items))
 
-    @trio.lowlevel.enable_ki_protection
+    @overload
+    async def spawn_chunked_parallel[T, R](
+        self,
+        items: Iterable[T],
+        chunk_size: int,
+        fn: Callable[[T], R],
+        on_error: Literal["raise"] = "raise",
+        *,
+        takes_chunk: Literal[False] = False,
+        on_cancel: OnCancelMany = "wait",
+        priority: Priority = Priority.NORMAL,
+    ) -> list[R]: ...
+    @overload
+    async def spawn_chunked_parallel[T, R](
+        self,
+        items: Iterable[T],
+        chunk_size: int,
+        fn: Callable[[T], R],
+        on_error: Literal["return"],
+        *,
+        takes_chunk: Literal[False] = False,
+        on_cancel: OnCancelMany = "wait",
+        priority: Priority = Priority.NORMAL,
+    ) -> list[outcome.Maybe[R]]: ...
+    @overload
     async def spawn_chunked_parallel[T, R](
         self,
         items: Iterable[T],
         chunk_size: int,
         fn: Callable[[list[T]], Iterable[R]],
+        on_error: Literal["raise"] = "raise",
         *,
+        takes_chunk: Literal[True],
         on_cancel: OnCancelMany = "wait",
         priority: Priority = Priority.NORMAL,
-    ) -> list[R]:
-        """Call ``fn(chunk)`` for lists of ``chunk_size`` items and wait for all.
+    ) -> list[R]: ...
+    @overload
+    async def spawn_chunked_parallel[T, R](
+        self,
+        items: Iterable[T],
+        chunk_size: int,
+        fn: Callable[[list[T]], Iterable[R]],
+        on_error: Literal["return"],
+        *,
+        takes_chunk: Literal[True],
+        on_cancel: OnCancelMany = "wait",
+        priority: Priority = Priority.NORMAL,
+    ) -> list[outcome.Maybe[R]]: ...
+    @trio.lowlevel.enable_ki_protection
+    async def spawn_chunked_parallel(
+        self,
+        items: Iterable[Any],
+        chunk_size: int,
+        fn: Callable[[Any], Any],
+        on_error: OnError = "raise",
+        *,
+        takes_chunk: bool = False,
+        on_cancel: OnCancelMany = "wait",
+        priority: Priority = Priority.NORMAL,
+    ) -> list[Any]:
+        """Call ``fn(item)`` for each item, ``chunk_size`` items at a time.
 
-        For functions that are faster on several items at once. For a function of
-        one item use `spawn_parallel_batch`, which needs no chunk size.
+        As `spawn_parallel_batch`, but the caller says how many neighbours a worker
+        takes at once, where that method measures it. With ``takes_chunk`` the function
+        is one that is faster on several items: it is called with the list of them.
 
         Args:
           items: As for `spawn_parallel_batch`.
           chunk_size: Items per chunk, at least 1; the last may be shorter.
-          fn: Returns one result for each item of its chunk, in order.
+          fn: A sync function of one item; with ``takes_chunk`` of a list of items, that
+            returns one result for each of them, in order.
+          on_error: ``"raise"``: the first failure stops the rest. ``"return"``: an
+            item's `Exception` becomes its result, a chunk's that of each of its items.
+          takes_chunk: Whether the function takes the chunk.
           on_cancel: As for `spawn_parallel_batch`.
           priority: The lane the batch begins in.
 
         Returns:
-          One result per item, in input order.
+          One result per item, in input order; with ``on_error="return"`` each is
+          an `outcome.Value` or `outcome.Error`.
 
         Raises:
-          ExceptionGroup: at least one chunk failed, or its function returned too few or
-            too many results.
+          ExceptionGroup: at least one item failed, or with ``takes_chunk`` a chunk, or
+            its function returned too few or too many results.
           PoolClosedError: the pool was closed before the batch was accepted.
           TaskCancelled: the pool ended the batch.
 
-        Cancellation: as for `spawn_parallel_batch`.
+        Cancellation: as for `spawn_parallel_batch`; a function that takes a chunk ends
+          early only if it calls `check_cancelled`.
         """
-        check_many("spawn_chunked_parallel", fn, items, chunk_size)
+        options = on_error, on_cancel
+        check_many("spawn_chunked_parallel", fn, items, chunk_size, options=options)
         check_priority(priority)
         check_count(chunk_size, 1, "chunk_size")
-        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         self._intake.check_open("run(pool.spawn_chunked_parallel, items, size, fn)")
-        await trio.lowlevel.checkpoint_if_cancelled()
-        chunks = Chunks(as_sequence(items), chunk_size)  # may raise: before a place
-        if not self._intake.places.try_take():
-            await self._intake.places.wait_taken()
-        batch = BatchCall(
+        make = partial(
+            chunked_call if takes_chunk else chunked_items_call,
             self._intake,
             fn,
-            chunks,
-            call=partial(call_chunk, fn),
-            finish=flatten,
+            chunk_size,
+            on_error=on_error,
             on_cancel=on_cancel,
             lane=priority,
         )
-        self._intake.inject(batch, batch.first_piece)
-        return cast("list[R]", await batch.park())
+        return await run_batch(self._intake, make, items)
 
     @overload
     def map[T, R](
@@ -501,10 +541,8 @@ class WorkerPool:
         An error raised by ``iterable`` itself is raised as it is, after the
         results of the items before it.
         """
-        check_many("map", fn, iterable)
+        check_many("map", fn, iterable, options=(on_error, on_cancel))
         check_count(max_in_flight, 1, "max_in_flight")
-        check_choice(on_error, ("raise", "return"), "on_error")
-        check_choice(on_cancel, ("wait", "interrupt"), "on_cancel")
         self._intake.check_open("run(pool.spawn_parallel_batch, items, fn)")
         stream = MapStream(
             self._intake,

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from threading import Condition, Lock
-from typing import cast
+from typing import Never, cast
 
 from .._core import Job, Registry, Worker, current_worker, own_context
 from .._errors import (
@@ -27,7 +27,7 @@ from .._errors import (
     JobCancelled,
     JobInterrupted,
 )
-from .._util import called
+from .._util import called, check_keywords
 from .checks import check_callable
 from .place import run_on_worker
 from .scope import Ticket
@@ -35,7 +35,7 @@ from .scope import Ticket
 __all__ = ("broadcast", "broadcast_here")
 
 
-def broadcast[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
+def broadcast[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts, **keywords: Never) -> list[R]:
     """Call ``fn(*args)`` once on every worker of the pool and wait for all.
 
     For what each worker needs to be told or has to hand over: to fill a `worker_local`,
@@ -54,6 +54,7 @@ def broadcast[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts) -> list[R]:
         iterator, while another worker runs the same job: it may wait for this one.
       ExceptionGroup: at least one call failed.
     """
+    check_keywords(keywords, fn, "runtime.broadcast")
     return run_on_worker(
         "runtime.broadcast()", "await pool.broadcast(fn)", broadcast_here, fn, args
     )

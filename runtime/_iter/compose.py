@@ -7,9 +7,10 @@ stage they are refused: its items come out of many workers' hands.
 Layer: iter.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
-from itertools import batched, islice
 from itertools import chain as serial_chain
+from itertools import islice
 from typing import Any
 
 from .producers import (
@@ -51,9 +52,10 @@ def chained(producers: Sequence[Producer]) -> Producer:
 def chunked(producer: Producer, size: int) -> Producer:
     """Make lists of so many items."""
     check_exact("chunks", producer)
-    if _have_lengths([producer]):
-        return Chunked(producer, size)
-    return Bridge(map(list, batched(_serial("chunks", producer), size, strict=False)))
+    if producer.length is not None:  # `batched` has room for a chunk from the start
+        return Chunked(producer, min(size, max(producer.length, 1)))
+    items, size = _serial("chunks", producer), min(size, sys.maxsize)
+    return Bridge(iter(lambda: list(islice(items, size)), []))
 
 
 def sliced(name: str, producer: Producer, start: int, stop: int | None) -> Producer:
@@ -61,6 +63,8 @@ def sliced(name: str, producer: Producer, start: int, stop: int | None) -> Produ
     check_exact(name, producer)
     length = producer.length
     if length is None:
+        start = min(start, sys.maxsize)  # what `islice` can count
+        stop = None if stop is None else min(stop, sys.maxsize)
         return Bridge(islice(_serial(name, producer), start, stop))
     last = length if stop is None else min(stop, length)
     return Sliced(producer, min(start, length), last)

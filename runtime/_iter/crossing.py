@@ -22,6 +22,7 @@ from typing import Any, Self, override
 
 import trio
 
+from .._errors import CancelReason, JobCancelled, JobInterrupted, TaskCancelled
 from .._frontend import pool
 from .producers import Producer
 from .run import Progress
@@ -77,6 +78,8 @@ async def run_crossed(
         errors.append(stretches.error)
     if errors:
         raise terminal.failed(errors)
+    if totals.is_cancelled or stretches.is_cancelled:
+        raise TaskCancelled(f"map of {name}", CancelReason.ITEM)  # as an item's own
     return terminal.finish(totals.total)
 
 
@@ -92,6 +95,7 @@ class _Totals:
         self._position = 0  # up to here all is in the total
         self.total: Any = NOTHING
         self.errors: list[BaseException] = []
+        self.is_cancelled = False
 
     def take(self, done: Done) -> bool:
         """Take in a stretch; return whether the chain is over."""
@@ -109,11 +113,13 @@ class _Totals:
             is_decided = self._terminal.is_decided_by(done.total)
         except KeyboardInterrupt:
             raise
+        except (JobCancelled, JobInterrupted):
+            self.is_cancelled = True
         except BaseException as error:  # an outcome like an item's
             self.errors.append(error)
         if done.error is not None:
             self.errors.append(done.error)
-        return is_decided or bool(self.errors)
+        return is_decided or self.is_cancelled or bool(self.errors)
 
 
 @trio.lowlevel.disable_ki_protection  # the user's function
@@ -137,6 +143,7 @@ class _Stretches(AsyncIterator[tuple[Producer, int]]):
         self._item_ns = 0.0  # what an item costs; 0 for not known
         # What the source raised.
         self.error: BaseException | None = None
+        self.is_cancelled = False
 
     @override
     def __aiter__(self) -> Self:
@@ -152,6 +159,9 @@ class _Stretches(AsyncIterator[tuple[Producer, int]]):
                 stretch = await trio.to_thread.run_sync(self._producer.cut, start, stop)
             else:
                 stretch = self._producer.cut(start, min(stop, length))
+        except (JobCancelled, JobInterrupted):
+            self.is_cancelled = True
+            raise StopAsyncIteration from None
         except Exception as error:
             self.error = as_raised(error)
             raise StopAsyncIteration from None

@@ -16,6 +16,7 @@ from .._errors import BackendUnavailableError
 from .._frontend import inline, opening, pool
 from .._frontend.options import check_keywords
 from .._frontend.protected import protected
+from .._util import made_by_opener
 from .broadcast import broadcast_here
 from .crossing import run_crossed
 from .drive import run_chain
@@ -36,11 +37,8 @@ class WorkerPool(pool.WorkerPool):
     __slots__ = ()
 
     def __init__(self, *args: Never, **options: Never) -> None:
-        given = [*map(repr, args), *(f"{key}={options[key]!r}" for key in options)]
-        raise TypeError(
-            "a WorkerPool is made by open_worker_pool; write instead: "
-            f"async with runtime.open_worker_pool({', '.join(given)}) as pool: ..."
-        )
+        opener = "async with runtime.open_worker_pool"
+        raise made_by_opener("WorkerPool", opener, args, options)
 
     def _check_threads(self, verb: str) -> None:
         """Raise where the halves of a job would be in different interpreters."""

@@ -38,9 +38,10 @@ class _PulledInTrio(Iterator[Any]):
     def __next__(self) -> Any:
         if not self._pulled and not self._is_exhausted:
             # Over interpreters it is pulled from in a thread of Trio's.
-            in_job = current_worker() is not None
-            run = from_worker.run if in_job else trio.from_thread.run
-            self._pulled = run(self._pull)
+            if current_worker() is not None:
+                self._pulled = from_worker.run(self._pull)
+            else:
+                self._pulled = trio.from_thread.run(self._pull)
             self._pulled.reverse()
         if not self._pulled:
             raise StopIteration

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 from .._core import CancelToken, Job, Parker, Registry, current_worker, job_context
 from .._errors import BrokenWorkerError, JobCancelled, JobInterrupted
-from .._util import called, check_sync_callable
+from .._util import called, check_keywords, check_sync_callable
 from .place import (
     SIGNAL_STEP,
     current_sync_pool,
@@ -114,7 +114,9 @@ class Scope:
         self._is_cancelled = False  # atomic: a single store; never cleared
         self._is_over = False  # owner: the block's thread
 
-    def spawn[*Ts](self, fn: Callable[[*Ts], object], *args: *Ts) -> None:
+    def spawn[*Ts](
+        self, fn: Callable[[*Ts], object], *args: *Ts, **keywords: Never
+    ) -> None:
         """Have ``fn(*args)`` called by the end of the scope, on some worker.
 
         It runs in a copy of the caller's context variables; what it returns is
@@ -125,6 +127,7 @@ class Scope:
           BrokenWorkerError: this process was forked from the scope's.
         """
         check_sync_callable(fn, "scope.spawn", "nursery.start_soon({name}, ...)")
+        check_keywords(keywords, fn, "scope.spawn")
         if self._is_over:
             raise RuntimeError("the block of this scope is over; spawn inside of it")
         self._check_process()

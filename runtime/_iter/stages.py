@@ -5,10 +5,10 @@ Layer: iter.
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import CoroutineType
 from typing import Any
 
 from .._core import StopRaised, mapped
+from .._unawaited import UNAWAITED
 from .._util import called, refuse_coroutine
 
 __all__ = ("filter_mapped", "inspected", "with_scratch")
@@ -30,7 +30,7 @@ def inspected(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
             value = fn(item)
         except StopIteration as error:
             raise StopRaised(error) from None
-        if type(value) is CoroutineType:
+        if type(value) in UNAWAITED:
             refuse_coroutine(fn, value)
         yield item
 

@@ -7,11 +7,12 @@ Layer: iter.
 """
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ContextDecorator
 from itertools import count
 from types import TracebackType
-from typing import NoReturn, cast, override
+from typing import Never, NoReturn, cast, override
 
 import trio
 
@@ -27,7 +28,14 @@ from .._errors import (
 )
 from .._frontend import forking
 from .._frontend.options import check_count
-from .._util import available_cores, called, check_sync_callable, is_gil_enabled
+from .._util import (
+    available_cores,
+    called,
+    check_keywords,
+    check_sync_callable,
+    is_gil_enabled,
+    made_by_opener,
+)
 from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool, waiting_outside
 
 __all__ = ("SyncPool", "open_sync_pool")
@@ -96,10 +104,10 @@ class _Block(ContextDecorator, AbstractContextManager["SyncPool"]):
         worker_count = self._worker_count
         if worker_count is None:
             worker_count = available_cores()
-        check_count(worker_count, 1, "worker_count")
+        check_count(worker_count, 1, "worker_count", sys.maxsize)
         _hint_at_gil()
         name = f"sync-{next(_pool_numbers)}" if self._name is None else self._name
-        self._pool = SyncPool(worker_count, name)
+        self._pool = _opened(worker_count, name)
         enter_sync_pool(self._pool)
         return self._pool
 
@@ -146,6 +154,13 @@ def _hint_at_gil() -> None:
         )
 
 
+def _opened(worker_count: int, name: str) -> "SyncPool":
+    """Make a pool and start its workers."""
+    pool = SyncPool.__new__(SyncPool)
+    pool._begin(worker_count, name)  # noqa: SLF001  # users do not make one
+    return pool
+
+
 class SyncPool:
     """The workers of a plain thread; made by `open_sync_pool`.
 
@@ -155,7 +170,10 @@ class SyncPool:
 
     __slots__ = ("__weakref__", "_failure", "_is_forked", "name", "registry")
 
-    def __init__(self, worker_count: int, name: str) -> None:
+    def __init__(self, *args: Never, **options: Never) -> None:
+        raise made_by_opener("SyncPool", "with runtime.open_sync_pool", args, options)
+
+    def _begin(self, worker_count: int, name: str) -> None:
         self.name: str = name  # immutable
         self._failure: BaseException | None = None  # atomic: a single store
         self._is_forked = False  # owner: the only thread of a forked child
@@ -177,7 +195,7 @@ class SyncPool:
         """How many jobs run at the same time."""
         return self.registry.worker_count
 
-    def run[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts) -> R:
+    def run[*Ts, R](self, fn: Callable[[*Ts], R], *args: *Ts, **keywords: Never) -> R:
         """Run ``fn(*args)`` on a worker and block until it has ended.
 
         On one of the pool's own workers the call is made in place. A job of another
@@ -193,6 +211,7 @@ class SyncPool:
             spare threads.
         """
         check_sync_callable(fn, "pool.run")
+        check_keywords(keywords, fn, "pool.run")
         self.check_open()
         worker = current_worker()
         if worker is not None and worker.registry is self.registry:

@@ -15,11 +15,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
-from types import CoroutineType
 from typing import Any, Literal, override
 
 from .._core import CancelToken, StopRaised
 from .._errors import JobCancelled, JobInterrupted
+from .._unawaited import UNAWAITED
 from .._util import called, refuse_coroutine
 
 __all__ = (
@@ -542,7 +542,7 @@ class Partition(Terminal):
         for item in items:
             verdict = predicate(item)
             (chosen if verdict else rest)(item)
-            if type(verdict) is CoroutineType:
+            if type(verdict) in UNAWAITED:
                 refuse_coroutine(predicate, verdict)
         return total
 

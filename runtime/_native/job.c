@@ -106,25 +106,8 @@ job_prepare_push(JobObject *job, int64_t now_ns)
     return true;
 }
 
-/* Refuse a coroutine, which would never run. */
 static PyObject *
-reject_coroutine(PyObject *fn, PyObject *value)
-{
-    /* Else Python warns that nobody awaited it. */
-    PyObject *closed = PyObject_CallMethod(value, "close", NULL);
-    if (closed != NULL) {
-        PyErr_Format(PyExc_TypeError,
-                     "a job must be a sync function, but %R returned a coroutine; "
-                     "give async functions to 'await pool.spawn(async_fn, *args)'",
-                     fn);
-    }
-    Py_XDECREF(closed);
-    Py_DECREF(value);
-    return NULL;
-}
-
-static PyObject *
-call_in_context(native_state_t *state, PyObject *fn, PyObject *args, PyObject *context)
+call_in_context(PyObject *fn, PyObject *args, PyObject *context)
 {
     if (PyContext_Enter(context) < 0) {
         return NULL;
@@ -134,8 +117,8 @@ call_in_context(native_state_t *state, PyObject *fn, PyObject *args, PyObject *c
     if (PyContext_Exit(context) < 0) {
         Py_CLEAR(value);
     }
-    if (value != NULL && Py_IS_TYPE(value, state->coroutine_type)) {
-        return reject_coroutine(fn, value);
+    if (value != NULL && is_unawaited(value)) {
+        return refuse_coroutine(fn, value);
     }
     return value;
 }
@@ -152,7 +135,7 @@ job_run(native_state_t *state, JobObject *job)
     }
     PyObject *fn = job->fn, *args = job->args, *context = job->context;
     job->fn = job->args = job->context = NULL;
-    PyObject *value = call_in_context(state, fn, args, context);
+    PyObject *value = call_in_context(fn, args, context);
     job_store_outcome(job, outcome_capture(state, value));
     Py_DECREF(fn);
     Py_DECREF(args);

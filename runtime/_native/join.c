@@ -62,7 +62,7 @@ half_call(half_t half)
 {
     PyObject *value = half.argument == NULL ? PyObject_CallNoArgs(half.fn)
                                             : PyObject_CallOneArg(half.fn, half.argument);
-    if (value != NULL && PyCoro_CheckExact(value)) {
+    if (value != NULL && is_unawaited(value)) {
         return refuse_coroutine(half.fn, value);
     }
     return value;

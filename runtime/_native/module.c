@@ -150,8 +150,6 @@ static int
 native_exec(PyObject *module)
 {
     native_state_t *state = PyModule_GetState(module);
-    state->coroutine_type =
-        (PyTypeObject *)evaluate("__import__('types').CoroutineType");
     state->yield_to_python = evaluate("lambda: None");
     state->name_value = PyUnicode_InternFromString("value");
     state->name_error = PyUnicode_InternFromString("error");
@@ -164,7 +162,7 @@ native_exec(PyObject *module)
     state->decimal_names[1] = PyUnicode_InternFromString("_pydecimal");
     if (state->own_mark == NULL || state->decimal_names[0] == NULL
         || state->decimal_names[1] == NULL || state->name_copy == NULL
-        || state->coroutine_type == NULL || state->yield_to_python == NULL
+        || state->yield_to_python == NULL
         || state->name_value == NULL || state->name_error == NULL
         || state->name_unwrapped == NULL || state->name_module == NULL
         || state->name_qualname == NULL || !add_types(module, state)
@@ -203,7 +201,6 @@ native_traverse(PyObject *module, visitproc visit, void *arg)
     for (int kind = 0; kind < STAGE_KINDS; kind++) {
         Py_VISIT((PyObject *)state->stage_types[kind]);
     }
-    Py_VISIT((PyObject *)state->coroutine_type);
     Py_VISIT(state->outcome_value);
     Py_VISIT(state->outcome_error);
     Py_VISIT(state->spare_error);
@@ -241,7 +238,6 @@ native_clear(PyObject *module)
     for (int kind = 0; kind < STAGE_KINDS; kind++) {
         Py_CLEAR(state->stage_types[kind]);
     }
-    Py_CLEAR(state->coroutine_type);
     Py_CLEAR(state->outcome_value);
     Py_CLEAR(state->outcome_error);
     Py_CLEAR(state->spare_error);

@@ -56,7 +56,6 @@ typedef struct {
     PyObject *stop_raised;
     PyObject *halted;
     /* Objects from elsewhere, imported when first needed; see module.c. */
-    PyTypeObject *coroutine_type;
     PyObject *outcome_value;   /* outcome.Value */
     PyObject *outcome_error;   /* outcome.Error */
     PyObject *spare_error;     /* an outcome for a job whose own found no memory */
@@ -404,7 +403,15 @@ extern PyType_Spec stage_specs[STAGE_KINDS];
 /* Let the StopIteration that is set, if one is, go on as an error. */
 void raise_stop_as_error(native_state_t *state);
 /* Set the error for an async function that was called for its result; steals that. */
-PyObject *refuse_coroutine(PyObject *fn, PyObject *coroutine);
+PyObject *refuse_coroutine(PyObject *fn, PyObject *value);
+
+/* Whether an async function gave it, which was called like a sync one:
+ * runtime/_unawaited.py. */
+static inline bool
+is_unawaited(PyObject *value)
+{
+    return PyCoro_CheckExact(value) || PyAsyncGen_CheckExact(value);
+}
 PyObject *native_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_star_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_flat_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);

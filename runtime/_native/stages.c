@@ -34,15 +34,15 @@ raise_stop_as_error(native_state_t *state)
 }
 
 PyObject *
-refuse_coroutine(PyObject *fn, PyObject *coroutine)
+refuse_coroutine(PyObject *fn, PyObject *value)
 {
     PyObject *util = PyImport_ImportModule("runtime._util");
     PyObject *result =
         util == NULL ? NULL
-                     : PyObject_CallMethod(util, "refuse_coroutine", "OO", fn, coroutine);
+                     : PyObject_CallMethod(util, "refuse_coroutine", "OO", fn, value);
     Py_XDECREF(util);
     Py_XDECREF(result); /* it raises */
-    Py_DECREF(coroutine);
+    Py_DECREF(value);
     return NULL;
 }
 
@@ -76,7 +76,7 @@ stage_chooses(StageObject *self, PyObject *item)
     if (value == Py_True || value == Py_False) {
         return value == Py_True; /* the usual case; neither is counted */
     }
-    if (PyCoro_CheckExact(value)) {
+    if (is_unawaited(value)) {
         refuse_coroutine(self->fn, value);
         return -1;
     }
@@ -99,7 +99,7 @@ stage_value(StageObject *self, PyObject *value)
     if (value == NULL) {
         return stage_fail(self);
     }
-    return PyCoro_CheckExact(value) ? refuse_coroutine(self->fn, value) : value;
+    return is_unawaited(value) ? refuse_coroutine(self->fn, value) : value;
 }
 
 /* What each kind of stage gives next. */

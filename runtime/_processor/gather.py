@@ -12,6 +12,7 @@ import trio
 
 from .._core import sync
 from .._errors import CancelReason, PoolClosedError
+from .._frontend.batch import as_sequence
 from .._frontend.options import check_items
 from .._frontend.patience import wait_to_the_end
 from .engine import Engine
@@ -96,7 +97,8 @@ class Gathering[R]:
 
     async def _bring_in_chunks(self, chunk_size: int) -> None:
         positions = count()
-        for chunk in batched(self._values, chunk_size, strict=False):
+        length = min(chunk_size, len(self._values))  # what `batched` can count
+        for chunk in batched(self._values, length, strict=False):
             made = [self._maker.make_or_fail(v, next(positions)) for v in chunk]
             self._out += len(chunk)
             requests = [request for request in made if request.answer is None]
@@ -123,10 +125,7 @@ class Gathering[R]:
             await self._returned.park()
 
 
-@trio.lowlevel.disable_ki_protection  # the user's iterable
 def as_list[T](requests: Iterable[T]) -> Sequence[T]:
     """Return the requests as something with a length and an order."""
-    if isinstance(requests, Sequence):
-        return requests
     check_items(requests, GATHER, PROCESS)
-    return list(requests)
+    return as_sequence(requests)

@@ -66,6 +66,21 @@ class ProcessingStatistics:
     jobs_stolen: int
 
     @property
+    def total_processed(self) -> int:
+        """Requests the handler answered, with a value or an error."""
+        return self.processed + self.failed
+
+    @property
+    def total_failed(self) -> int:
+        """Of these, the ones it answered with an error; the same as ``failed``."""
+        return self.failed
+
+    @property
+    def total_processing_time(self) -> float:
+        """Seconds inside the handler, all workers and attempts together."""
+        return self.useful_ns / 1e9
+
+    @property
     def mean_processing_ns(self) -> float:
         """Mean wall time of the handler's call; 0 if it was not called."""
         return self.useful_ns / self.run_time.count if self.run_time.count else 0.0
@@ -83,5 +98,4 @@ class ProcessingStatistics:
     @property
     def requests_per_second(self) -> float:
         """Requests answered by the handler per second since the beginning."""
-        answered = self.processed + self.failed
-        return answered * 1e9 / self.elapsed_ns if self.elapsed_ns else 0.0
+        return self.total_processed * 1e9 / self.elapsed_ns if self.elapsed_ns else 0.0

@@ -250,7 +250,18 @@ async def test_chunked_batch_names_the_function_that_cannot_cross(single):
     with pytest.RaisesGroup(
         pytest.RaisesExc(runtime.CrossingError, match="^fn cannot cross .*<lambda>")
     ):
-        await single.spawn_chunked_parallel([1], 1, lambda chunk: chunk)
+        await single.spawn_chunked_parallel(
+            [1], 1, lambda chunk: chunk, takes_chunk=True
+        )
+
+
+async def test_chunked_batch_names_the_item_that_cannot_cross(single):
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(
+            runtime.CrossingError, match=r"^items\[3\] cannot cross .*<lambda>"
+        )
+    ):
+        await single.spawn_chunked_parallel([0, 1, 2, lambda: 3, 4], 2, jobs.same)
 
 
 # Where an item's error is its result
@@ -262,12 +273,19 @@ async def outcomes_of_batch(pool, fn, items):
     return await pool.spawn_parallel_batch(items, fn, on_error="return")
 
 
+async def outcomes_of_chunks(pool, fn, items):
+    return await pool.spawn_chunked_parallel(items, 2, fn, on_error="return")
+
+
 async def outcomes_of_map(pool, fn, items):
     async with pool.map(fn, items, on_error="return") as results:
         return [result async for result in results]
 
 
-@pytest.fixture(params=[outcomes_of_batch, outcomes_of_map], ids=["batch", "map"])
+@pytest.fixture(
+    params=[outcomes_of_batch, outcomes_of_chunks, outcomes_of_map],
+    ids=["batch", "chunks", "map"],
+)
 def outcomes_of(request):
     return request.param
 

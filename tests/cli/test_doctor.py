@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 from helpers import environ_with_coverage
 
-from runtime import lowlevel
+from runtime import _backends, lowlevel
 from runtime._cli import doctor
 from runtime._cli.import_effect import import_effect
 from runtime._util import available_cores
@@ -137,12 +137,12 @@ def test_doctor_tells_a_gil_that_was_asked_for(user_directory):
 
 
 def test_import_tells_what_becomes_of_the_gil(run_cli):
-    state = "on" if sys._is_gil_enabled() else "off"
+    state = "imported" if sys._is_gil_enabled() else "leaves the GIL off"
 
     told = answers(run_cli("doctor", "--import", "json", "--import", "user"))
 
-    assert told["import json"] == f"leaves the GIL {state}"
-    assert told["import user"] == f"leaves the GIL {state}"
+    assert told["import json"] == state
+    assert told["import user"] == state
 
 
 SAYS_NOTHING_OF_THE_GIL = """
@@ -154,10 +154,8 @@ PyMODINIT_FUNC PyInit_unaware(void) { return PyModuleDef_Init(&module); }
 """
 
 
-@pytest.mark.skipif(sys._is_gil_enabled(), reason="needs a build without the GIL")
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-def test_import_that_turns_the_gil_on_is_told(run_cli, user_directory):
-    target = user_directory / f"unaware{sysconfig.get_config_var('EXT_SUFFIX')}"
+def build_unaware(folder):
+    target = folder / f"unaware{sysconfig.get_config_var('EXT_SUFFIX')}"
     include = f"-I{sysconfig.get_path('include')}"
     subprocess.run(
         ["cc", "-shared", "-fPIC", include, "-x", "c", "-", "-o", target],
@@ -166,6 +164,36 @@ def test_import_that_turns_the_gil_on_is_told(run_cli, user_directory):
         check=True,
     )
 
+
+@pytest.mark.skipif(sys._is_gil_enabled(), reason="needs a build without the GIL")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_doctor_names_what_has_turned_the_gil_on(run_cli, user_directory):
+    build_unaware(user_directory)
+    (user_directory / "sitecustomize.py").write_text("import unaware\n")
+    paths = os.pathsep.join([str(user_directory), *filter(None, sys.path)])
+
+    done = run_cli("doctor", env={**os.environ, "PYTHONPATH": paths})
+
+    done.stderr = ""  # the warning of Python's own
+    told = answers(done)
+    assert told["GIL now"].startswith("on: the import of 'unaware' has turned the GIL")
+    assert "PYTHON_GIL=0" in told["GIL now"]
+
+
+@pytest.mark.skipif(sys._is_gil_enabled(), reason="needs a build without the GIL")
+def test_doctor_tells_a_gil_that_is_kept_off(run_cli):
+    environ = {**environ_with_coverage(), "PYTHON_GIL": "0"}
+
+    done = run_cli("doctor", "--import", "json", env=environ)
+
+    assert answers(done)["GIL now"] == "off, and kept off by PYTHON_GIL=0"
+    assert "imported later" not in done.stdout
+
+
+@pytest.mark.skipif(sys._is_gil_enabled(), reason="needs a build without the GIL")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_import_that_turns_the_gil_on_is_told(run_cli, user_directory):
+    build_unaware(user_directory)
     (user_directory / "friendly.py").write_text("import unaware\n")
 
     imports = (f"--import={name}" for name in ("unaware", "friendly", "trio"))
@@ -180,6 +208,44 @@ def test_import_that_turns_the_gil_on_is_told(run_cli, user_directory):
     assert told["import trio"] == "leaves the GIL off"
     assert "imported later can still turn the GIL on" in done.stdout
     assert "PYTHON_GIL=0" in done.stdout
+
+
+needs_interpreters = pytest.mark.skipif(
+    _backends.why_unavailable("interpreters") is not None, reason="has none"
+)
+WITH_FALLBACK = """
+try:
+    import faulthandler
+except ImportError:
+    pass
+"""
+INSIDE = "import os, _interpreters\nif _interpreters.get_current()[0] != 0: "
+
+
+@needs_interpreters
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("", "imported"),
+        (
+            WITH_FALLBACK,
+            "imported with slower code of its own: 'faulthandler' does not",
+        ),
+        ("import faulthandler", "failed: 'faulthandler' does not support subinterp"),
+        (INSIDE + "raise ValueError('no\\nway')", "failed: ValueError: no way"),
+        (
+            INSIDE + "os._exit(3)",
+            "failed: it ended the process with code 3; use a pool",
+        ),
+    ],
+)
+def test_import_tells_what_interpreters_refuse(run_cli, user_directory, source, words):
+    (user_directory / "tried.py").write_text(source)
+
+    told = answers(run_cli("doctor", "--import", "tried"))["in interpreters"]
+
+    assert told.startswith(words)
+    assert ("backend='threads'" in told) == ("does not" in told or "process" in told)
 
 
 def test_import_that_fails_is_told(run_cli):

@@ -92,6 +92,28 @@ def test_results_of_every_size(open_registry, fine, size):
     assert batch.results() == list(map(str, range(size)))
 
 
+class Watched(list):
+    """A list that keeps which parts of it were asked for."""
+
+    def __init__(self, items):
+        super().__init__(items)
+        self.taken = []
+
+    def __getitem__(self, part):
+        self.taken.append((part.start, part.stop))
+        return super().__getitem__(part)
+
+
+@pytest.mark.parametrize("worker_count", [1, 4])
+@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 100, 1_000])
+def test_leaves_of_a_given_size_are_cut_nowhere_else(open_registry, worker_count, size):
+    items = Watched(range(size))
+    batch = run(open_registry(worker_count), str, items, leaf_size=7)
+    assert batch.results() == list(map(str, range(size)))
+    starts = range(0, size, 7)
+    assert sorted(items.taken) == [(start, min(start + 7, size)) for start in starts]
+
+
 @pytest.mark.parametrize(
     "items", [range(10, 0, -3), (1, 2, 3), "abc", b"abc", [None] * 3], ids=repr
 )

@@ -137,7 +137,7 @@ def test_run_coroutine_function_says_where_it_belongs():
     job.run()
     error = job.outcome.error
     assert isinstance(error, TypeError)
-    assert str(error).endswith("'await pool.spawn(async_fn, *args)'")
+    assert str(error).endswith(f"await pool.spawn({body.__qualname__}, ...)")
 
 
 def test_leave_tells_the_sink():

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from functools import partial
 
 import jobs
@@ -8,7 +9,18 @@ import trio.testing
 from helpers import cancelled_after, wait_until
 
 import runtime
-from runtime._frontend.batch import Chunks
+from runtime._frontend.chunks import Chunks
+
+
+class FarTooMany(Sequence):
+    """More items than `len` can say."""
+
+    def __len__(self):
+        return 10**20
+
+    def __getitem__(self, index):
+        return index
+
 
 # Results
 
@@ -53,7 +65,7 @@ async def test_batch_is_a_checkpoint(pool):
     with trio.testing.assert_checkpoints():
         await pool.spawn_parallel_batch([], jobs.double)
     with trio.testing.assert_checkpoints():
-        await pool.spawn_chunked_parallel([1], 1, list)
+        await pool.spawn_chunked_parallel([1], 1, abs)
 
 
 async def test_batch_context_is_the_callers_and_changes_stay_inside(pool):
@@ -151,12 +163,17 @@ async def test_misuse_batch_arguments(pool):
         await pool.spawn_parallel_batch([1], async_fn)
     with pytest.raises(ValueError, match="on_error must be 'raise' or 'return'"):
         await pool.spawn_parallel_batch([1], jobs.double, "skip")
+    with pytest.raises(ValueError, match="on_error must be 'raise' or 'return'"):
+        await pool.spawn_chunked_parallel([1], 1, jobs.double, "skip")
     with pytest.raises(TypeError, match="priority must be"):
         await pool.spawn_parallel_batch([1], jobs.double, priority=1)
+    for many in (range(10**20), FarTooMany()):
+        with pytest.raises(ValueError, match="more items than a list can hold"):
+            await pool.spawn_parallel_batch(many, jobs.double)
     with pytest.raises(ValueError, match="chunk_size must be at least 1, not 0"):
-        await pool.spawn_chunked_parallel([1], 0, list)
+        await pool.spawn_chunked_parallel([1], 0, abs)
     with pytest.raises(TypeError, match="chunk_size must be an int"):
-        await pool.spawn_chunked_parallel([1], 1.5, list)
+        await pool.spawn_chunked_parallel([1], 1.5, abs)
 
 
 @pytest.mark.parametrize("verb", ["spawn_parallel_batch", "spawn_chunked_parallel"])
@@ -229,10 +246,66 @@ async def test_batch_failure_stops_what_runs(pool, gate):
 # Chunks
 
 
-@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 1000])
-async def test_chunked_returns_a_flat_list_in_input_order(pool, calls, size):
+SIZES = [0, 1, 9, 10, 11, 1000]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_chunked_calls_fn_for_each_item(pool, size):
+    results = await pool.spawn_chunked_parallel(range(size), 10, jobs.square)
+    assert results == [n * n for n in range(size)]
+
+
+async def test_chunk_is_what_a_worker_takes_at_once(pool, backend, calls, gate):
+    """Its item 0 holds a worker; the other one leaves what belongs to that chunk."""
+    if (backend, runtime.lowlevel.core) == ("interpreters", "python"):
+        pytest.skip("there the worker that is held has another piece")
+    note = partial(jobs.hold_first_and_note, gate, calls)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pool.spawn_chunked_parallel, range(1000), 10, note)
+        await gate.wait_entered()
+        await wait_until(lambda: len(list(calls)) == 990)
+        assert sorted(calls) == list(range(10, 1000))
+        gate.open()
+    assert list(calls)[990:] == list(range(10))
+
+
+@pytest.mark.parametrize("takes_chunk", [False, True])
+@pytest.mark.parametrize("chunk_size", [7, 10**20])
+async def test_chunk_may_be_longer_than_the_items(pool, takes_chunk, chunk_size):
+    fn = jobs.chunk_squares if takes_chunk else jobs.square
+    assert await pool.spawn_chunked_parallel(
+        range(5), chunk_size, fn, takes_chunk=takes_chunk
+    ) == [0, 1, 4, 9, 16]
+
+
+async def test_chunked_in_the_inline_pool(inline):
+    assert await inline.spawn_chunked_parallel(range(25), 10, jobs.double) == [
+        2 * n for n in range(25)
+    ]
+
+
+async def test_chunked_error_is_the_items(pool):
+    with pytest.raises(
+        ExceptionGroup, match="batch of 5 x odd_fails: 1 item failed"
+    ) as info:
+        await pool.spawn_chunked_parallel([0, 2, 4, 5, 6], 2, jobs.odd_fails)
+    assert [error.args for error in info.value.exceptions] == [(5,)]
+
+
+async def test_chunked_on_error_return_gives_outcomes(pool):
+    values = await pool.spawn_chunked_parallel(range(5), 2, jobs.odd_fails, "return")
+    assert [value.unwrap() for value in values[::2]] == [0, 2, 4]
+    for index in (1, 3):
+        with pytest.raises(ValueError, match=str(index)):
+            values[index].unwrap()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_whole_chunks_return_a_flat_list_in_input_order(pool, calls, size):
     double_all = partial(jobs.double_all, calls)
-    results = await pool.spawn_chunked_parallel(range(size), 10, double_all)
+    results = await pool.spawn_chunked_parallel(
+        range(size), 10, double_all, takes_chunk=True
+    )
     assert results == [2 * n for n in range(size)]
     lengths = sorted(calls)
     assert all(length == 10 for length in lengths[1:])
@@ -240,17 +313,29 @@ async def test_chunked_returns_a_flat_list_in_input_order(pool, calls, size):
 
 
 @pytest.mark.parametrize(("returned", "number"), [([], 0), ([1, 2, 3], 3)])
-async def test_chunked_wrong_number_of_results_is_an_error(pool, returned, number):
+async def test_whole_chunk_wrong_number_of_results_is_an_error(pool, returned, number):
+    give = partial(jobs.give, returned)
     with pytest.raises(ExceptionGroup) as info:
-        await pool.spawn_chunked_parallel([1, 2], 2, partial(jobs.give, returned))
+        await pool.spawn_chunked_parallel([1, 2], 2, give, takes_chunk=True)
     (error,) = info.value.exceptions
     assert f"returned {number} results for 2 items" in str(error)
 
 
-async def test_chunked_error_arrives_in_a_group(pool):
+async def test_whole_chunk_error_arrives_in_a_group(pool):
     with pytest.raises(ExceptionGroup, match="1 item failed") as info:
-        await pool.spawn_chunked_parallel([1, 2], 5, jobs.fail)
+        await pool.spawn_chunked_parallel([1, 2], 5, jobs.fail, takes_chunk=True)
     assert info.value.exceptions[0].args == ([1, 2],)
+
+
+async def test_whole_chunk_error_is_that_of_each_of_its_items(pool):
+    each = partial(jobs.each, jobs.fail_at_3)
+    values = await pool.spawn_chunked_parallel(
+        range(5), 2, each, on_error="return", takes_chunk=True
+    )
+    assert [values[index].unwrap() for index in (0, 1, 4)] == [0, 1, 4]
+    for value in values[2:4]:
+        with pytest.raises(ValueError, match="3"):
+            value.unwrap()
 
 
 def test_chunks_can_be_sliced():

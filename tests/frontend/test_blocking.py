@@ -92,7 +92,7 @@ async def test_blocking_beyond_the_spare_limit_raises_deadlock_error(make_gate):
         await job.wait()
 
 
-@pytest.mark.parametrize("limit", [-1, 1.5])
+@pytest.mark.parametrize("limit", [-1, 1.5, 10**20])
 async def test_misuse_spare_limit(limit):
     with pytest.raises((TypeError, ValueError), match="spare_limit"):
         async with runtime.open_worker_pool(1, spare_limit=limit):
@@ -131,14 +131,10 @@ async def test_full_pool_that_calls_itself_waits_for_no_place(verb, make_gate):
                 return await (await pool.submit(descend, n)).wait()
             if verb == "batch":
                 return (await pool.spawn_parallel_batch([n], descend))[0]
-            chunks = await pool.spawn_chunked_parallel([n], 1, descend_all)
-            return chunks[0]
+            return (await pool.spawn_chunked_parallel([n], 1, descend))[0]
 
         def descend(n):
             return n if n == 0 else 1 + from_worker.run(call, n - 1)
-
-        def descend_all(chunk):
-            return [descend(n) for n in chunk]
 
         assert await pool.spawn_cpu_work(descend, 8) == 8
         # All places were given back: two fit, a third one does not.

@@ -39,7 +39,12 @@ async def by_interruptible_batch(pool, fn):
 
 
 async def by_chunks(pool, fn):
-    return await pool.spawn_chunked_parallel(ITEMS, 1, partial(jobs.each, fn))
+    return await pool.spawn_chunked_parallel(ITEMS, 8, fn)
+
+
+async def by_whole_chunks(pool, fn):
+    each = partial(jobs.each, fn)
+    return await pool.spawn_chunked_parallel(ITEMS, 1, each, takes_chunk=True)
 
 
 async def by_map(pool, fn, **options):
@@ -101,6 +106,7 @@ WAYS = [
     by_batch_of_outcomes,
     by_interruptible_batch,
     by_chunks,
+    by_whole_chunks,
     by_map,
     by_map_of_outcomes,
     by_requests,

@@ -28,6 +28,12 @@ async def chunked(pool, fn):
     await pool.spawn_chunked_parallel(range(4), 2, fn, on_cancel="interrupt")
 
 
+async def whole_chunks(pool, fn):
+    await pool.spawn_chunked_parallel(
+        range(4), 2, fn, takes_chunk=True, on_cancel="interrupt"
+    )
+
+
 async def mapped(pool, fn):
     async with pool.map(fn, range(4), on_cancel="interrupt") as results:
         async for _ in results:
@@ -38,7 +44,7 @@ async def submitted(pool, fn):
     await (await pool.submit(fn, on_cancel="interrupt")).wait()
 
 
-WAITED_FOR = [call, batch, chunked, mapped]
+WAITED_FOR = [call, batch, chunked, whole_chunks, mapped]
 WAYS = [*WAITED_FOR, submitted]
 
 

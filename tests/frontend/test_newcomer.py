@@ -122,6 +122,14 @@ async def test_misuse_keywords_for_the_function_says_partial(pool, monkeypatch):
     assert await pool.spawn_cpu_work(functools.partial(int, "11", base=2)) == 3
 
 
+@pytest.mark.parametrize("verb", ["run", "run_sync"])
+async def test_misuse_keywords_for_what_a_job_asks_says_partial(pool, verb):
+    with pytest.raises(TypeError) as caught:
+        await pool.spawn_cpu_work(jobs.ask_with_keywords, verb)
+    line = f"runtime.from_worker.{verb}(functools.partial(int, base=2), ...)"
+    assert ends_in(caught.value, line)
+
+
 async def test_misuse_no_items_says_what_is_missing(pool, processor):
     batch = "await pool.spawn_parallel_batch(items, fn)"
     chunked = "await pool.spawn_chunked_parallel(items, size, fn)"
@@ -185,13 +193,15 @@ async def results_of(pool, fn, *items, **options):
         return [result async for result in results]
 
 
-async def test_misuse_hidden_async_function_is_named_wherever_it_runs(pool):
+@pytest.mark.parametrize("fn", [jobs.make_coroutine, jobs.make_async_generator])
+async def test_misuse_hidden_async_function_is_named_wherever_it_runs(pool, fn):
     for call in (
-        lambda: pool.spawn_cpu_work(jobs.make_coroutine),
-        lambda: pool.submit_nowait(jobs.make_coroutine).wait(),
-        lambda: pool.spawn_parallel_batch([1, 2], jobs.make_coroutine),
-        lambda: pool.spawn_chunked_parallel([1, 2], 2, jobs.make_coroutine),
-        lambda: results_of(pool, jobs.make_coroutine, 1, 2),
+        lambda: pool.spawn_cpu_work(fn),
+        lambda: pool.submit_nowait(fn).wait(),
+        lambda: pool.spawn_parallel_batch([1, 2], fn),
+        lambda: pool.spawn_chunked_parallel([1, 2], 2, fn),
+        lambda: pool.spawn_chunked_parallel([1, 2], 2, fn, takes_chunk=True),
+        lambda: results_of(pool, fn, 1, 2),
     ):
         with pytest.raises((TypeError, ExceptionGroup)) as caught:
             await call()
@@ -199,8 +209,8 @@ async def test_misuse_hidden_async_function_is_named_wherever_it_runs(pool):
         if isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         assert isinstance(error, TypeError)
-        assert "coroutine" in str(error) or "is async" in str(error)
-        assert "make_coroutine" in str(error) or "nothing" in str(error)
+        assert "coroutine" in str(error) or "async" in str(error)
+        assert fn.__name__ in str(error) or "nothing" in str(error)
     gc.collect()  # a coroutine that nobody closed warns
 
 

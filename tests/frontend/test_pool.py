@@ -24,6 +24,8 @@ async def test_pool_default_size_is_the_cores_this_process_may_use(open_pool):
     ("arguments", "kind", "message"),
     [
         ({"worker_count": 0}, ValueError, "worker_count must be at least 1, not 0"),
+        ({"worker_count": 10**20}, ValueError, "worker_count must be at most 9"),
+        ({"max_jobs_per_worker": 10**20}, ValueError, "max_jobs_per_worker must be at"),
         ({"worker_count": 1.5}, TypeError, "worker_count must be an int, not 1.5"),
         ({"worker_count": True}, TypeError, "worker_count must be an int, not True"),
         ({"queue_capacity": 0}, ValueError, "queue_capacity must be at least 1, not 0"),

@@ -32,7 +32,16 @@ async def capturing_batch(pool, note):
 
 
 async def chunked(pool, note):
-    await pool.spawn_chunked_parallel(range(COUNT), 1, partial(jobs.note_all, note))
+    await pool.spawn_chunked_parallel(range(COUNT), COUNT, note)
+
+
+async def capturing_chunked(pool, note):
+    await pool.spawn_chunked_parallel(range(COUNT), 10, note, on_error="return")
+
+
+async def whole_chunks(pool, note):
+    note_all = partial(jobs.note_all, note)
+    await pool.spawn_chunked_parallel(range(COUNT), 1, note_all, takes_chunk=True)
 
 
 async def mapping(pool, note):
@@ -41,7 +50,7 @@ async def mapping(pool, note):
             pass
 
 
-WAYS = [batch, capturing_batch, chunked, mapping]
+WAYS = [batch, capturing_batch, chunked, capturing_chunked, whole_chunks, mapping]
 
 
 @pytest.mark.parametrize("way", WAYS)

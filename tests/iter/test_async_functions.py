@@ -95,6 +95,14 @@ def run(fn):
         pool.run(fn, 1)
 
 
+@pytest.fixture(params=[is_good, many_good], ids=["coroutine", "generator"])
+def hidden(request):
+    """A function that is only seen for async when it is called; how it is refused."""
+    kind = "a coroutine" if request.param is is_good else "an async generator"
+    match = f"{request.param.__name__}.* returned {kind}"
+    return plain(request.param), pytest.RaisesExc(TypeError, match=match)
+
+
 @pytest.fixture
 def alone():
     """A sync pool of one worker: one item fails, and no other begins."""
@@ -118,11 +126,10 @@ def test_misuse_async_function_is_refused_at_the_call(pair, kind):
 
 
 @pytest.mark.parametrize("name", ADAPTORS)
-def test_misuse_function_that_returns_a_coroutine_to_a_chain(alone, name):
-    chain = ADAPTORS[name](runtime.par_iter([1]), plain(is_good))
-    with pytest.RaisesGroup(
-        pytest.RaisesExc(TypeError, match="is_good returned a cor")
-    ):
+def test_misuse_hidden_async_function_in_a_chain(alone, hidden, name):
+    fn, refused = hidden
+    chain = ADAPTORS[name](runtime.par_iter([1]), fn)
+    with pytest.RaisesGroup(refused):
         chain.count()
 
 
@@ -136,17 +143,15 @@ def test_misuse_coroutine_is_no_scratch_object(alone):
 
 
 @pytest.mark.parametrize("name", TERMINALS)
-def test_misuse_function_that_returns_a_coroutine_to_a_terminal(alone, name):
+def test_misuse_hidden_async_function_in_a_terminal(alone, hidden, name):
+    fn, refused = hidden
     chain = runtime.par_iter([1, 2])
-    with pytest.RaisesGroup(
-        pytest.RaisesExc(TypeError, match="is_good returned a cor")
-    ):
-        TERMINALS[name](chain, plain(is_good))
+    with pytest.RaisesGroup(refused):
+        TERMINALS[name](chain, fn)
 
 
-def test_misuse_function_that_returns_a_coroutine_elsewhere(pair):
-    fn = plain(is_good)
-    refused = pytest.RaisesExc(TypeError, match=r"is_good.* returned a coroutine")
+def test_misuse_hidden_async_function_elsewhere(pair, hidden):
+    fn, refused = hidden
     with pytest.RaisesGroup(refused, refused):
         runtime.broadcast(fn, 1)
     with pytest.RaisesGroup(refused):
@@ -154,33 +159,39 @@ def test_misuse_function_that_returns_a_coroutine_elsewhere(pair):
     for call in (
         lambda: runtime.join(fn, 1, int, 0),
         lambda: runtime.join(int, 0, fn, 1),
-        lambda: runtime.join(is_good, 1, int, 0),
         lambda: pair.run(fn, 1),
         lambda: pair.run(lambda: pair.run(fn, 1)),
         lambda: pair.run(runtime.worker_local(partial(fn, 1)).get),
     ):
-        with pytest.raises(TypeError, match=r"is_good.* returned a coroutine"):
+        with refused:
             call()
+    with pytest.raises(TypeError, match="is_good returned a coroutine"):
+        runtime.join(is_good, 1, int, 0)
 
 
-async def test_misuse_function_that_returns_a_coroutine_to_a_pool(inline):
-    refused = pytest.RaisesExc(TypeError, match="is_good returned a coroutine")
+async def test_misuse_hidden_async_function_in_a_pool(inline, hidden):
+    fn, refused = hidden
+    with refused:
+        await inline.spawn_cpu_work(fn, 1)
     with pytest.RaisesGroup(refused):
-        await inline.spawn_parallel_batch([1, 2, 3], plain(is_good))
+        await inline.spawn_parallel_batch([1, 2, 3], fn)
     with pytest.RaisesGroup(refused):
-        async with inline.map(plain(is_good), [1]) as results:
+        await inline.spawn_chunked_parallel([1, 2, 3], 2, fn, takes_chunk=True)
+    with pytest.RaisesGroup(refused):
+        async with inline.map(fn, [1]) as results:
             async for _ in results:
                 pass
 
 
-async def test_misuse_coroutine_is_no_result_where_errors_are(inline):
+async def test_misuse_hidden_async_function_where_errors_are_results(inline, hidden):
     """With ``on_error="return"`` it is the item's error."""
-    (answer,) = await inline.spawn_parallel_batch([1], plain(is_good), "return")
-    with pytest.raises(TypeError, match="is_good returned a coroutine"):
+    fn, refused = hidden
+    (answer,) = await inline.spawn_parallel_batch([1], fn, "return")
+    with refused:
         answer.unwrap()
-    async with inline.map(plain(is_good), [1], on_error="return") as results:
+    async with inline.map(fn, [1], on_error="return") as results:
         async for result in results:
-            with pytest.raises(TypeError, match="is_good returned a coroutine"):
+            with refused:
                 result.unwrap()
 
 

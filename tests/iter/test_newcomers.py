@@ -57,6 +57,24 @@ def test_misuse_sync_pool_without_its_block():
         runtime.open_sync_pool(1).run(int)
 
 
+def test_misuse_sync_pool_is_made_by_its_opener():
+    line = r"with runtime\.open_sync_pool\(4, name='mine'\) as pool: \.\.\.$"
+    with pytest.raises(TypeError, match=f"a SyncPool is made by .*{line}"):
+        runtime.SyncPool(4, name="mine")
+
+
+def test_misuse_keywords_for_the_function(pair):
+    with runtime.scope() as scope:
+        for name, call in {
+            "pool.run": pair.run,
+            "runtime.broadcast": runtime.broadcast,
+            "scope.spawn": scope.spawn,
+        }.items():
+            line = rf"{name}\(functools\.partial\(int, base=2\), \.\.\.\)$"
+            with pytest.raises(TypeError, match=line):
+                call(int, "11", base=2)
+
+
 def test_sync_pool_decorates_a_function():
     @runtime.open_sync_pool(1)
     def total():

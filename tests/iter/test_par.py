@@ -492,6 +492,14 @@ def test_numpy_arrays_are_cut_without_copying(sync_pool, splitting):
     assert runtime.par_iter(column).chunks(7).map(len).collect() == [7, 7, 6]
 
 
+@pytest.mark.parametrize("make", [range, lambda count: iter(range(count))])
+def test_numbers_of_items_beyond_all_bounds(sync_pool, make):
+    much = 10**20
+    assert runtime.par_iter(make(5)).chunks(much).collect() == [[0, 1, 2, 3, 4]]
+    assert runtime.par_iter(make(5)).take(much).collect() == [0, 1, 2, 3, 4]
+    assert runtime.par_iter(make(5)).skip(much).collect() == []
+
+
 @pytest.mark.parametrize(
     "misuse",
     [

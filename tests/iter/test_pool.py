@@ -1,5 +1,6 @@
 """The async twins of chains, on a pool."""
 
+import jobs
 import pytest
 import trio
 
@@ -46,6 +47,26 @@ async def test_failing_async_iterable(pool):
 
     with pytest.RaisesGroup(OSError):
         await pool.par_iter(items()).sum()
+
+
+async def cancelled_source():
+    yield 1
+    raise runtime.JobCancelled
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda chain: chain(range(1000)).reduce(jobs.cancel_at_home),
+        lambda chain: chain(range(1000)).map(jobs.cancel_myself).sum(),
+        lambda chain: chain(cancelled_source()).sum(),
+    ],
+    ids=["combine", "item", "source"],
+)
+async def test_chain_that_asks_to_end_is_cancelled(backend, make):
+    async with runtime.open_worker_pool(2, backend=backend) as pool:
+        with pytest.raises(runtime.TaskCancelled, match=r"by itself|of its items"):
+            await make(pool.par_iter)
 
 
 async def test_endless_async_iterable_is_cancelled(pool):

@@ -99,10 +99,16 @@ async def later(*_):
     pass
 
 
+async def later_and_more(*_):
+    yield
+
+
 @pytest.mark.parametrize("name", ["mapped", "star_mapped", "filtered"])
-def test_coroutine_of_the_function_is_an_error_that_names_it(stages, name):
+def test_unawaited_value_of_the_function_is_an_error_that_names_it(stages, name):
     with pytest.raises(TypeError, match="later returned a coroutine"):
         list(getattr(stages, name)(later, iter([(1,)])))
+    with pytest.raises(TypeError, match="later_and_more returned an async generator"):
+        list(getattr(stages, name)(later_and_more, iter([(1,)])))
 
 
 def test_leak_stages_let_go_of_function_and_items(stages):

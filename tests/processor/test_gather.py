@@ -55,6 +55,18 @@ async def test_processor_that_closes_turns_away_what_waits_for_a_place(
     assert processor.statistics().in_flight == 0
 
 
+async def test_batches_may_be_longer_than_the_requests(single, make, bring):
+    async with make(single, batch_size=10**20) as processor:
+        outcomes = await bring(processor)([partial(abs, -1)] * 3)
+    assert outcomes == [outcome.Value(1)] * 3
+
+
+async def test_more_requests_than_a_list_can_hold_are_refused(single, make, bring):
+    async with make(single) as processor:
+        with pytest.raises(ValueError, match="more items than a list can hold"):
+            await bring(processor)(range(10**20))
+
+
 async def open_when_blocked(gate):
     await wait_all_tasks_blocked()
     gate.open()

@@ -54,13 +54,15 @@ def test_async_handler(handler, name):
     "backend", ["threads", pytest.param("interpreters", marks=INTERPRETERS)]
 )
 @pytest.mark.parametrize("takes_batch", [False, True])
-async def test_handler_that_turns_out_to_be_async(backend, takes_batch):
-    handler = handlers.make_coroutines if takes_batch else handlers.make_coroutine
+@pytest.mark.parametrize("kind", ["coroutine", "async_generator"])
+async def test_handler_that_turns_out_to_be_async(backend, takes_batch, kind):
+    handler = getattr(handlers, f"make_{kind}" + "s" * takes_batch)
     config = runtime.ParallelConfig(worker_count=1, backend=backend)
     async with runtime.ParallelProcessor(
         handler, config, takes_batch=takes_batch
     ) as processor:
-        with pytest.raises(TypeError, match=r"make_coroutine.* a coroutine"):
+        match = rf"make_{kind}.* returned an? {kind.replace('_', ' ')}"
+        with pytest.raises(TypeError, match=match):
             await processor.execute(1)
 
 

@@ -239,6 +239,15 @@ async def test_statistics_count_each_request_once(pool, make):
     assert all(0 <= share <= 1 for share in statistics.worker_utilization)
 
 
+async def test_statistics_totals_include_failures(pool, make):
+    async with make(pool) as processor:
+        await processor.execute_parallel_batch([1, 2, fail, 4])
+    statistics = processor.statistics()
+    assert statistics.total_processed == 4
+    assert statistics.total_failed == 1
+    assert statistics.total_processing_time == statistics.useful_ns / 1e9 > 0
+
+
 async def test_statistics_that_are_off_still_count_requests(pool, make):
     async with make(pool, enable_statistics=False) as processor:
         await processor.execute_parallel_batch(range(9))

@@ -65,7 +65,21 @@ async def many(pool: runtime.WorkerPool) -> None:
         await pool.spawn_parallel_batch(["word"], length, on_error="return"),
         list[outcome.Value[int] | outcome.Error],
     )
-    assert_type(await pool.spawn_chunked_parallel(["word"], 10, lengths), list[int])
+    assert_type(await pool.spawn_chunked_parallel(["word"], 10, length), list[int])
+    assert_type(
+        await pool.spawn_chunked_parallel(["word"], 10, length, "return"),
+        list[outcome.Value[int] | outcome.Error],
+    )
+    assert_type(
+        await pool.spawn_chunked_parallel(["word"], 10, lengths, takes_chunk=True),
+        list[int],
+    )
+    assert_type(
+        await pool.spawn_chunked_parallel(
+            ["word"], 10, lengths, on_error="return", takes_chunk=True
+        ),
+        list[outcome.Value[int] | outcome.Error],
+    )
 
 
 async def stream(pool: runtime.WorkerPool) -> None:
