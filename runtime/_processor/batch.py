@@ -41,7 +41,11 @@ from .tally import WorkerTally
 if TYPE_CHECKING:
     from .._frontend.intake import Intake
 
-__all__ = ("Handler", "RequestBatch")
+__all__ = ("LONGEST", "Handler", "RequestBatch", "deadlines_ns")
+
+# Seconds that stand for all that is longer. A deadline so far away is none to a
+# worker: it counts in 64 bits.
+LONGEST = 1e9
 
 
 class Handler:
@@ -238,3 +242,16 @@ def _sendable(
     from .._backends.variables import encode_variables
 
     return [encode_variables(context) for context in contexts]
+
+
+def deadlines_ns(requests: list[Request]) -> list[int] | None:
+    """Return the requests' deadlines by the worker's clock, 0 where there is none."""
+    if all(request.deadline is None for request in requests):
+        return None
+    now_ns, now = sync.clock_ns(), trio.current_time()
+    return [
+        0
+        if request.deadline is None
+        else now_ns + round(min(max(request.deadline - now, 0.0), LONGEST) * 1e9)
+        for request in requests
+    ]

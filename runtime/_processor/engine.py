@@ -11,7 +11,7 @@
 * **REQ-5** answer: after the ``finish`` hook, if there is one. The places are free
   again; the receiver has its answer.
 
-Every accepted request is answered, exactly once. Two rules see to it:
+Every accepted request is answered, exactly once. Three rules see to it:
 
 * **REQ-6** end: a request that is not wanted any more (its caller left, its time is
   over, the processor ends) is marked once, with the reason. From then on nothing is
@@ -27,18 +27,23 @@ Every accepted request is answered, exactly once. Two rules see to it:
   clock goes on until the last is answered. So a body that is shielded can go on
   working, and what comes back late finds all it needs.
 
+* **REQ-8** fault: a bug of ours that shows where a batch is sent or comes back, or at a
+  timer, closes the processor. What it lost and all that waits is answered with
+  `InternalError`; batches that are sent come back as ever.
+
 A request that waits at the bound is not accepted yet: its task leaves when it is
 cancelled, and is refused when the processor or the pool is closed.
 
 Layer: processor.
 """
 
+import logging
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import outcome
 import trio
@@ -48,6 +53,7 @@ from .._errors import (
     BackpressureExceeded,
     CancelReason,
     CrossingError,
+    InternalError,
     PoolClosedError,
     TaskCancelled,
 )
@@ -56,7 +62,7 @@ from .._frontend.protected import start_task
 from .._frontend.token import is_end
 from .._util import is_a
 from .admission import Admission
-from .batch import Handler, RequestBatch
+from .batch import LONGEST, Handler, RequestBatch, deadlines_ns
 from .batch_size import BatchSize
 from .config import ParallelConfig
 from .counts import Counts
@@ -72,13 +78,12 @@ if TYPE_CHECKING:
 
 __all__ = ("Engine",)
 
+_logger = logging.getLogger("runtime")
+
 # One running and one ready keeps a worker from waiting for the Trio thread.
 BATCHES_PER_WORKER = 2
 # The weight of the newest batch in the mean time of a request. Arbitrary.
 NEWEST_WEIGHT = 0.1
-# Seconds that stand for all that is longer. A deadline so far away is none to a
-# worker: it counts in 64 bits.
-LONGEST = 1e9
 
 
 class Engine:
@@ -236,12 +241,11 @@ class Engine:
     def _accept(self, request: Request) -> None:
         request.accepted_ns = sync.clock_ns()  # REQ-1 admit
         self.counts.accepted += 1
-        at = self._timers.at
         if request.timeout is not None:
             due_at = trio.current_time() + request.timeout
-            request.timers = [at(due_at, partial(self._time_out, request))]
+            request.timers = [self._at(due_at, self._time_out, request)]
         if request.deadline is not None:
-            timer = at(request.deadline, partial(self._expire, request))
+            timer = self._at(request.deadline, self._expire, request)
             request.timers = [*(request.timers or ()), timer]
         if self._prepare is not None:
             self._hooks.start(self._prepare, request, request.value, self._prepared)
@@ -272,7 +276,13 @@ class Engine:
             if error is not None:
                 self._give_up(error)
                 return
-            self._send(self.lanes.take(self.size.current, self._size_limit))
+            requests = self.lanes.take(self.size.current, self._size_limit)
+            try:
+                self._send(requests)
+            except Exception as fault:
+                if requests[0].batch is not None:
+                    self._sent.pop(requests[0].batch, None)
+                self._fail(fault, requests)
 
     def _give_up(self, error: Exception) -> None:
         """Answer everything that waits for a worker: none will come."""
@@ -304,7 +314,7 @@ class Engine:
         due_at = head.queued_at + self.config.batch_delay
         if self.is_closing or due_at <= trio.current_time():
             return True
-        self._delayed = self._timers.at(due_at, self.dispatch)
+        self._delayed = self._at(due_at, self.dispatch)
         return False
 
     def _send(self, requests: list[Request]) -> None:
@@ -315,7 +325,7 @@ class Engine:
             requests,
             context,
             take_back=self._take_back,
-            deadlines=_deadlines_ns(requests),
+            deadlines=deadlines_ns(requests),
             contexts=contexts,
             tallies=self.tallies if self.config.enable_statistics else None,
             may_interrupt=self.config.on_timeout == "interrupt"
@@ -343,6 +353,12 @@ class Engine:
     # And back
 
     def _take_back(self, batch: RequestBatch, error: BaseException | None) -> None:
+        try:
+            self._return(batch, error)
+        except Exception as fault:
+            self._fail(fault, batch.requests)
+
+    def _return(self, batch: RequestBatch, error: BaseException | None) -> None:
         if batch not in self._sent:
             return  # it was answered before its entry left the pool
         del self._sent[batch]
@@ -425,9 +441,8 @@ class Engine:
             return False
         delay = policy.delay_before(request.attempts + 1, self._random)
         self.counts.retried += 1
-        self._retrying[request] = self._timers.at(
-            trio.current_time() + delay, partial(self._retry, request)
-        )
+        due_at = trio.current_time() + delay
+        self._retrying[request] = self._at(due_at, self._retry, request)
         return True
 
     def _retry(self, request: Request) -> None:
@@ -533,6 +548,33 @@ class Engine:
 
     # The end
 
+    def _at[*Ts](self, time: float, step: Callable[[*Ts], None], *args: *Ts) -> Timer:
+        def due() -> None:
+            try:
+                step(*args)
+            except Exception as fault:
+                self._fail(fault, cast("tuple[Request, ...]", args))
+
+        return self._timers.at(time, due)
+
+    def _fail(self, fault: Exception, lost: Sequence[Request]) -> None:
+        """Close after a bug of ours; answer what it lost, and all that waits."""
+        # REQ-8 fault
+        _logger.error("processor %r failed and closes", self.name, exc_info=fault)
+        self._turn_away()
+        for timer in self._retrying.values():
+            timer.cancel()
+        waiting = [*lost, *self._retrying, *self.lanes.take_all()]
+        self._retrying.clear()
+        for request in waiting:
+            # A batch that is sent comes back by itself.
+            if request.answer is None and request.batch not in self._sent:
+                self._hooks.cancel(request)
+                error = InternalError(f"processor {self.name!r} failed")
+                error.__cause__ = fault
+                self._count_and_settle(request, outcome.Error(error))
+        self._note_emptied()
+
     def _turn_away(self) -> None:
         """Accept nothing more, not even from who waits for a place."""
         self.is_closing = True
@@ -548,16 +590,3 @@ class Engine:
         self.dispatch()  # nobody comes to fill a delayed batch
         while self.counts.in_flight or self._sent:
             await self._emptied.park()
-
-
-def _deadlines_ns(requests: list[Request]) -> list[int] | None:
-    """Return the requests' deadlines by the worker's clock, 0 where there is none."""
-    if all(request.deadline is None for request in requests):
-        return None
-    now_ns, now = sync.clock_ns(), trio.current_time()
-    return [
-        0
-        if request.deadline is None
-        else now_ns + round(min(max(request.deadline - now, 0.0), LONGEST) * 1e9)
-        for request in requests
-    ]
