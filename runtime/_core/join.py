@@ -19,13 +19,13 @@ Layer: core.
 """
 
 from collections.abc import Callable
-from types import CoroutineType
 from typing import Any, overload
 
 import outcome
 
 from .._context import own_context
 from .._errors import BrokenWorkerError, NotOnWorkerError
+from .._unawaited import UNAWAITED
 from .._util import refuse_coroutine
 from .job import Job
 from .latch import Latch
@@ -66,7 +66,7 @@ def join(*halves: Any) -> tuple[Any, Any]:
     fork = Job(second, second_args, own_context(), token=token, sink=done.set)
     worker.push(fork)  # JOIN-1 push
     result = outcome.capture(first, *first_args)  # JOIN-2 run
-    if type(result) is outcome.Value and type(result.value) is CoroutineType:
+    if type(result) is outcome.Value and type(result.value) in UNAWAITED:
         result = outcome.capture(refuse_coroutine, first, result.value)
     is_back = _take_back(worker, fork)  # JOIN-3 take back
     if not is_back:
