@@ -255,10 +255,8 @@ async def test_chunked_calls_fn_for_each_item(pool, size):
     assert results == [n * n for n in range(size)]
 
 
-async def test_chunk_is_what_a_worker_takes_at_once(pool, backend, calls, gate):
+async def test_chunk_is_what_a_worker_takes_at_once(pool, calls, gate):
     """Its item 0 holds a worker; the other one leaves what belongs to that chunk."""
-    if (backend, runtime.lowlevel.core) == ("interpreters", "python"):
-        pytest.skip("there the worker that is held has another piece")
     note = partial(jobs.hold_first_and_note, gate, calls)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pool.spawn_chunked_parallel, range(1000), 10, note)
