@@ -30,8 +30,10 @@ __all__ = (
     "check_cancelled",
     "core",
     "current_worker",
+    "filter_mapped",
     "filtered",
     "flat_mapped",
+    "inspected",
     "join",
     "mapped",
     "star_mapped",
@@ -92,7 +94,14 @@ if TYPE_CHECKING or core == "python":
     from .parker import Parker
     from .registry import Registry
     from .signals import Halted, StopRaised
-    from .stages import filtered, flat_mapped, mapped, star_mapped
+    from .stages import (
+        filter_mapped,
+        filtered,
+        flat_mapped,
+        inspected,
+        mapped,
+        star_mapped,
+    )
     from .worker import Worker, current_worker
 else:
     from .._native.scheduler import (
@@ -113,8 +122,10 @@ else:
         call_each,
         check_cancelled,
         current_worker,
+        filter_mapped,
         filtered,
         flat_mapped,
+        inspected,
         join,
         mapped,
         own_context,

@@ -16,7 +16,14 @@ from .._util import refuse_coroutine
 from .leaf import Leaf
 from .signals import StopRaised
 
-__all__ = ("filtered", "flat_mapped", "mapped", "star_mapped")
+__all__ = (
+    "filter_mapped",
+    "filtered",
+    "flat_mapped",
+    "inspected",
+    "mapped",
+    "star_mapped",
+)
 
 
 def mapped[T, R](fn: Callable[[T], R], items: Iterator[T], /) -> Iterator[R]:
@@ -59,6 +66,27 @@ def filtered[T](
             refuse_coroutine(predicate, verdict)
         if is_chosen:
             yield item
+
+
+def filter_mapped[T, R](
+    fn: Callable[[T], R | None], items: Iterator[T], /
+) -> Iterator[R]:
+    """Yield ``fn(item)`` for each item where that is not None."""
+    for value in mapped(fn, items):
+        if value is not None:
+            yield value
+
+
+def inspected[T](fn: Callable[[T], object], items: Iterator[T], /) -> Iterator[T]:
+    """Yield each item after a call ``fn(item)``."""
+    for item in items:
+        try:
+            value = fn(item)
+        except StopIteration as error:
+            raise StopRaised(error) from None
+        if type(value) in UNAWAITED:
+            refuse_coroutine(fn, value)
+        yield item
 
 
 def flat_mapped[T, R](

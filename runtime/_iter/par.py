@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any, Literal, overload
 
-from .._core import filtered, mapped, star_mapped
+from .._core import filter_mapped, filtered, inspected, mapped, star_mapped
 from .._util import IS_ASYNC
 from .checks import SURELY_SYNC, check_callable, check_number
 from .compose import chained, check_exact, chunked, enumerated, sliced, zipped
@@ -25,7 +25,6 @@ from .place import run_on_worker, worker_here
 from .producers import Blocked, FlatMapped, MappedWithScratch, Producer, Staged
 from .progress import Bar
 from .sources import producer_of
-from .stages import filter_mapped, inspected
 from .terminals import (
     NOTHING,
     All,

@@ -1,4 +1,4 @@
-"""Stages that the core does not give: from an iterator to an iterator, lazily.
+"""The stage that the core does not give: it makes an object of its own for itself.
 
 Layer: iter.
 """
@@ -8,31 +8,9 @@ from functools import partial
 from typing import Any
 
 from .._core import StopRaised, mapped
-from .._unawaited import UNAWAITED
-from .._util import called, refuse_coroutine
+from .._util import called
 
-__all__ = ("filter_mapped", "inspected", "with_scratch")
-
-
-def filter_mapped(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Return what the function returns, but None."""
-    return filter(_is_something, mapped(fn, items))
-
-
-def _is_something(item: object) -> bool:
-    return item is not None
-
-
-def inspected(fn: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Call the function for each item that passes."""
-    for item in items:
-        try:
-            value = fn(item)
-        except StopIteration as error:
-            raise StopRaised(error) from None
-        if type(value) in UNAWAITED:
-            refuse_coroutine(fn, value)
-        yield item
+__all__ = ("with_scratch",)
 
 
 def with_scratch(

@@ -119,7 +119,10 @@ class Terminal:
 def folded(fn: Callable[[Any, Any], Any], items: Iterator[Any], total: Any) -> Any:
     """Return what `reduce` does, after a look at whether the function is async."""
     for item in items:
-        return reduce(fn, items, called(fn, total, item))
+        total = fn(total, item)
+        if type(total) in UNAWAITED:
+            refuse_coroutine(fn, total)
+        return reduce(fn, items, total)
     return total
 
 
@@ -541,9 +544,14 @@ class Partition(Terminal):
         predicate = self._predicate
         for item in items:
             verdict = predicate(item)
-            (chosen if verdict else rest)(item)
-            if type(verdict) in UNAWAITED:
-                refuse_coroutine(predicate, verdict)
+            if verdict is True:  # nearly always one of these two
+                chosen(item)
+            elif verdict is False:
+                rest(item)
+            else:
+                if type(verdict) in UNAWAITED:
+                    refuse_coroutine(predicate, verdict)
+                (chosen if verdict else rest)(item)
         return total
 
     @override

@@ -179,7 +179,7 @@ leaf_look(LeafObject *self)
     if (self->position == self->stop || now_ns - self->begin_ns >= self->budget_ns) {
         return false;
     }
-    if (self->halts) {
+    if (self->halts && self->position > self->first) {
         /* It may go on for ever without a step of Python: let other threads have the GIL,
          * or stop the world. */
         Py_BEGIN_ALLOW_THREADS

@@ -291,6 +291,9 @@ static PyMethodDef native_functions[] = {
                "  NotOnWorkerError: called outside a job.\n"
                "\n"
                "Cost: about as much as a function call.")},
+    {"filter_mapped", (PyCFunction)(void (*)(void))native_filter_mapped, METH_FASTCALL,
+     PyDoc_STR("filter_mapped(fn, items)\n--\n\n"
+               "Yield fn(item) for each item where that is not None.")},
     {"filtered", (PyCFunction)(void (*)(void))native_filtered, METH_FASTCALL,
      PyDoc_STR("filtered(predicate, items)\n--\n\n"
                "Yield the items for which the predicate holds; with None, those that are\n"
@@ -298,6 +301,8 @@ static PyMethodDef native_functions[] = {
     {"flat_mapped", (PyCFunction)(void (*)(void))native_flat_mapped, METH_FASTCALL,
      PyDoc_STR("flat_mapped(fn, items, pace)\n--\n\n"
                "Yield the items of fn(item) for each item, end to end; a leaf is told of each.")},
+    {"inspected", (PyCFunction)(void (*)(void))native_inspected, METH_FASTCALL,
+     PyDoc_STR("inspected(fn, items)\n--\n\nYield each item after a call fn(item).")},
     {"mapped", (PyCFunction)(void (*)(void))native_mapped, METH_FASTCALL,
      PyDoc_STR("mapped(fn, items)\n--\n\nYield fn(item) for each item.")},
     {"star_mapped", (PyCFunction)(void (*)(void))native_star_mapped, METH_FASTCALL,

@@ -26,6 +26,8 @@ typedef enum {
     STAGE_MAPPED,
     STAGE_STAR_MAPPED,
     STAGE_FILTERED,
+    STAGE_FILTER_MAPPED,
+    STAGE_INSPECTED,
     STAGE_FLAT_MAPPED,
     STAGE_KINDS,
 } stage_kind_t;
@@ -416,5 +418,7 @@ PyObject *native_mapped(PyObject *module, PyObject *const *args, Py_ssize_t narg
 PyObject *native_star_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_flat_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *native_filtered(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *native_filter_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *native_inspected(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 #endif

@@ -12,6 +12,7 @@
 typedef struct {
     PyObject_HEAD
     PyObject *fn;    /* None of a filter: the items themselves are asked */
+    vectorcallfunc call; /* how the function is called, if it has a way of its own */
     PyObject *items; /* an iterator */
     /* Of a flat map; else NULL. */
     LeafObject *pace;
@@ -46,18 +47,36 @@ refuse_coroutine(PyObject *fn, PyObject *value)
     return NULL;
 }
 
+/* What PyObject_Vectorcall does, without asking each time how: that is as much as a short
+ * function takes. */
+static inline PyObject *
+stage_vectorcall(StageObject *self, PyObject *const *args, size_t nargsf)
+{
+    if (self->call != NULL) {
+        return self->call(self->fn, args, nargsf, NULL);
+    }
+    return PyObject_Vectorcall(self->fn, args, nargsf, NULL);
+}
+
+static inline PyObject *
+stage_call(StageObject *self, PyObject *item)
+{
+    PyObject *args[2] = {NULL, item}; /* the first is for a method's self */
+    return stage_vectorcall(self, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET);
+}
+
 static PyObject *
-stage_star_call(PyObject *fn, PyObject *item)
+stage_star_call(StageObject *self, PyObject *item)
 {
     if (PyTuple_CheckExact(item)) {
         PyObject *const *args = &PyTuple_GET_ITEM(item, 0);
-        return PyObject_Vectorcall(fn, args, (size_t)PyTuple_GET_SIZE(item), NULL);
+        return stage_vectorcall(self, args, (size_t)PyTuple_GET_SIZE(item));
     }
     PyObject *args = PySequence_Tuple(item);
     if (args == NULL) {
         return NULL;
     }
-    PyObject *value = PyObject_Call(fn, args, NULL);
+    PyObject *value = PyObject_Call(self->fn, args, NULL);
     Py_DECREF(args);
     return value;
 }
@@ -69,7 +88,7 @@ stage_chooses(StageObject *self, PyObject *item)
     if (self->fn == Py_None) {
         return PyObject_IsTrue(item);
     }
-    PyObject *value = PyObject_CallOneArg(self->fn, item);
+    PyObject *value = stage_call(self, item);
     if (value == NULL) {
         return -1;
     }
@@ -88,6 +107,9 @@ stage_chooses(StageObject *self, PyObject *item)
 static PyObject *
 stage_fail(StageObject *self)
 {
+    if (!PyErr_Occurred()) { /* or it would look like the end of the items */
+        PyErr_Format(PyExc_SystemError, "%R returned NULL without an exception", self->fn);
+    }
     raise_stop_as_error(state_of(Py_TYPE(self)));
     return NULL;
 }
@@ -112,7 +134,7 @@ stage_next_mapped(PyObject *op)
     if (item == NULL) {
         return NULL;
     }
-    PyObject *value = PyObject_CallOneArg(self->fn, item);
+    PyObject *value = stage_call(self, item);
     Py_DECREF(item);
     return stage_value(self, value);
 }
@@ -125,7 +147,7 @@ stage_next_star_mapped(PyObject *op)
     if (item == NULL) {
         return NULL;
     }
-    PyObject *value = stage_star_call(self->fn, item);
+    PyObject *value = stage_star_call(self, item);
     Py_DECREF(item);
     return stage_value(self, value);
 }
@@ -149,6 +171,32 @@ stage_next_filtered(PyObject *op)
     return NULL;
 }
 
+static PyObject *
+stage_next_filter_mapped(PyObject *op)
+{
+    PyObject *value;
+    while ((value = stage_next_mapped(op)) == Py_None) {
+    }
+    return value;
+}
+
+static PyObject *
+stage_next_inspected(PyObject *op)
+{
+    StageObject *self = (StageObject *)op;
+    PyObject *item = Py_TYPE(self->items)->tp_iternext(self->items);
+    if (item == NULL) {
+        return NULL;
+    }
+    PyObject *value = stage_value(self, stage_call(self, item));
+    if (value == NULL) {
+        Py_DECREF(item);
+        return NULL;
+    }
+    Py_DECREF(value);
+    return item;
+}
+
 /* Call the function for the next item; false at the end, or with an exception set. */
 static bool
 stage_begin_inner(StageObject *self)
@@ -157,7 +205,7 @@ stage_begin_inner(StageObject *self)
     if (item == NULL) {
         return false;
     }
-    PyObject *several = stage_value(self, PyObject_CallOneArg(self->fn, item));
+    PyObject *several = stage_value(self, stage_call(self, item));
     Py_DECREF(item);
     if (several == NULL) {
         return false;
@@ -207,6 +255,7 @@ stage_new(PyObject *module, PyObject *const *args, Py_ssize_t nargs, stage_kind_
         return NULL;
     }
     self->fn = Py_NewRef(args[0]);
+    self->call = PyVectorcall_Function(self->fn);
     self->items = Py_NewRef(args[1]);
     self->pace = NULL;
     self->inner = NULL;
@@ -247,6 +296,18 @@ native_filtered(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return stage_new(module, args, nargs, STAGE_FILTERED);
 }
 
+PyObject *
+native_filter_mapped(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    return stage_new(module, args, nargs, STAGE_FILTER_MAPPED);
+}
+
+PyObject *
+native_inspected(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    return stage_new(module, args, nargs, STAGE_INSPECTED);
+}
+
 static int
 stage_traverse(PyObject *op, visitproc visit, void *arg)
 {
@@ -284,6 +345,8 @@ stage_dealloc(PyObject *op)
 static PyType_Slot mapped_slots[] = STAGE_SLOTS(stage_next_mapped);
 static PyType_Slot star_mapped_slots[] = STAGE_SLOTS(stage_next_star_mapped);
 static PyType_Slot filtered_slots[] = STAGE_SLOTS(stage_next_filtered);
+static PyType_Slot filter_mapped_slots[] = STAGE_SLOTS(stage_next_filter_mapped);
+static PyType_Slot inspected_slots[] = STAGE_SLOTS(stage_next_inspected);
 static PyType_Slot flat_mapped_slots[] = STAGE_SLOTS(stage_next_flat_mapped);
 
 #define STAGE_SPEC(type_name, type_slots)                                              \
@@ -298,5 +361,7 @@ PyType_Spec stage_specs[STAGE_KINDS] = {
     [STAGE_MAPPED] = STAGE_SPEC("Mapped", mapped_slots),
     [STAGE_STAR_MAPPED] = STAGE_SPEC("StarMapped", star_mapped_slots),
     [STAGE_FILTERED] = STAGE_SPEC("Filtered", filtered_slots),
+    [STAGE_FILTER_MAPPED] = STAGE_SPEC("FilterMapped", filter_mapped_slots),
+    [STAGE_INSPECTED] = STAGE_SPEC("Inspected", inspected_slots),
     [STAGE_FLAT_MAPPED] = STAGE_SPEC("FlatMapped", flat_mapped_slots),
 };

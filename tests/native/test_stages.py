@@ -3,6 +3,7 @@
 import gc
 import itertools
 import weakref
+from functools import partial
 from itertools import repeat
 from types import SimpleNamespace
 
@@ -27,6 +28,8 @@ def stages(core):
         mapped=home.mapped,
         star_mapped=home.star_mapped,
         filtered=home.filtered,
+        filter_mapped=home.filter_mapped,
+        inspected=home.inspected,
         flat_mapped=lambda fn, items, token=None: home.flat_mapped(
             fn, items, pace(token)
         ),
@@ -40,11 +43,21 @@ def is_odd(item):
     return item % 2
 
 
+def odd_or_none(item):
+    return item if item % 2 else None
+
+
+CALLS = ["mapped", "star_mapped", "filtered", "filter_mapped", "inspected"]
+
+
 def test_stages_give_what_the_builtins_give(stages):
     numbers = range(20)
     assert list(stages.mapped(str, iter(numbers))) == list(map(str, numbers))
     for fn in (is_odd, None, bool):
         assert list(stages.filtered(fn, iter(numbers))) == list(filter(fn, numbers))
+    assert list(stages.filter_mapped(odd_or_none, iter(numbers))) == [*range(1, 20, 2)]
+    seen = []
+    assert list(stages.inspected(seen.append, iter(numbers))) == seen == [*numbers]
     pairs = [(1, 2), [3, 4], iter((5, 6))]
     assert list(stages.star_mapped(max, iter(pairs))) == [2, 4, 6]
     flat = stages.flat_mapped(range, iter([2, 0, 3]))
@@ -52,7 +65,8 @@ def test_stages_give_what_the_builtins_give(stages):
 
 
 def test_stages_are_lazy_and_end_like_their_items(stages):
-    for stage in (stages.mapped, stages.filtered, stages.flat_mapped):
+    for name in ("mapped", "filtered", "filter_mapped", "inspected", "flat_mapped"):
+        stage = getattr(stages, name)
         numbers = iter(range(3))
         items = stage(lambda x: [x + 1], numbers)
         next(items)
@@ -61,11 +75,45 @@ def test_stages_are_lazy_and_end_like_their_items(stages):
         assert list(items) == []
 
 
+class Methods:
+    """Ways to be called: bound, as a static or class method, as an instance."""
+
+    def bound(self, item):
+        return item, self
+
+    @staticmethod
+    def static(item):
+        return item, None
+
+    @classmethod
+    def of_class(cls, item):
+        return item, cls
+
+    def __call__(self, item):
+        return item, self
+
+
+class Pair:
+    """A class that is called to be made."""
+
+    def __init__(self, item):
+        self.item = item
+
+
+def test_stages_call_whatever_can_be_called(stages):
+    owner = Methods()
+    fns = (owner.bound, owner.static, owner.of_class, owner, partial(pow, 2), float)
+    for fn in fns:
+        assert list(stages.mapped(fn, iter([1, 2]))) == [fn(1), fn(2)]
+        assert list(stages.star_mapped(fn, iter([(1,), [2]]))) == [fn(1), fn(2)]
+    assert [pair.item for pair in stages.mapped(Pair, iter([1, 2]))] == [1, 2]
+
+
 def fail(*_):
     raise StopIteration("mine")
 
 
-@pytest.mark.parametrize("name", ["mapped", "star_mapped", "filtered", "flat_mapped"])
+@pytest.mark.parametrize("name", [*CALLS, "flat_mapped"])
 def test_stop_of_the_function_is_no_end(stages, name):
     items = getattr(stages, name)(fail, iter([(1,), (2,)]))
     with pytest.raises(stages.StopRaised) as caught:
@@ -103,7 +151,7 @@ async def later_and_more(*_):
     yield
 
 
-@pytest.mark.parametrize("name", ["mapped", "star_mapped", "filtered"])
+@pytest.mark.parametrize("name", CALLS)
 def test_unawaited_value_of_the_function_is_an_error_that_names_it(stages, name):
     with pytest.raises(TypeError, match="later returned a coroutine"):
         list(getattr(stages, name)(later, iter([(1,)])))
@@ -119,7 +167,7 @@ def test_leak_stages_let_go_of_function_and_items(stages):
     class Items(list):
         pass
 
-    for name in ("mapped", "star_mapped", "filtered", "flat_mapped"):
+    for name in (*CALLS, "flat_mapped"):
         function, items = Function(), Items([(1,), (2,)])
         refs = weakref.ref(function), weakref.ref(items)
         stage = getattr(stages, name)(function, iter(items))
@@ -129,7 +177,7 @@ def test_leak_stages_let_go_of_function_and_items(stages):
         assert [ref() for ref in refs] == [None, None]
 
 
-@pytest.mark.parametrize("name", ["mapped", "star_mapped", "filtered"])
+@pytest.mark.parametrize("name", CALLS)
 def test_misuse_stage_without_an_iterator(stages, name):
     with pytest.raises(TypeError):
         list(getattr(stages, name)(abs, 3))
