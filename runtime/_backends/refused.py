@@ -47,6 +47,10 @@ _WORDS = (
     "once per interpreter process",
 )
 
+# What the standard library tries and does without, with no slower code: `traceback` for
+# each error that it formats, `pdb` when it is imported.
+_DISPENSABLE = frozenset({"_suggestions", "readline"})
+
 # Threads gain nothing then, unless the work lets go of the GIL. By the build, for an
 # import may turn the GIL on.
 _HAS_GIL = "free-threading" not in sys.version
@@ -102,7 +106,8 @@ def note(subject: "Any", error: ImportError) -> None:
     name: str = getattr(subject, "name", None) or subject.__name__
     error.name = name
     error.add_note(way_out_of_module(name))
-    _unsent[name] = True  # unless somebody tells
+    if name not in _DISPENSABLE:
+        _unsent[name] = True  # unless somebody tells
 
 
 def take_unsent() -> "Refused":

@@ -52,8 +52,9 @@ class PoolStatistics:
       refused_modules: Extension modules that an interpreter of the pool refused to
         load, since they do not support subinterpreters, in the order of their first
         refusal. Their packages fail there, or run slower Python code instead: use a
-        pool with ``backend="threads"`` for them. Known when the job that imported one
-        has ended; always empty for threads.
+        pool with ``backend="threads"`` for them. Those that the standard library does
+        without are left out. Known when the job that imported one has ended; always
+        empty for threads.
       workers: One snapshot per worker, by index; then one per spare thread, if any,
         but those inside an interpreter, which count with their worker.
     """

@@ -15,12 +15,13 @@ Layer: iter.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from threading import Condition, Lock
+from threading import Lock
 from typing import Never, cast
 
-from .._core import Job, Registry, Worker, current_worker, own_context
+from .._core import Job, Parker, Registry, Worker, current_worker, own_context
 from .._errors import (
     BrokenWorkerError,
     DeadlockError,
@@ -33,6 +34,9 @@ from .place import run_on_worker
 from .scope import Ticket
 
 __all__ = ("broadcast", "broadcast_here")
+
+# A place in the answer, what the call returned and what it raised.
+type _Made = tuple[int, object, BaseException | None]
 
 
 def broadcast[*Ts, R](fn: Callable[[*Ts], R], *args: *Ts, **keywords: Never) -> list[R]:
@@ -65,27 +69,37 @@ _ENDS = JobCancelled, JobInterrupted
 
 
 class _Rounds:
-    """The rounds that are going on, of all pools.
+    """The rounds that are going on, of all pools, and who waits for news of them.
+
+    Whoever has news makes it true first and calls `tell` then; whoever waits is in
+    `waiting` first and looks then. So no news is missed, and nobody waits for a lock,
+    under which a finalizer could begin a round of its own.
 
     Thread safety: internally synchronized.
     """
 
-    __slots__ = ("changed", "open")
+    __slots__ = ("open", "waiting")
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
         """Begin anew: also in a forked child."""
-        # Notified when a round has begun or is over; no user code under its lock.
-        self.changed = Condition(Lock())
-        self.open: list[_Round] = []  # guarded by: self.changed
+        # Used as ordered sets.
+        self.open: dict[_Round, None] = {}  # atomic: one thread per key; list
+        self.waiting: dict[Parker, None] = {}  # atomic: one thread per key; list
+
+    def tell(self) -> None:
+        """Have all that wait look again: a round has begun or is over."""
+        # ATOMIC(dict-list): others come and go meanwhile.
+        for parker in list(self.waiting):
+            parker.unpark()
 
 
 _rounds = _Rounds()
 
 if hasattr(os, "register_at_fork"):
-    # Of the parent's rounds none goes on there, and it may have held the lock.
+    # Of the parent's rounds none goes on there.
     os.register_at_fork(after_in_child=_rounds.clear)
 
 
@@ -96,17 +110,14 @@ def broadcast_here[R](fn: Callable[..., R], args: tuple[object, ...]) -> list[R]
     assert worker is not None
     _check_not_forked(worker)
     mine = _Round(partial(called, fn, *args), worker.registry)
-    with _rounds.changed:
-        _rounds.open.append(mine)
-        _rounds.changed.notify_all()
+    _rounds.open[mine] = None
+    _rounds.tell()
     try:
         for _ in range(worker.registry.worker_count - 1):
             worker.registry.inject(Job(mine.attend, (), own_context()))
         mine.attend()
     finally:
-        with _rounds.changed:
-            if mine in _rounds.open:  # not after a fork
-                _rounds.open.remove(mine)
+        _rounds.open.pop(mine, None)  # a fork may have forgotten it
     return cast("list[R]", mine.answer())
 
 
@@ -129,30 +140,34 @@ def _check_not_forked(worker: Worker) -> None:
 class _Round:
     """One broadcast.
 
-    Thread safety: internally synchronized, by the lock of `_rounds`.
+    Thread safety: internally synchronized.
     """
 
     __slots__ = (
         "_call",
-        "_errors",
-        "_free",
-        "_missing",
+        "_made",
+        "_places",
         "_process",
         "_registry",
-        "_results",
         "_served",
     )
 
     def __init__(self, call: Callable[[], object], registry: Registry) -> None:
+        count = registry.worker_count
         self._call = call  # immutable
         self._registry = registry  # immutable
         self._process = os.getpid()  # immutable
-        # Indices of workers. The rest is guarded by: _rounds.changed
-        self._served: set[int] = set()
-        self._free = list(range(registry.worker_count))  # places in the answer
-        self._missing = registry.worker_count
-        self._results: list[object] = [None] * registry.worker_count
-        self._errors: list[BaseException] = []
+        # By index of the worker: who came for its call first, as one thread may twice.
+        self._served: dict[int, object] = {}  # atomic: setdefault
+        # In the answer; locked means taken.
+        self._places = [Lock() for _ in range(count)]  # atomic: acquire
+        # Calls that are over. atomic: append, len, iteration when all are
+        self._made: deque[_Made] = deque()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every worker has made its call."""
+        return len(self._made) == len(self._places)
 
     def attend(self) -> None:
         """Make this worker's call and stay until the round is over; a ticket's body."""
@@ -164,27 +179,39 @@ class _Round:
 
     def _wait_for_a_call(self, worker: Worker) -> "tuple[_Round, int] | None":
         """Return a round to serve, and the place in its answer; None: this is over."""
-        with _rounds.changed:
+        parker = Parker()
+        # ORDER: on the list before the look; else it may miss what comes after.
+        _rounds.waiting[parker] = None
+        try:
             while True:
                 self._check_process()
-                for due in (self, *_rounds.open):
+                # ATOMIC(dict-list): others come and go meanwhile.
+                for due in (self, *list(_rounds.open)):
                     place = due.take_place(worker)
                     if place is not None:
                         return due, place
-                if self._missing == 0:
+                if self.is_over:
                     return None
-                _rounds.changed.wait()
+                parker.park()
+        finally:
+            _rounds.waiting.pop(parker, None)  # a fork may have forgotten it
 
     def take_place(self, worker: Worker) -> int | None:
-        """Take a place for a worker that has none yet; under the lock."""
-        is_due = self._registry is worker.registry and worker.index not in self._served
-        if not is_due or not self._free:
+        """Take a place for a worker that has none yet."""
+        if self._registry is not worker.registry or worker.index in self._served:
             return None
-        self._served.add(worker.index)
+        claim = object()
+        # ATOMIC(dict-setdefault): a finalizer may have come in between, and taken one.
+        if self._served.setdefault(worker.index, claim) is not claim:
+            return None
         # A spare's place is that of a worker that is away.
-        place = worker.index if worker.index in self._free else self._free[-1]
-        self._free.remove(place)
-        return place
+        places = range(len(self._places))
+        own = [worker.index] if worker.index in places else []
+        for place in (*own, *reversed(places)):
+            # ATOMIC(lock-acquire): of several workers one takes it.
+            if self._places[place].acquire(False):
+                return place
+        return None
 
     def make_call(self, place: int) -> None:
         """Make the calling worker's call."""
@@ -194,12 +221,9 @@ class _Round:
         except BaseException as caught:  # an outcome, raised by whoever began
             error = caught
         self._check_process()
-        with _rounds.changed:
-            self._results[place] = result
-            if error is not None:
-                self._errors.append(error)
-            self._missing -= 1
-            _rounds.changed.notify_all()
+        self._made.append((place, result, error))
+        if self.is_over:
+            _rounds.tell()
 
     def _check_process(self) -> None:
         """Raise in a forked child, where no worker comes any more."""
@@ -211,9 +235,15 @@ class _Round:
 
     def answer(self) -> list[object]:
         """Return the results, or raise the failures; when it is over."""
-        if not self._errors:
-            return self._results
-        errors = [error for error in self._errors if not issubclass(type(error), _ENDS)]
+        results: list[object] = [None] * len(self._places)
+        errors: list[BaseException] = []
+        for place, result, error in self._made:
+            results[place] = result
+            if error is not None:
+                errors.append(error)
+        if not errors:
+            return results
+        errors = [error for error in errors if not issubclass(type(error), _ENDS)]
         if errors:
             raise BaseExceptionGroup("a broadcast failed", errors)
         raise JobCancelled  # the call was told to stop, and so is whoever made it

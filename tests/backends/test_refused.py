@@ -176,6 +176,22 @@ async def test_every_interpreter_of_a_worker_is_heard(write_module):
         assert pool.statistics().refused_modules == (REFUSED,)
 
 
+async def test_what_the_standard_library_does_without_is_not_told(
+    write_module, warnings_of
+):
+    """It has no slower code for it: an error is formatted, a debugger is imported."""
+    write_module("mistaken", "def mistake(): return (1).nothing")
+    import mistaken
+
+    async with open_pool() as pool:
+        with pytest.raises(AttributeError):
+            await pool.spawn_cpu_work(mistaken.mistake)
+        await pool.spawn_cpu_work(jobs.imports, "pdb")
+        assert pool.statistics().refused_modules == ()
+    assert warnings_of() == []
+    del importlib.sys.modules["mistaken"]
+
+
 async def test_threads_refuse_nothing(write_module, warnings_of):
     write_module("has_fallback", FALLBACK)
     async with runtime.open_worker_pool(1, backend="threads") as pool:

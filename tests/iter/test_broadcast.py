@@ -1,11 +1,14 @@
 """runtime.broadcast: once on every worker."""
 
+import sys
 import threading
+from functools import partial
 
 import pytest
 from helpers import TIMEOUT, run_threaded
 
 import runtime
+from runtime._iter import broadcast as broadcast_module
 from runtime.lowlevel import current_worker
 
 
@@ -143,3 +146,47 @@ async def test_broadcast_on_a_trio_thread_says_what_to_write():
 def test_misuse_broadcast_of_no_function(sync_pool):
     with pytest.raises(TypeError, match=r"broadcast\(\) takes a function, not 3"):
         runtime.broadcast(3)
+
+
+OURS = broadcast_module.__file__, threading.__file__
+
+
+class Finalizer:
+    """Broadcasts at the k-th line of a broadcast, as one that is collected there."""
+
+    def __init__(self, k):
+        self.left = k
+        self.answer = None
+
+    def call_with(self, fn, *args):
+        sys.settrace(self.trace)
+        try:
+            return fn(*args)
+        finally:
+            sys.settrace(None)
+
+    def trace(self, frame, event, _arg):
+        if frame.f_code.co_filename not in OURS:
+            return None
+        if event == "line" and self.left >= 0:
+            self.left -= 1
+            if self.left < 0:
+                sys.settrace(None)
+                self.answer = runtime.broadcast(index)
+        return self.trace
+
+
+@pytest.mark.parametrize("worker_count", [1, 2])
+def test_broadcast_by_a_finalizer_at_every_line_of_a_broadcast(worker_count):
+    workers = list(range(worker_count))
+    finalizers = []
+    with runtime.open_sync_pool(worker_count) as pool:
+        while not finalizers or finalizers[-1].left < 0:
+            finalizer = Finalizer(len(finalizers))
+            finalizers.append(finalizer)
+            call = partial(finalizer.call_with, runtime.broadcast, index)
+            assert pool.run(call) == workers
+    *came, last = [finalizer.answer for finalizer in finalizers]
+    assert came == [workers] * len(came)
+    assert last is None
+    assert len(came) > 10

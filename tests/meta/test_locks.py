@@ -15,8 +15,10 @@ WAITED_FOR = {
     "runtime/_core/parker.py": "a token, to wait is its purpose",
     "runtime/_core/probe.py": "of jobs that are interrupted; not used by finalizers",
     "runtime/_iter/bridge.py": "the user's iterator runs under it, one call at a time",
-    "runtime/_iter/broadcast.py": "a meeting, in which each worker waits for all",
 }
+
+# What the standard library makes of locks; their methods wait for one.
+COMPOUND = {"Barrier", "BoundedSemaphore", "Condition", "Event", "RLock", "Semaphore"}
 
 
 def is_lock(node):
@@ -25,9 +27,12 @@ def is_lock(node):
 
 
 def waits(tree):
-    """Yield the lines that take a lock and may wait for it."""
+    """Yield the lines that take a lock and may wait for it, or make one with others."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.With):
+        if isinstance(node, ast.ImportFrom) and node.module == "threading":
+            if any(name.name in COMPOUND for name in node.names):
+                yield node.lineno
+        elif isinstance(node, ast.With):
             if any(is_lock(item.context_expr) for item in node.items):
                 yield node.lineno
         elif (
