@@ -92,11 +92,12 @@ def enter_sync_pool(pool: "SyncPool") -> None:
 
 
 def leave_sync_pool(pool: "SyncPool") -> None:
-    """End what `enter_sync_pool` began; in the same thread."""
-    pools = _opened[get_ident()]
-    pools.remove(pool)
+    """End what `enter_sync_pool` began; in the same thread, maybe again."""
+    pools = _opened.get(get_ident(), [])
+    if pool in pools:
+        pools.remove(pool)
     if not pools:
-        del _opened[get_ident()]
+        _opened.pop(get_ident(), None)
 
 
 def current_sync_pool() -> "SyncPool | None":

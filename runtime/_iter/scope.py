@@ -18,9 +18,18 @@ from contextvars import Context
 from types import TracebackType
 from typing import Never, Self
 
-from .._core import CancelToken, Job, Parker, Registry, current_worker, job_context
+from .._core import (
+    CancelToken,
+    Job,
+    Parker,
+    Registry,
+    Worker,
+    current_worker,
+    job_context,
+)
 from .._errors import BrokenWorkerError, JobCancelled, JobInterrupted
 from .._util import called, check_keywords, check_sync_callable
+from .ctrl_c import whole
 from .place import (
     SIGNAL_STEP,
     current_sync_pool,
@@ -131,14 +140,22 @@ class Scope:
         if self._is_over:
             raise RuntimeError("the block of this scope is over; spawn inside of it")
         self._check_process()
+        call = fn, args, job_context()
+        worker = current_worker()
+        if worker is None:  # in a plain thread Ctrl-C must not lose the call
+            whole(self._accept, call, worker)
+        else:
+            self._accept(call, worker)
+
+    def _accept(self, call: _Call, worker: Worker | None) -> None:
+        """Count a call and hand it to the workers."""
         self._unfinished.append(None)
-        self._calls.append((fn, args, job_context()))
+        self._calls.append(call)
         self._parker.unpark()  # whoever waits for the end may run it
         if self._registry is None:
             return
         ticket = Ticket(self._run_oldest, (), Context(), token=self._token)
         ticket.has_call = False
-        worker = current_worker()
         if worker is not None and worker.registry is self._registry:
             worker.push(ticket)
         else:
@@ -153,11 +170,11 @@ class Scope:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._has_failed = True
         try:
-            self._check_process()
-            self._finish()
+            self._finish(has_failed=error is not None)
+        except KeyboardInterrupt as interrupt:  # before it had begun to wait
+            self._errors.append(interrupt)
+            self._finish(has_failed=True)
         finally:
             self._is_over = True
         errors, self._errors = self._errors, []
@@ -176,8 +193,11 @@ class Scope:
                 "and has none of its workers; open a pool and a scope here"
             )
 
-    def _finish(self) -> None:
+    def _finish(self, *, has_failed: bool) -> None:
         """Run what is left and wait for what others run, whatever comes meanwhile."""
+        if has_failed:
+            self._has_failed = True
+        self._check_process()
         while True:
             try:
                 self._wait_finished()

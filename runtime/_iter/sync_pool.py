@@ -36,6 +36,7 @@ from .._util import (
     is_gil_enabled,
     made_by_opener,
 )
+from .ctrl_c import whole
 from .place import SIGNAL_STEP, enter_sync_pool, leave_sync_pool, waiting_outside
 
 __all__ = ("SyncPool", "open_sync_pool")
@@ -107,6 +108,13 @@ class _Block(ContextDecorator, AbstractContextManager["SyncPool"]):
         check_count(worker_count, 1, "worker_count", sys.maxsize)
         _hint_at_gil()
         name = f"sync-{next(_pool_numbers)}" if self._name is None else self._name
+        try:
+            return whole(self._open, worker_count, name)
+        except BaseException:  # Ctrl-C: there may be workers already
+            self._end_opened()
+            raise
+
+    def _open(self, worker_count: int, name: str) -> "SyncPool":
         self._pool = _opened(worker_count, name)
         enter_sync_pool(self._pool)
         return self._pool
@@ -118,10 +126,23 @@ class _Block(ContextDecorator, AbstractContextManager["SyncPool"]):
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        pool = self._pool
-        assert pool is not None
-        leave_sync_pool(pool)
-        pool.close()
+        try:
+            pool = whole(self._end)
+        except BaseException:  # Ctrl-C: before it or after it
+            self._end()
+            raise
+        pool.join()
+
+    def _end_opened(self) -> None:
+        if self._pool is not None:
+            self.__exit__(None, None, None)
+
+    def _end(self) -> "SyncPool":
+        """Have the workers end; may be called again."""
+        assert self._pool is not None
+        leave_sync_pool(self._pool)
+        self._pool.stop()
+        return self._pool
 
     def __aenter__(self) -> NoReturn:
         raise TypeError(
@@ -225,13 +246,17 @@ class SyncPool:
         if self.registry.is_stopping:
             raise PoolClosedError(self.name)
 
-    def close(self) -> None:
-        """End the workers and wait for them; in a forked child there are none."""
+    def stop(self) -> None:
+        """Tell the workers to end; in a forked child there are none."""
         forking.forget(self)
+        if not self._is_forked:
+            self.registry.stop()
+
+    def join(self) -> None:
+        """Wait for the workers, after `stop`."""
         if self._is_forked:
             return
         with waiting_outside():  # what still runs may wait for the caller's pool
-            self.registry.stop()
             self.registry.join()
 
     def after_fork(self) -> None:
@@ -256,14 +281,15 @@ class SyncPool:
         left = Latch()
         token = CancelToken()
         job = Job(fn, args, job_context(), token=token, sink=left.set)
-        self.registry.inject(job)
         try:
+            whole(self.registry.inject, job)
             while not left.wait(SIGNAL_STEP) and not self._is_forked:
                 if outer is not None and outer.is_set:
                     self._stop(job)
         except BaseException:  # KeyboardInterrupt, or what a signal handler raised
-            self._stop(job)
-            left.wait()
+            if job.pushed_ns:  # else it was not injected
+                self._stop(job)
+                left.wait()
             raise
         self._check_not_forked()
         answer, job.outcome = job.outcome, None
