@@ -94,7 +94,7 @@ class Worker:
         self.job: Job | None = None  # owner: the job that runs now
         # The waits it is in, one inside the other; for each whether somebody is present
         # in its stead. A finalizer may wait while a wait begins: no two steps.
-        self._waits: list[bool] = []  # owner
+        self._waits: list[bool] = []  # owner; truth from anywhere
         self._spin = Spin()  # owner
         self._prng = Prng(seed)  # owner
         self._search_count: int = index  # owner
@@ -176,6 +176,11 @@ class Worker:
         """Be present again; never waits."""
         if self._waits.pop():
             self.registry.sleep.come_back()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether its job waits outside the scheduler; from any thread (a hint)."""
+        return bool(self._waits)
 
     def wait_in_join(self, done: Latch) -> None:
         """Wait for the thief of a fork, which is in the midst of it."""

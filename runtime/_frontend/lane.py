@@ -74,6 +74,7 @@ class AsyncLane:
         self, async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
     ) -> None:
         token = WorkToken(self._intake)
+        token.asker = None  # nobody waits for a task of the lane
         token.scopes = {trio.CancelScope()}
         self.tokens.add(token)
         start_task(self._nursery, self._run, token, async_fn, args, name=async_fn)

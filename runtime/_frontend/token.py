@@ -40,6 +40,7 @@ class WorkToken(CancelToken):
 
     __slots__ = (
         "_interrupt",
+        "asker",
         "cancels_requests",
         "host",
         "host_scope",
@@ -58,6 +59,8 @@ class WorkToken(CancelToken):
         self.is_watched: bool = may_interrupt or intake.is_watched  # immutable
         self._interrupt: Interrupt | None = None  # owner: the Trio thread
         self.intake: Intake = intake  # immutable
+        # The work that had Trio bring this one, and may wait for it.
+        self.asker: WorkToken | None = current_token.get()  # atomic: a single store
         # Who asked first; None: the waiter's own cancel scope, or nobody.
         self.reason: CancelReason | None = None  # owner: the Trio thread
         # The call whose task can run what `from_worker.run` asks for.
@@ -107,6 +110,7 @@ class WorkToken(CancelToken):
 
     def settle(self) -> None:
         """Note that the work is over, and so is what it asked for in Trio."""
+        self.asker = None  # else a chain of them could grow without end
         # In threads it has ended, for the job waits for it; but a worker may die.
         for scope in self.scopes or ():
             scope.cancel()

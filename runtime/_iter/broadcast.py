@@ -16,18 +16,27 @@ Layer: iter.
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Lock
 from typing import Never, cast
 
-from .._core import Job, Parker, Registry, Worker, current_worker, own_context
+from .._core import (
+    CancelToken,
+    Job,
+    Parker,
+    Registry,
+    Worker,
+    current_worker,
+    own_context,
+)
 from .._errors import (
     BrokenWorkerError,
     DeadlockError,
     JobCancelled,
     JobInterrupted,
 )
+from .._frontend.token import WorkToken
 from .._util import called, check_keywords
 from .checks import check_callable
 from .place import run_on_worker
@@ -125,16 +134,34 @@ def _check_not_forked(worker: Worker) -> None:
     job = worker.job
     if job is None:
         return
-    for index, other in worker.registry.running_jobs().items():
-        if index == worker.index or other.token is not job.token:
+    registry = worker.registry
+    askers = set(_askers_of(job.token))
+    for index, other in registry.running_jobs().items():
+        if index == worker.index:
             continue
         # Not one that leaves a scope, maybe after the scope's end.
-        if not isinstance(other, Ticket) or other.has_call:
+        leaves = isinstance(other, Ticket) and not other.has_call
+        if other.token is job.token and not leaves:
             raise DeadlockError(
                 "broadcast() inside a fork: another worker runs the same job and may "
                 "wait for this call, so it could not take part; call broadcast() "
                 "before or after the fork"
             )
+        # Who waits for what was asked for has a spare in its place.
+        asker = registry._workers[index] if other.token in askers else None  # noqa: SLF001
+        if asker is not None and not asker.is_waiting:
+            raise DeadlockError(
+                "broadcast() in a job that a fork asked for: another worker runs the other "
+                "part of that fork and may wait for this call, so it could not take "
+                "part; call broadcast() before or after the fork"
+            )
+
+
+def _askers_of(token: CancelToken) -> Iterator[CancelToken]:
+    """Yield the work that may wait for this one to end, by way of Trio."""
+    while isinstance(token, WorkToken) and token.asker is not None:
+        token = token.asker
+        yield token
 
 
 class _Round:

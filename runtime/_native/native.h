@@ -188,7 +188,7 @@ typedef struct {
     /* atomic: the job that runs now, lowest bit set while another thread takes a
      * reference to it; the running worker owns the reference. */
     _Atomic uintptr_t job;
-    unsigned waits;  /* owner: how many waits it is in, one inside the other */
+    atomic_uint waits; /* owner writes: how many waits it is in, one inside the other */
     bool is_away;    /* owner: somebody is present in its stead */
     /* Both of a spare, guarded by: the registry's threads_lock. It has no thread that
      * runs jobs; and it has none at all, nor does anybody start one. */
@@ -292,6 +292,7 @@ void raise_ours(const char *class_name, PyObject *message);
 PyObject *registry_start_thread(RegistryObject *self, WorkerObject *worker);
 /* Let a spare that sleeps end its thread; false if it is needed. */
 bool registry_retire(RegistryObject *self, WorkerObject *spare);
+PyObject *worker_get_is_waiting(PyObject *worker, void *closure);
 PyObject *worker_begin_wait(PyObject *worker, PyObject *ignored);
 PyObject *worker_end_wait(PyObject *worker, PyObject *ignored);
 

@@ -235,3 +235,9 @@ worker_end_wait(PyObject *op, PyObject *Py_UNUSED(ignored))
     }
     Py_RETURN_NONE;
 }
+
+PyObject *
+worker_get_is_waiting(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(atomic_load(&((WorkerObject *)op)->waits) > 0);
+}

@@ -557,8 +557,7 @@ static PyMethodDef worker_methods[] = {
      PyDoc_STR("Let the next search begin with the injector.")},
     {"begin_wait", worker_begin_wait, METH_NOARGS,
      PyDoc_STR("Let another thread work in this one's place; end_wait must follow.")},
-    {"end_wait", worker_end_wait, METH_NOARGS,
-     PyDoc_STR("Be present again; never waits.")},
+    {"end_wait", worker_end_wait, METH_NOARGS, PyDoc_STR("Be present again.")},
     {"sees_work", worker_sees_work_method, METH_NOARGS,
      PyDoc_STR("Look at every arrival path of SLEEP.md, taking nothing.")},
     {0},
@@ -566,8 +565,9 @@ static PyMethodDef worker_methods[] = {
 
 static PyGetSetDef worker_getset[] = {
     {"job", worker_get_job, NULL, PyDoc_STR("The job that runs now, or None."), NULL},
-    {"counters", worker_get_counters, NULL,
-     PyDoc_STR("A frozen snapshot of the counters."), NULL},
+    {"is_waiting", worker_get_is_waiting, NULL,
+     PyDoc_STR("Whether its job waits outside the scheduler (a hint)."), NULL},
+    {"counters", worker_get_counters, NULL, PyDoc_STR("A snapshot of counters."), NULL},
     {"deque", worker_get_deque, NULL, PyDoc_STR("The worker's own queue."), NULL},
     {0},
 };

@@ -5,6 +5,7 @@ import threading
 from functools import partial
 
 import pytest
+import trio
 from helpers import TIMEOUT, run_threaded
 
 import runtime
@@ -104,6 +105,40 @@ def test_broadcast_in_a_scope_is_a_deadlock_that_is_said(pair):
                 refused.set()
 
     pair.run(block)
+
+
+async def test_broadcast_asked_for_by_a_stolen_half_is_a_deadlock_that_is_said():
+    begun = threading.Event()
+
+    async def ask_for(pool):
+        await pool.spawn_cpu_work(runtime.broadcast, index)
+
+    def first():
+        assert begun.wait(TIMEOUT)
+
+    def second(pool):
+        begun.set()
+        runtime.from_worker.run(ask_for, pool)
+
+    def fork(pool):
+        runtime.join(first, partial(second, pool))
+
+    async with runtime.open_worker_pool(2, backend="threads") as pool:
+        with (
+            trio.fail_after(TIMEOUT),
+            pytest.raises(runtime.DeadlockError, match="ask"),
+        ):
+            await pool.spawn_cpu_work(fork, pool)
+
+
+async def test_broadcast_that_a_job_asks_for_and_waits_for_takes_place():
+    async def ask_for(pool):
+        return await pool.spawn_cpu_work(runtime.broadcast, int)
+
+    async with runtime.open_worker_pool(2, backend="threads") as pool:
+        run = partial(runtime.from_worker.run, ask_for, pool)
+        with trio.fail_after(TIMEOUT):
+            assert await pool.spawn_cpu_work(run) == [0, 0]
 
 
 def by_join():
