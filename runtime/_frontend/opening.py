@@ -115,8 +115,8 @@ async def open_worker_pool(
         max_jobs=max_jobs_per_worker,
         spare_limit=spare_limit,
     )
-    if made.shares_objects:
-        _import_all(preload)  # else each worker does
+    if preload and made.shares_objects:  # else each worker imports them
+        _import_all(preload)
     async with run_pool(
         lambda _nursery: made,
         name=pool_name,
