@@ -11,6 +11,7 @@ import sysconfig
 import textwrap
 
 import pytest
+from helpers import environ_with_coverage
 
 from runtime._backends import why_unavailable
 
@@ -58,7 +59,9 @@ def extension(tmp_path_factory):
 def run(story, *folders, before="", **environment):
     """Run a story in a process of its own; return the lines it printed."""
     code = "\n".join([before, textwrap.dedent(PRELUDE), textwrap.dedent(story)])
-    inherited = {k: v for k, v in os.environ.items() if k != "RUNTIME_BACKEND"}
+    inherited = {
+        k: v for k, v in environ_with_coverage().items() if k != "RUNTIME_BACKEND"
+    }
     path = [*map(str, folders), inherited.get("PYTHONPATH", "")]
     result = subprocess.run(
         [sys.executable, "-P", "-c", code],
