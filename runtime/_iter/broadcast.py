@@ -151,9 +151,9 @@ def _check_not_forked(worker: Worker) -> None:
         asker = registry._workers[index] if other.token in askers else None  # noqa: SLF001
         if asker is not None and not asker.is_waiting:
             raise DeadlockError(
-                "broadcast() in a job that a fork asked for: another worker runs the other "
-                "part of that fork and may wait for this call, so it could not take "
-                "part; call broadcast() before or after the fork"
+                "broadcast() in a job that a fork asked for: another worker runs the "
+                "other part of that fork and may wait for this call, so it could not "
+                "take part; call broadcast() before or after the fork"
             )
 
 
