@@ -11,7 +11,7 @@ import jobs
 import pytest
 import trio
 from gates import TIMEOUT
-from helpers import run_threaded, threads_only
+from helpers import environ_with_coverage, run_threaded, threads_only
 
 import runtime
 
@@ -244,7 +244,10 @@ def test_pool_whose_run_ended_inside_its_block_is_closed(backend, generators, tm
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+        env={
+            **(environ_with_coverage() if backend == "threads" else os.environ),
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        },
     )
     assert done.stdout == "2 workers\n[]\n", done.stderr
 
