@@ -9,7 +9,7 @@ import asyncio
 import operator
 import queue
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import data_parallel
@@ -285,20 +285,28 @@ def test_signal_in_a_scope_and_a_broadcast_is_raised(pair, kind):
     check_raised("broadcast", fail, lambda: runtime.broadcast(fail.now))
 
 
+@contextmanager
+def raises_only(kind):
+    """Each worker may meet an item that fails before it hears of another one."""
+    with pytest.raises(BaseExceptionGroup) as caught:
+        yield
+    assert {type(error) for error in caught.value.exceptions} == {kind}
+
+
 @by_kind
 async def test_signal_on_a_pool_is_raised(pool, kind):
     """What crosses comes as an error of the same type, on both backends."""
     fail = partial(data_parallel.raise_from, kind, BAD)
     for source in (range(COUNT), data_parallel.numbers(COUNT)):
         chain = pool.par_iter(source).map(fail)
-        with pytest.RaisesGroup(kind):
+        with raises_only(kind):
             await chain.count()
 
 
 @by_kind
 async def test_signal_in_a_job_s_own_chain_is_raised(pool, kind):
     fail = partial(data_parallel.raise_from, kind, BAD)
-    with pytest.RaisesGroup(kind):
+    with raises_only(kind):
         await pool.spawn_cpu_work(data_parallel.chain, fail, range(COUNT))
 
 
