@@ -12,7 +12,7 @@ from helpers import environ_with_coverage
 
 from runtime import _backends, lowlevel
 from runtime._cli import doctor
-from runtime._cli.import_effect import import_effect
+from runtime._cli.import_effect import import_effect, interpreters_effect
 from runtime._util import available_cores
 
 pytestmark = pytest.mark.slow  # starts interpreters
@@ -239,12 +239,16 @@ INSIDE = "import os, _interpreters\nif _interpreters.get_current()[0] != 0: "
         ),
     ],
 )
-def test_import_tells_what_interpreters_refuse(run_cli, user_directory, source, words):
+def test_import_tells_what_interpreters_refuse(
+    run_cli, user_directory, monkeypatch, source, words
+):
     (user_directory / "tried.py").write_text(source)
 
     # A coverage tool cannot begin in an interpreter, and says so.
     done = run_cli("doctor", "--import", "tried", env=os.environ)
     told = answers(done)["in interpreters"]
+    monkeypatch.chdir(user_directory)
+    assert interpreters_effect("tried") == told
 
     assert told.startswith(words)
     assert ("backend='threads'" in told) == ("does not" in told or "process" in told)
