@@ -39,7 +39,15 @@ from .._core import CancelToken, Job, Worker, WorkerStatistics
 if TYPE_CHECKING:
     from .._core.sighting import Stack
 
-__all__ = ("Backend", "BatchState", "Events", "Interrupt", "News", "Question")
+__all__ = (
+    "Backend",
+    "BatchState",
+    "Events",
+    "Interrupt",
+    "MakeBatch",
+    "News",
+    "Question",
+)
 
 
 class Question(Protocol):
@@ -118,6 +126,36 @@ class BatchState(Protocol):
         """Release the function and the items."""
 
 
+class MakeBatch(Protocol):
+    """Makes a batch; `runtime._core.Batch` is one."""
+
+    def __call__(
+        self,
+        fn: Callable[..., object],
+        items: Sequence[object],
+        context: Context,
+        *,
+        token: CancelToken,
+        sink: Callable[[Any], None],
+        leaf_size: int | None = None,
+        finish: Callable[[list[object]], list[object]] | None = None,
+        lane: int,
+    ) -> BatchState:
+        """Return a batch that calls ``fn(item)`` for each item.
+
+        Its first piece is injected by the caller; the backend cuts it as it goes. What
+        it keeps in the queues grows with the number of workers, not of items.
+
+        Args:
+          context: Each item sees a copy of its own of these variables.
+          token: Once it is set no item begins.
+          sink: Called as ``sink(batch)`` when the last piece has left.
+          leaf_size: How many items a worker takes at once; None: what suits.
+          finish: Called as ``finish(results)`` on the last worker, or at home.
+        """
+        raise NotImplementedError
+
+
 class Backend(ABC):
     """A number of workers that run jobs; see the module for the order of calls.
 
@@ -137,6 +175,7 @@ class Backend(ABC):
     shares_objects: bool
     # Whether its workers have threads, for which `join` waits.
     has_threads: bool = True
+    make_batch: MakeBatch
 
     worker_count: int
     # In a forked child, where there are no workers.
@@ -194,32 +233,6 @@ class Backend(ABC):
     @abstractmethod
     def withdraw(self, job: Job) -> bool:
         """Take a job back; True if it had not begun and now never will."""
-
-    @abstractmethod
-    def make_batch(
-        self,
-        fn: Callable[..., object],
-        items: Sequence[object],
-        context: Context,
-        *,
-        token: CancelToken,
-        sink: Callable[[Any], None],
-        finish: Callable[[list[object]], list[object]] | None = None,
-        lane: int,
-        leaf_size: int | None = None,
-    ) -> BatchState:
-        """Return a batch that calls ``fn(item)`` for each item.
-
-        Its first piece is injected by the caller; the backend cuts it as it goes. What
-        it keeps in the queues grows with the number of workers, not of items.
-
-        Args:
-          context: Each item sees a copy of its own of these variables.
-          token: Once it is set no item begins.
-          sink: Called as ``sink(batch)`` when the last piece has left.
-          finish: Called as ``finish(results)`` on the last worker, or at home.
-          leaf_size: How many items a worker takes at once; None: what suits.
-        """
 
     @abstractmethod
     def phase_of(self, job: Job) -> int:

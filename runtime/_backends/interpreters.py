@@ -16,9 +16,9 @@ Layer: backends, main side.
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import Context
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import outcome
 
@@ -36,7 +36,7 @@ from .._errors import BrokenWorkerError, JobCancelled
 from .._native.scheduler import EncodedJob, Question, SharedQueues
 from .._util import is_gil_enabled
 from . import answers, blame, farewell, stragglers, tracing
-from .base import Backend, BatchState, Events
+from .base import Backend, Events
 from .batch import EncodedBatch
 from .captured import sendable_block
 from .encodable import EncodableJob
@@ -107,6 +107,7 @@ class InterpreterBackend(Backend):
         self.name = name  # immutable
         self.is_stopping = False  # atomic: a single store; never cleared
         self.is_forked = False  # owner: the only thread of a forked child
+        self.make_batch = partial(EncodedBatch, worker_count=worker_count)  # immutable
         self._queues = queues  # immutable
         self._events: Events | None = None  # immutable once bound
         self._ids = count(1)  # owner
@@ -204,31 +205,6 @@ class InterpreterBackend(Backend):
             return False
         job.withdraw()
         return True
-
-    def make_batch(
-        self,
-        fn: Callable[..., object],
-        items: Sequence[object],
-        context: Context,
-        *,
-        token: CancelToken,
-        sink: Callable[[Any], None],
-        finish: Callable[[list[object]], list[object]] | None = None,
-        lane: int,
-        leaf_size: int | None = None,
-    ) -> BatchState:
-        """Return a batch whose items are encoded once."""
-        return EncodedBatch(
-            fn,
-            items,
-            context,
-            token=token,
-            sink=sink,
-            finish=finish,
-            lane=lane,
-            leaf_size=leaf_size,
-            worker_count=self.worker_count,
-        )
 
     def request_stop(self, token: CancelToken) -> None:
         """Set the tokens over there."""

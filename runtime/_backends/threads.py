@@ -6,10 +6,9 @@ registry's own.
 Layer: backends.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from contextvars import Context
-from typing import Any, override
+from typing import override
 
 from .._core import (
     SPARE_LIMIT,
@@ -23,7 +22,7 @@ from .._core import (
     sighting,
 )
 from .._util import is_gil_enabled
-from .base import Backend, BatchState, Events, Interrupt
+from .base import Backend, Events, Interrupt, MakeBatch
 
 __all__ = ("SPIN_ROUNDS", "ThreadBackend")
 
@@ -48,6 +47,7 @@ class ThreadBackend(Registry, Backend):
 
     kind = "threads"
     shares_objects = True
+    make_batch: MakeBatch = Batch
 
     def __init__(
         self, worker_count: int, *, name: str, spare_limit: int = SPARE_LIMIT
@@ -66,32 +66,8 @@ class ThreadBackend(Registry, Backend):
         self._events = events
 
     def _report(self, error: BaseException) -> None:
-        if self._events is not None:
-            self._events.failed(error)
-
-    @override
-    def make_batch(
-        self,
-        fn: Callable[..., object],
-        items: Sequence[object],
-        context: Context,
-        *,
-        token: CancelToken,
-        sink: Callable[[Any], None],
-        finish: Callable[[list[object]], list[object]] | None = None,
-        lane: int,
-        leaf_size: int | None = None,
-    ) -> BatchState:
-        return Batch(
-            fn,
-            items,
-            context,
-            token=token,
-            sink=sink,
-            finish=finish,
-            lane=lane,
-            leaf_size=leaf_size,
-        )
+        assert self._events is not None
+        self._events.failed(error)
 
     @override
     def phase_of(self, job: Job) -> int:
