@@ -13,7 +13,7 @@ import trio
 
 from .._backends import choose_backend
 from .._backends.base import Backend
-from .._backends.making import make_backend
+from .._backends.making import BackendOptions, make_backend
 from .._core import SPARE_LIMIT, gil
 from .._util import available_cores
 from .intake import Intake
@@ -105,16 +105,16 @@ async def open_worker_pool(
 
     chosen = choose_backend(backend)
     gil.tell_at_open(pool_name, chosen)
-    made = make_backend(
-        chosen,
+    options = BackendOptions(
         worker_count,
-        name=pool_name,
+        pool_name,
         preload=preload,
         initializer=initializer,
         initargs=initargs,
         max_jobs=max_jobs_per_worker,
         spare_limit=spare_limit,
     )
+    made = make_backend(chosen, options)
     if preload and made.shares_objects:  # else each worker imports them
         _import_all(preload)
     async with run_pool(

@@ -12,7 +12,7 @@ from helpers import TIMEOUT
 
 import runtime
 from runtime._backends import BACKENDS, why_unavailable
-from runtime._backends.making import make_backend
+from runtime._backends.making import BackendOptions, make_backend
 from runtime._core import DONE, QUEUED, RUNNING, WITHDRAWN, CancelToken, Job
 
 # What a job ends with that was told to.
@@ -92,16 +92,7 @@ def opened(request):
 
 
 def open_backend(kind, worker_count):
-    return make_backend(
-        kind,
-        worker_count,
-        name="contract",
-        preload=(),
-        initializer=None,
-        initargs=(),
-        max_jobs=None,
-        spare_limit=2,
-    )
+    return make_backend(kind, BackendOptions(worker_count, "contract", spare_limit=2))
 
 
 def test_each_job_leaves_once_with_its_outcome(opened):
