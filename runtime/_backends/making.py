@@ -56,8 +56,8 @@ def _make_interpreters(options: BackendOptions) -> Backend:
     setup = setup_of(options.preload, options.initializer, options.initargs)
     # What an initializer leaves behind is its pool's, and who asks for fresh
     # interpreters gets them.
-    shares = options.initializer is None and options.max_jobs is None
-    keep = kept.limit() if shares else 0
+    may_keep = options.initializer is None and options.max_jobs is None
+    keep = kept.limit() if may_keep else 0
     # Nobody is held up by a worker that searches, GIL or not: each has its own.
     queues = SharedQueues(
         options.worker_count, spin_rounds=SPIN_ROUNDS, spare_limit=options.spare_limit

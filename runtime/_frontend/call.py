@@ -129,12 +129,12 @@ class Call(Waiting, Job):
 
     def inject(self, poller: Poller) -> bool:
         """Hand the job to the workers; return whether `poll` must follow."""
-        registry = self._intake.backend
-        polls = poller.begin(is_worker_idle=registry.is_anyone_idle())
+        backend = self._intake.backend
+        polls = poller.begin(is_worker_idle=backend.is_anyone_idle())
         if polls:
             self._handoff = sync.Lock()
             self._intake.pump.hush(True)
-        registry.inject(self)  # CALL-1 accept
+        backend.inject(self)  # CALL-1 accept
         return polls
 
     async def poll(self, poller: Poller) -> bool:

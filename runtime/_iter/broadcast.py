@@ -159,9 +159,10 @@ def _check_not_forked(worker: Worker) -> None:
 
 def _askers_of(token: CancelToken) -> Iterator[CancelToken]:
     """Yield the work that may wait for this one to end, by way of Trio."""
-    while isinstance(token, WorkToken) and token.asker is not None:
-        token = token.asker
-        yield token
+    # RACE: work that ends meanwhile forgets who asked for it, so each is read once.
+    while isinstance(token, WorkToken) and (asker := token.asker) is not None:
+        token = asker
+        yield asker
 
 
 class _Round:

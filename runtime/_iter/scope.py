@@ -87,7 +87,7 @@ class Ticket(Job):
 
     __slots__ = ("has_call",)
 
-    has_call: bool  # owner: the worker that runs it
+    has_call: bool  # atomic: a single store, by the worker that runs it
 
 
 class Scope:
